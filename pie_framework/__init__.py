@@ -1,0 +1,1 @@
+"""PIE: portrait image embedding for semantic control."""

@@ -1,0 +1,50 @@
+"""The public contract between the core and its plugins. Importing it imports no torch."""
+
+from __future__ import annotations
+
+from pie_framework.api.analysis import analysis_losses, landmark_loss, photometric_loss
+from pie_framework.api.component import API_VERSION, Asset, BuildContext, Component, EmptyConfig, Kind
+from pie_framework.api.contracts import (
+    EnergyTerm,
+    FaceEncoder,
+    FaceModel,
+    FeatureNetwork,
+    Generator,
+    LandmarkDetector,
+    RecognitionNetwork,
+    RigNetwork,
+)
+from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
+from pie_framework.api.records import Mesh, Rendering
+from pie_framework.api.view import EditedView, ImageView, LatentView, Networks, PriorDraw, TargetView
+
+__all__ = [
+    "API_VERSION",
+    "EDITABLE_BLOCKS",
+    "Asset",
+    "Block",
+    "BuildContext",
+    "Component",
+    "EditedView",
+    "EmptyConfig",
+    "EnergyTerm",
+    "FaceEncoder",
+    "FaceModel",
+    "FeatureNetwork",
+    "Generator",
+    "ImageView",
+    "Kind",
+    "LandmarkDetector",
+    "LatentView",
+    "Layout",
+    "Mesh",
+    "Networks",
+    "PriorDraw",
+    "RecognitionNetwork",
+    "Rendering",
+    "RigNetwork",
+    "TargetView",
+    "analysis_losses",
+    "landmark_loss",
+    "photometric_loss",
+]

@@ -1,0 +1,131 @@
+"""What each kind of component must offer. B batch, L layers, D latent width, R resolution, P coefficients, K landmarks.
+
+Components are ordinary objects (usually `torch.nn.Module`s) that satisfy one of these protocols; nothing needs to
+be subclassed. All tensors are batch first, on the device and in the dtype the component was built with. Images are
+(B, 3, H, W) RGB in [-1, 1]. Networks are frozen: only the latent carries a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from pie_framework.api.layout import Layout
+    from pie_framework.api.records import Mesh, Rendering
+    from pie_framework.api.view import LatentView, TargetView
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """G: a frozen image generator with a layered latent space (StyleGAN)."""
+
+    resolution: int
+    num_layers: int
+    latent_dim: int
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """`n` latents from the generator's own prior, (n, L, D); the same `rng` state gives the same latents."""
+        ...
+
+    def mean_latent(self) -> Tensor:
+        """The centre of the prior, (D,)."""
+        ...
+
+    def synthesize(self, latent: Tensor) -> Tensor:
+        """G(w): (B, L, D) -> (B, 3, R, R), differentiable in the latent and free of hidden randomness."""
+        ...
+
+
+@runtime_checkable
+class FaceModel(Protocol):
+    """A 3D morphable face model with its differentiable renderer, R(θ)."""
+
+    layout: Layout
+    num_landmarks: int
+
+    def mesh(self, theta: Tensor) -> Mesh:
+        """(B, P) -> the posed surface in world space with its albedo."""
+        ...
+
+    def landmarks(self, theta: Tensor, size: int) -> Tensor:
+        """(B, P) -> (B, K, 2) pixels in an image of `size` x `size`, differentiable."""
+        ...
+
+    def render(self, theta: Tensor, size: int) -> Rendering:
+        """(B, P) -> colour, mask and landmarks at `size` x `size`, differentiable in θ."""
+        ...
+
+
+@runtime_checkable
+class FaceEncoder(Protocol):
+    """MoFA: reads θ from an image; crops and resizes inside."""
+
+    layout: Layout
+
+    def encode(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, P), differentiable in the image."""
+        ...
+
+
+@runtime_checkable
+class RigNetwork(Protocol):
+    """StyleRig's RigNet for one block τ."""
+
+    layout: Layout
+    block: str
+
+    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+        """RigNet(w, θ^τ): latent (B, L, D), parameters (B, block size) -> ŵ (B, L, D), differentiable in both."""
+        ...
+
+
+@runtime_checkable
+class FeatureNetwork(Protocol):
+    """Φ or Ψ: named feature maps of an image; preprocessing inside."""
+
+    def features(self, image: Tensor) -> Mapping[str, Tensor]:
+        """(B, 3, H, W) in [-1, 1] -> {layer: (B, C, H', W') or (B, C)}, differentiable in the image."""
+        ...
+
+
+@runtime_checkable
+class RecognitionNetwork(FeatureNetwork, Protocol):
+    """Ψ that also gives an identity embedding."""
+
+    def embed(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, E), unit length; the dot product of two is their identity similarity."""
+        ...
+
+
+@runtime_checkable
+class LandmarkDetector(Protocol):
+    """Finds the landmarks of the one face in an aligned portrait."""
+
+    num_landmarks: int
+
+    def detect(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, K, 2) pixels of that image."""
+        ...
+
+
+@runtime_checkable
+class EnergyTerm(Protocol):
+    """One term of E(w) (§2).
+
+    `requires` names what must be composed before the term can run: component kinds ("encoder", "face_model",
+    "rig", "prior", "landmarks", and "features.ROLE" such as "features.perceptual"). Weights are not the term's
+    business: they belong to the objective.
+    """
+
+    requires: frozenset[str]
+
+    def energy(self, view: LatentView, target: TargetView) -> Tensor | Mapping[str, Tensor]:
+        """-> (B,), or named parts of (B,) each that the objective weights one by one.
+
+        Unweighted, not reduced over the batch, differentiable in `view.latent`.
+        """
+        ...

@@ -1,0 +1,125 @@
+"""The layout of θ: which coefficients of a 3D morphable face model lie where.
+
+A model has its own block sizes (§1 of the system description gives 257 for the paper's); code asks the layout
+and never writes a size. This module imports no torch until a tensor is handled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pie_framework.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: The blocks a rig network can edit (τ), in the order in which several edits are applied.
+EDITABLE_BLOCKS = ("rotation", "expression", "illumination")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One named run of coefficients.
+
+    Attributes:
+        name: rotation, translation, identity, albedo, expression or illumination (others are allowed).
+        size: number of coefficients.
+        unit: "radians", "model units", "standard deviations", "activation" or "spherical harmonics".
+        names: names of the first coefficients, for controls; may be shorter than `size`.
+    """
+
+    name: str
+    size: int
+    unit: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The blocks of θ in their order; θ has shape (B, P) with P = `size`."""
+
+    blocks: tuple[Block, ...]
+    _offsets: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        offset = 0
+        for block in self.blocks:
+            if block.name in self._offsets:
+                raise ConfigError(f"the layout names the block '{block.name}' twice")
+            self._offsets[block.name] = offset
+            offset += block.size
+
+    @property
+    def size(self) -> int:
+        """P, the number of coefficients of θ."""
+        return sum(block.size for block in self.blocks)
+
+    @property
+    def block_names(self) -> tuple[str, ...]:
+        return tuple(block.name for block in self.blocks)
+
+    @property
+    def editable(self) -> tuple[str, ...]:
+        """The blocks of this layout that a rig network can edit."""
+        return tuple(name for name in EDITABLE_BLOCKS if name in self._offsets)
+
+    def block(self, name: str) -> Block:
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise ConfigError(f"the face model has no block '{name}'", did_you_mean(name, self._offsets))
+
+    def slice(self, name: str) -> slice:
+        """Where the block lies in the last axis of θ."""
+        block = self.block(name)
+        start = self._offsets[name]
+        return slice(start, start + block.size)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Names of the block's coefficients; unnamed ones are called `<block>_<index>`."""
+        block = self.block(name)
+        rest = (f"{name}_{i}" for i in range(len(block.names), block.size))
+        return (*block.names, *rest)
+
+    def index(self, block: str, coefficient: str) -> int:
+        """Column of θ that holds a named coefficient of a block."""
+        names = self.names(block)
+        if coefficient not in names:
+            raise ConfigError(
+                f"the block '{block}' has no coefficient '{coefficient}'",
+                did_you_mean(coefficient, self.block(block).names),
+            )
+        return self._offsets[block] + names.index(coefficient)
+
+    def check(self, theta: Tensor) -> Tensor:
+        """Return θ unchanged; raise ConfigError when its last axis is not P."""
+        if theta.shape[-1] != self.size:
+            raise ConfigError(f"θ has {theta.shape[-1]} coefficients, this face model's layout has {self.size}")
+        return theta
+
+    def get(self, theta: Tensor, name: str) -> Tensor:
+        """θ^τ: one block of θ, (B, P) -> (B, block size), a view."""
+        return self.check(theta)[..., self.slice(name)]
+
+    def split(self, theta: Tensor) -> dict[str, Tensor]:
+        """All blocks of θ by name, as views."""
+        return {name: self.get(theta, name) for name in self.block_names}
+
+    def join(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """The inverse of `split`; every block must be there: {name: (B, size)} -> (B, P)."""
+        import torch
+
+        missing = [name for name in self.block_names if name not in parts]
+        if missing:
+            raise ConfigError(f"θ cannot be joined: no values for {', '.join(missing)}")
+        return torch.cat([parts[name] for name in self.block_names], dim=-1)
+
+    def replace(self, theta: Tensor, other: Tensor, names: str | Iterable[str]) -> Tensor:
+        """[θ1^τ̄, θ2^τ]: θ1 with the named blocks taken from θ2 (§1); differentiable in both; (B, P)."""
+        chosen = {names} if isinstance(names, str) else set(names)
+        for name in chosen:
+            self.block(name)
+        first, second = self.split(theta), self.split(other)
+        return self.join({name: (second if name in chosen else first)[name] for name in self.block_names})

@@ -1,0 +1,51 @@
+"""Errors a person can act on: each says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PieError(Exception):
+    """Base of every error that is the input's fault; the command line prints it in one line and exits with 2.
+
+    Args:
+        message: what was wrong and where.
+        hint: what to do about it, printed after the message.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message if hint is None else f"{message}. {hint}")
+
+
+class ConfigError(PieError):
+    """A setting that does not exist, has the wrong type, or contradicts another."""
+
+
+class ComponentError(PieError):
+    """A component that is unknown, declared twice, broken, or lacks something it requires."""
+
+
+class AssetError(PieError):
+    """A weight file or other asset that is missing, damaged, or of the wrong kind."""
+
+
+class InputError(PieError):
+    """An image or parameter file that cannot be used."""
+
+
+class RunError(PieError):
+    """A run folder that cannot be read, resumed or written."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the nearest known names, or all of them when none is near."""
+    options = sorted(set(known))
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.5)
+    if near:
+        return "Did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+    if not options:
+        return "Nothing is registered under that kind."
+    return "Known: " + ", ".join(options) + "."
