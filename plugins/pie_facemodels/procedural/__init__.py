@@ -1,0 +1,1 @@
+"""A morphable face model made of formulas: no scans, no licence, named coefficients."""
