@@ -1,8 +1,8 @@
 """Perspective camera and head rotation.
 
-Rotation is (pitch, yaw, roll) in radians, each right-handed about x, y and z:
-``R = Rz(roll) @ Ry(yaw) @ Rx(pitch)``, applied to column vectors. So yaw > 0 turns the nose to the image's right,
-pitch > 0 bows the head, and roll > 0 turns the head counter-clockwise as seen in the image.
+Rotation is (pitch, yaw, roll) in radians, each right-handed about x, y and z: ``R = Rz(roll) @ Ry(yaw) @
+Rx(pitch)``, applied to column vectors. So yaw > 0 turns the nose to the image's right, pitch > 0 bows the
+head, and roll > 0 turns the head counter-clockwise as seen in the image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pie_framework.errors import InputError
 
 
 def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of an image given as one side or as (height, width). Raises InputError unless positive."""
+    """(height, width) of an image given as its side or as (height, width); InputError unless positive."""
     height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     if height < 1 or width < 1:
         raise InputError(f"an image of {height}x{width} pixels is impossible: give positive sides")
@@ -27,8 +27,9 @@ def image_size(size: int | tuple[int, int]) -> tuple[int, int]:
 class PerspectiveCamera:
     """Camera at (0, 0, ``distance``) looking along -z.
 
-    ``distance``: world units from the origin. ``focal``: focal length in units of half the image's height, so a
-    point at depth ``d`` and height ``y`` lands ``focal * y / d`` half-heights above the image's centre.
+    ``distance``: world units from the origin. ``focal``: focal length in units of half the image's height,
+    so a point at depth ``d`` and height ``y`` lands ``focal * y / d`` half-heights above the image's
+    centre.
     """
 
     distance: float
@@ -37,8 +38,8 @@ class PerspectiveCamera:
     def project(self, points: Tensor, size: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Project world points (B, V, 3) into an image of ``size`` (side, or (height, width)).
 
-        Returns pixels (B, V, 2) as (x, y), and depth (B, V): distance along the view axis, positive in front of
-        the camera. Points at or behind the camera have depth <= 0 and no meaningful pixel.
+        Returns pixels (B, V, 2) as (x, y), and depth (B, V): distance along the view axis, positive in
+        front of the camera. Points at or behind the camera have depth <= 0 and no meaningful pixel.
         """
         height, width = image_size(size)
         depth = self.distance - points[..., 2]
@@ -63,7 +64,7 @@ def euler_to_matrix(rotation: Tensor) -> Tensor:
         cy * sp,
         cy * cp,
     )
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(entries, dim=-1).reshape(*rotation.shape[:-1], 3, 3)
 
 
 def matrix_to_euler(matrix: Tensor) -> Tensor:

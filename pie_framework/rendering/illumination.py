@@ -1,10 +1,10 @@
 """Second-order spherical-harmonics illumination of a Lambertian surface.
 
-Illumination is (B, 27): three colour channels of nine coefficients, channel-major, so ``gamma.reshape(B, 3, 9)``.
-For the unit normal (x, y, z) the bands are, in order, 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2, each times the
-spherical harmonic's constant and the Lambertian cosine kernel's coefficient pi, 2 pi / 3 or pi / 4 (Ramamoorthi and
-Hanrahan, "An Efficient Representation for Irradiance Environment Maps", SIGGRAPH 2001, equations 7 to 11). The
-coefficients themselves are those of the incoming radiance.
+Illumination is (B, 27): three colour channels of nine coefficients, channel-major, so ``gamma.reshape(B, 3,
+9)``. For the unit normal (x, y, z) the bands are, in order, 1, y, z, x, xy, yz, 3z^2 - 1, xz, x^2 - y^2,
+each times the spherical harmonic's constant and the Lambertian cosine kernel's coefficient pi, 2 pi / 3 or
+pi / 4 (Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance Environment Maps", SIGGRAPH
+2001, equations 7 to 11). The coefficients themselves are those of the incoming radiance.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from torch import Tensor
 from pie_framework.errors import InputError
 
 _C0, _C1 = 0.5 * math.sqrt(1 / math.pi), 0.5 * math.sqrt(3 / math.pi)
-_C2, _C2_ZZ, _C2_XX = (0.5 * math.sqrt(15 / math.pi), 0.25 * math.sqrt(5 / math.pi), 0.25 * math.sqrt(15 / math.pi))
+_C2, _C2_ZZ, _C2_XX = (
+    0.5 * math.sqrt(15 / math.pi),
+    0.25 * math.sqrt(5 / math.pi),
+    0.25 * math.sqrt(15 / math.pi),
+)
 _HARMONIC = (_C0, _C1, _C1, _C1, _C2, _C2, _C2_ZZ, _C2, _C2_XX)
 _KERNEL = (math.pi,) + (2 * math.pi / 3,) * 3 + (math.pi / 4,) * 5
 _MIRROR = (1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
@@ -68,10 +72,11 @@ def directional_light(
 ) -> Tensor:
     """Illumination (B, 27) of a distant light plus a uniform white ambient.
 
-    ``direction`` (B, 3) points from the surface to the light and need not be of unit length; ``colour`` (B, 3) or
-    (3,) RGB, white by default; ``intensity`` and ``ambient``, floats or (B,), are the shading of a surface that
-    faces the light and the shading added everywhere. The second-order approximation of the clamped cosine is
-    exceeded by at most 6.25 % of the intensity facing the light and lies within -0.067 and +0.094 of it elsewhere.
+    ``direction`` (B, 3) points from the surface to the light and need not be of unit length; ``colour`` (B,
+    3) or (3,) RGB, white by default; ``intensity`` and ``ambient``, floats or (B,), are the shading of a
+    surface that faces the light and the shading added everywhere. The second-order approximation of the
+    clamped cosine is exceeded by at most 6.25 % of the intensity facing the light and lies within -0.067
+    and +0.094 of it elsewhere.
     """
     batch = direction.shape[0]
     unit = direction / direction.norm(dim=-1, keepdim=True).clamp_min(1e-12)
@@ -102,8 +107,8 @@ def mirror_illumination(gamma: Tensor) -> Tensor:
 def soft_shoulder(x: Tensor, knee: float = 0.7) -> Tensor:
     """Compress shaded colour into [0, 1): the identity up to ``knee``, then knee + (1 - knee) t / (1 + t).
 
-    t = (x - knee) / (1 - knee). Monotone, with a continuous first derivative above zero; negative values, which no
-    light can have, become zero. ``knee`` lies in [0, 1), else InputError.
+    t = (x - knee) / (1 - knee). Monotone, with a continuous first derivative above zero; negative values,
+    which no light can have, become zero. ``knee`` lies in [0, 1), else InputError.
     """
     if not 0.0 <= knee < 1.0:
         raise InputError(f"the knee of the soft shoulder is {knee}: it must lie in [0, 1)")

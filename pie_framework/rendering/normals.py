@@ -5,33 +5,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pie_framework.rendering._rows import batched_index, take_rows
+from pie_framework.rendering._planar import batched_index, cross, planar, take
 
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Face normals (B, F, 3) of vertices (B, V, 3) and faces (F, 3); length: twice the triangle's area."""
     batch, count, _ = vertices.shape
-    table = vertices.reshape(-1, 3)
-    a, b, c = (take_rows(table, batched_index(faces[:, k], batch, count)) for k in range(3))
-    return torch.linalg.cross(b - a, c - a, dim=-1)
+    corners = batched_index(faces.t(), batch, count)
+    return _face_normals(planar(vertices), corners).view(3, batch, -1).permute(1, 2, 0)
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor, groups: Tensor | None = None) -> Tensor:
     """Unit vertex normals (B, V, 3), area-weighted over the adjoining faces; differentiable.
 
-    ``vertices`` (B, V, 3); ``faces`` (F, 3) int64, counter-clockwise seen from outside; ``groups`` (V,) int64 in
-    [0, V) gives coincident vertices (the two sides of a seam) one number, and they share one normal. Vertices of
-    no face have a zero normal. Deterministic on a CPU, and on CUDA under ``torch.use_deterministic_algorithms``.
+    ``vertices`` (B, V, 3); ``faces`` (F, 3) int64, counter-clockwise seen from outside; ``groups`` (V,)
+    int64 in [0, V) gives coincident vertices (the two sides of a seam) one number, and they share one
+    normal. Vertices of no face have a zero normal. Deterministic on a CPU, and on CUDA under
+    ``torch.use_deterministic_algorithms``.
     """
     batch, count, _ = vertices.shape
-    normals = face_normals(vertices, faces)
-    target = faces if groups is None else groups[faces]
-    # Accumulated on flattened scalars: on a CPU a one-dimensional index_add is far faster than one of rows.
-    corner = batched_index(target, batch, count).unsqueeze(-1) * 3 + torch.arange(3, device=faces.device)
-    summed = vertices.new_zeros(batch * count * 3).index_add(
-        0, corner.reshape(-1), normals.unsqueeze(2).expand(-1, -1, 3, -1).reshape(-1)
-    )
-    unit = torch.nn.functional.normalize(summed.view(batch * count, 3), dim=-1, eps=1e-20)
-    if groups is None:
-        return unit.view(batch, count, 3)
-    return take_rows(unit, batched_index(groups, batch, count))
+    normals = _face_normals(planar(vertices), batched_index(faces.t(), batch, count))
+    target = batched_index((faces if groups is None else groups[faces]).t(), batch, count)
+    summed = vertices.new_zeros(3, batch * count)
+    for corner in target:
+        summed = summed.index_add(1, corner, normals)
+    unit = torch.nn.functional.normalize(summed, dim=0, eps=1e-20)
+    if groups is not None:
+        unit = take(unit, batched_index(groups.unsqueeze(0), batch, count).squeeze(0))
+    return unit.view(3, batch, count).permute(1, 2, 0)
+
+
+def _face_normals(table: Tensor, corners: Tensor) -> Tensor:
+    """Face normals (3, B * F) of vertices (3, B * V) and corners (3, B * F)."""
+    a, b, c = take(table, corners).unbind(1)
+    ux, uy, uz = (b - a).unbind(0)
+    vx, vy, vz = (c - a).unbind(0)
+    return torch.stack((cross(uy, uz, vy, vz), cross(uz, ux, vz, vx), cross(ux, uy, vx, vy)))

@@ -1,8 +1,9 @@
 """Scanline z-buffer rasteriser in plain torch, with differentiable interpolation.
 
-Triangles are cut into rows of pixel centres, rows into pixels, and the nearest triangle of each pixel is kept.
-Every step is vectorised over all triangles of the batch. A row's ends come from an edge's end points sorted by y,
-so triangles that share an edge compute the same ends: a surface has no cracks and covers no pixel twice.
+Triangles are cut into rows of pixel centres, rows into pixels, and the nearest triangle of each pixel is
+kept. Every step is vectorised over all triangles of the batch. A row's ends come from an edge's end points
+sorted by y, so triangles that share an edge compute the same ends: a surface has no cracks and covers no
+pixel twice.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.errors import InputError
-from pie_framework.rendering._rows import batched_index, take_rows
+from pie_framework.rendering._planar import batched_index, cross, planar, take
 from pie_framework.rendering.camera import image_size
 
 _EMPTY = torch.iinfo(torch.int64).max
@@ -24,9 +25,10 @@ _LOW_BITS = (1 << 32) - 1
 class Fragments:
     """What each pixel sees.
 
-    ``face_index`` (B, H, W) int64: the visible face, -1 where there is none. ``barycentric`` (B, H, W, 3): weights
-    of that face's corners at the pixel's centre, summing to one; zero where there is none; no gradient.
-    ``covered`` (N,) int64: the indices of the pixels that see a face, into the flattened (B, H, W), ascending.
+    ``face_index`` (B, H, W) int64: the visible face, -1 where there is none. ``barycentric`` (B, H, W, 3):
+    weights of that face's corners at the pixel's centre, summing to one; zero where there is none; no
+    gradient. ``covered`` (N,) int64: the indices of the pixels that see a face, into the flattened (B, H,
+    W), ascending.
     """
 
     face_index: Tensor
@@ -49,26 +51,29 @@ def rasterise(
 ) -> Fragments:
     """Find the nearest face at every pixel centre. Not differentiable; see ``interpolate``.
 
-    ``vertices_pixels`` (B, V, 2) as (x, y) pixels, ``depth`` (B, V) growing away from the viewer, ``faces`` (F, 3)
-    int64 of fewer than 2^31 faces, ``size`` the side or (height, width) in pixels. Front faces run counter-clockwise
-    as seen. With ``perspective``, depth is the positive distance along the view axis, visibility and barycentrics
-    are perspective-correct, and faces with a corner at or behind the camera are dropped; without, both are affine.
-    Of faces at the very same depth the lowest index is seen. Non-finite vertices drop their faces.
+    ``vertices_pixels`` (B, V, 2) as (x, y) pixels, ``depth`` (B, V) growing away from the viewer, ``faces``
+    (F, 3) int64 of fewer than 2^31 faces, ``size`` the side or (height, width) in pixels. Front faces run
+    counter-clockwise as seen. With ``perspective``, depth is the positive distance along the view axis,
+    visibility and barycentrics are perspective-correct, and faces with a corner at or behind the camera are
+    dropped; without, both are affine. Of faces at the very same depth the lowest index is seen. Non-finite
+    vertices drop their faces.
     """
     height, width = image_size(size)
-    if vertices_pixels.dim() != 3 or vertices_pixels.shape[-1] != 2 or depth.shape != vertices_pixels.shape[:2]:
+    if (
+        vertices_pixels.dim() != 3
+        or vertices_pixels.shape[-1] != 2
+        or depth.shape != vertices_pixels.shape[:2]
+    ):
         raise InputError(
-            f"vertices of shape {tuple(vertices_pixels.shape)} and depth of shape {tuple(depth.shape)} do not fit: "
+            f"vertices {tuple(vertices_pixels.shape)} and depth {tuple(depth.shape)} do not fit: "
             "give pixels (B, V, 2) and depth (B, V), as PerspectiveCamera.project returns them"
         )
     with torch.no_grad():
-        face_index = _visible_faces(
-            vertices_pixels.detach(), depth.detach(), faces, height, width, cull_backfaces, perspective
-        )
+        pixels, depth = vertices_pixels.detach(), depth.detach()
+        face_index = _visible_faces(pixels, depth, faces, height, width, cull_backfaces, perspective)
         covered = (face_index.view(-1) >= 0).nonzero().squeeze(-1)
-        fragments = Fragments(face_index, vertices_pixels.new_empty(0), covered)
-        values = _barycentric(fragments, faces, vertices_pixels.detach(), depth.detach() if perspective else None)
-        barycentric = values.new_zeros(face_index.numel(), 3).index_copy_(0, covered, values)
+        weights = _barycentric(face_index, covered, faces, pixels, depth if perspective else None)
+        barycentric = weights.new_zeros(face_index.numel(), 3).index_copy_(0, covered, weights.t())
     return Fragments(face_index, barycentric.view(*face_index.shape, 3), covered)
 
 
@@ -79,60 +84,57 @@ def interpolate(
     vertices_pixels: Tensor | None = None,
     depth: Tensor | None = None,
 ) -> Tensor:
-    """Interpolate vertex attributes (B or 1, V, C) at the visible pixels, giving (B, H, W, C); zero elsewhere.
+    """Interpolate vertex attributes (B or 1, V, C) at the visible pixels: (B, H, W, C), zero elsewhere.
 
-    Differentiable in ``attributes``. Given ``vertices_pixels`` (B, V, 2), the barycentrics are computed again from
-    them, affine, or perspective-correct if ``depth`` (B, V) is given too, so that gradients reach the vertices. The
-    visibility itself stays fixed: no gradient comes from a silhouette that moves.
+    Differentiable in ``attributes``. Given ``vertices_pixels`` (B, V, 2), the barycentrics are computed
+    again from them, affine, or perspective-correct if ``depth`` (B, V) is given too, so that gradients
+    reach the vertices. The visibility itself stays fixed: no gradient comes from a silhouette that moves.
     """
-    batch, height, width = fragments.face_index.shape
+    face_index, covered = fragments.face_index, fragments.covered
     if vertices_pixels is None:
-        weights = take_rows(fragments.barycentric.reshape(-1, 3), fragments.covered).to(attributes.dtype)
+        weights = fragments.barycentric.view(-1, 3)[covered].t().to(attributes.dtype)
     else:
-        weights = _barycentric(fragments, faces, vertices_pixels, depth)
-    corners = _corners(fragments, faces, attributes.shape[1], attributes.shape[0] == 1)
-    channels = attributes.shape[-1]
-    values = take_rows(attributes.reshape(-1, channels), corners)
-    mixed = (values * weights.unsqueeze(-1)).sum(1)
-    image = mixed.new_zeros(batch * height * width, channels).index_copy(0, fragments.covered, mixed)
-    return image.view(batch, height, width, channels)
+        weights = _barycentric(face_index, covered, faces, vertices_pixels, depth)
+    # Attributes shared by the batch need no offset per image.
+    stride = attributes.shape[1] if attributes.shape[0] > 1 else 0
+    values = take(planar(attributes), _corners(face_index, covered, faces, stride))
+    mixed = (values * weights).sum(1)
+    image = mixed.new_zeros(mixed.shape[0], face_index.numel()).index_copy(1, covered, mixed)
+    return image.view(-1, *face_index.shape).permute(1, 2, 3, 0)
 
 
-def _corners(fragments: Fragments, faces: Tensor, vertex_count: int, shared: bool) -> Tensor:
-    """Corner vertices (N, 3) of each covered pixel's face, into the flattened (B, V)."""
-    batch, height, width = fragments.face_index.shape
-    corners = faces[fragments.face_index.view(-1)[fragments.covered]]
-    if batch == 1 or shared:
+def _corners(face_index: Tensor, covered: Tensor, faces: Tensor, stride: int) -> Tensor:
+    """Corner vertices (3, N) of each covered pixel's face, counted through images of ``stride`` vertices."""
+    batch, height, width = face_index.shape
+    corners = take(faces.t(), face_index.view(-1)[covered])
+    if batch == 1 or stride == 0:
         return corners
-    image = torch.div(fragments.covered, height * width, rounding_mode="floor")
-    return corners + (image * vertex_count).unsqueeze(-1)
+    return corners + torch.div(covered, height * width, rounding_mode="floor") * stride
 
 
-def _barycentric(fragments: Fragments, faces: Tensor, vertices_pixels: Tensor, depth: Tensor | None) -> Tensor:
-    """Barycentric weights (N, 3) at the covered pixels' centres, differentiable in the vertices and the depth."""
-    _, height, width = fragments.face_index.shape
-    corners = _corners(fragments, faces, vertices_pixels.shape[1], False)
-    within = fragments.covered % (height * width)
+def _barycentric(
+    face_index: Tensor, covered: Tensor, faces: Tensor, vertices_pixels: Tensor, depth: Tensor | None
+) -> Tensor:
+    """Barycentric weights (3, N) at the covered pixels' centres, differentiable in vertices and depth."""
+    _, height, width = face_index.shape
+    corners = _corners(face_index, covered, faces, vertices_pixels.shape[1])
+    within = covered % (height * width)
     row = torch.div(within, width, rounding_mode="floor")
-    centre = torch.stack((within - row * width, row), dim=-1).to(vertices_pixels.dtype) + 0.5
-    relative = take_rows(vertices_pixels.reshape(-1, 2), corners) - centre.unsqueeze(1)
-    x, y = relative.unbind(-1)
-    x0, x1, x2 = x.unbind(-1)
-    y0, y1, y2 = y.unbind(-1)
-    areas = torch.stack((x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0), dim=-1)
+    centre = torch.stack((within - row * width, row)).to(vertices_pixels.dtype) + 0.5
+    x, y = (take(planar(vertices_pixels), corners) - centre.unsqueeze(1)).unbind(0)
+    (x0, x1, x2), (y0, y1, y2) = x.unbind(0), y.unbind(0)
+    areas = torch.stack((cross(x1, y1, x2, y2), cross(x2, y2, x0, y0), cross(x0, y0, x1, y1)))
     if depth is not None:
-        areas = areas / take_rows(depth.reshape(-1, 1), corners).squeeze(-1)
-    total = areas.sum(-1, keepdim=True)
-    tiny = torch.finfo(total.dtype).tiny
-    return areas / torch.where(total.abs() > tiny, total, torch.full_like(total, tiny))
+        areas = areas / take(depth.reshape(1, -1), corners).squeeze(0)
+    return areas / areas.sum(0)
 
 
 def _expand(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """For item i occurring counts[i] times in a row: each occurrence's item, and its number within the item."""
+    """For item i repeated counts[i] times: each repetition's item, and its number within the item."""
     ends = counts.cumsum(0)
     total = int(ends[-1]) if counts.numel() else 0
     item = torch.repeat_interleave(counts, output_size=total)
-    return item, torch.arange(total, device=counts.device) - (ends - counts)[item]
+    return item, torch.arange(total, device=counts.device) - (ends - counts).index_select(0, item)
 
 
 def _visible_faces(
@@ -143,23 +145,22 @@ def _visible_faces(
     # Sorted like depth, affine in the image: minus the inverse depth under perspective.
     order = (-1.0 / depth.float()) if perspective else depth.float()
     key = torch.full((batch * height * width,), _EMPTY, dtype=torch.int64, device=depth.device)
-    table = torch.cat((pixels.float(), order.unsqueeze(-1)), dim=-1).view(-1, 3).t().contiguous()
-    corner = batched_index(faces.t(), batch, count)
-    x0, x1, x2 = (table[0][corner[:, k]].view(-1) for k in range(3))
-    y0, y1, y2 = (table[1][corner[:, k]].view(-1) for k in range(3))
-    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    table = planar(torch.cat((pixels.float(), order.unsqueeze(-1)), dim=-1))
+    corners = batched_index(faces.t(), batch, count)
+    (x0, x1, x2), (y0, y1, y2) = take(table[:2], corners)
+    area = cross(x1 - x0, y1 - y0, x2 - x0, y2 - y0)
     top = _first_centre(torch.minimum(torch.minimum(y0, y1), y2), height)
     bottom = _first_centre(torch.maximum(torch.maximum(y0, y1), y2), height)
     left = _first_centre(torch.minimum(torch.minimum(x0, x1), x2), width)
     right = _first_centre(torch.maximum(torch.maximum(x0, x1), x2), width)
     keep = (bottom > top) & (right > left) & ((area < 0) if cull else (area != 0))
     kept = keep.nonzero().squeeze(-1)
-    z0, z1, z2 = (table[2][corner[:, k].reshape(-1)[kept]] for k in range(3))
+    z0, z1, z2 = take(table[2:], corners.index_select(1, kept)).squeeze(0)
     if perspective:
         front = ((z0 < 0) & (z1 < 0) & (z2 < 0)).nonzero().squeeze(-1)
         if front.numel() < kept.numel():
             kept, z0, z1, z2 = kept[front], z0[front], z1[front], z2[front]
-    x0, x1, x2, y0, y1, y2, area = (value[kept] for value in (x0, x1, x2, y0, y1, y2, area))
+    x0, x1, x2, y0, y1, y2, area = (v.index_select(0, kept) for v in (x0, x1, x2, y0, y1, y2, area))
     top = top[kept]
     plane = _depth_plane(x0, x1, x2, y0, y1, y2, z0, z1, z2, area)
     edges = _edges_by_height(x0, x1, x2, y0, y1, y2)
@@ -167,18 +168,18 @@ def _visible_faces(
 
     # Triangles into rows of pixel centres.
     item, step = _expand((bottom[kept] - top).long())
-    row = top[item] + step
-    data = triangle[item]
+    row = top.index_select(0, item) + step
+    data = triangle.index_select(0, item)
     y = row + 0.5
     along, short = _crossings(data, y)
     first = _first_centre(torch.minimum(along, short), width)
     last = _first_centre(torch.maximum(along, short), width)
     filled = (last > first).nonzero().squeeze(-1)
-    first, last, y, item, row, data = (v[filled] for v in (first, last, y, item, row, data))
+    first, last, y, item, row, data = (v.index_select(0, filled) for v in (first, last, y, item, row, data))
     slope = data[:, 9]
     start = data[:, 7] + slope * (first + 0.5 - data[:, 8]) + data[:, 10] * (y - data[:, 11])
     if batch == 1:
-        face, line = kept[item], row.long() * width
+        face, line = kept.index_select(0, item), row.long() * width
     else:
         image = torch.div(kept, faces.shape[0], rounding_mode="floor")
         face = (kept - image * faces.shape[0])[item]
@@ -188,12 +189,13 @@ def _visible_faces(
 
     # Rows into pixels; the nearest wins by the smallest (depth, face) key.
     item, step = _expand((last - first).long())
-    sample = start[item] + slope[item] * step
+    sample = start.index_select(0, item) + slope.index_select(0, item) * step
     low, high = limits.t().contiguous()
-    sample = torch.minimum(torch.maximum(sample, low[item]), high[item])
+    sample = torch.minimum(torch.maximum(sample, low.index_select(0, item)), high.index_select(0, item))
     bits = sample.view(torch.int32)
     sortable = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
-    key.scatter_reduce_(0, line[item] + step, (sortable << 32) | face[item], "amin", include_self=True)
+    target = line.index_select(0, item) + step
+    key.scatter_reduce_(0, target, (sortable << 32) | face.index_select(0, item), "amin")
     face_index = torch.where(key == _EMPTY, -1, key & _LOW_BITS)
     return face_index.view(batch, height, width)
 
@@ -217,7 +219,7 @@ def _edges_by_height(
 
 
 def _crossings(data: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """x where the line at ``y`` crosses the edge of full height, and the one of the two others that it meets."""
+    """x where the line at ``y`` crosses the edge of full height, and the one other edge that it meets."""
     x_top, y_top, x_middle, y_middle, full, upper, lower = data[:, :7].unbind(-1)
     above = y < y_middle
     along = x_top + (y - y_top) * full
