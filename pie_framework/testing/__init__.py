@@ -1,0 +1,1 @@
+"""Help for the tests of plugin authors: toy components with exact answers, and conformance suites."""

@@ -1,0 +1,202 @@
+"""A tiny world in which every answer is known exactly.
+
+θ is a linear function of the latent, the image is a linear function of θ, the encoder is its exact inverse and the
+rig changes exactly the block it is asked to. In this world a correct energy term has a known value: identity, edit
+and invariance are 0 for every latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pie_framework.api import Block, Layout, Mesh, Networks, Rendering
+
+TOY_LAYOUT = Layout(
+    (
+        Block("rotation", 3, "radians", ("pitch", "yaw", "roll")),
+        Block("translation", 3, "model units", ("x", "y", "z")),
+        Block("identity", 4, "standard deviations"),
+        Block("albedo", 2, "standard deviations"),
+        Block("expression", 5, "activation", ("smile", "jaw_open", "blink_left", "blink_right")),
+        Block("illumination", 27, "spherical harmonics"),
+    )
+)
+
+
+def _orthogonal(rows: int, columns: int, rng: torch.Generator) -> Tensor:
+    """A (rows, columns) matrix with orthonormal columns; rows >= columns."""
+    matrix = torch.randn(rows, columns, generator=rng, dtype=torch.float64)
+    return torch.linalg.qr(matrix)[0]
+
+
+class ToyFaceModel(nn.Module):
+    """Image and landmarks are linear in θ; the face mask is the inscribed disc."""
+
+    pixels: Tensor
+    points: Tensor
+
+    def __init__(self, size: int = 16, num_landmarks: int = 6, layout: Layout = TOY_LAYOUT, seed: int = 0) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(seed)
+        self.layout = layout
+        self.num_landmarks = num_landmarks
+        self.size = size
+        self.register_buffer("pixels", _orthogonal(3 * size * size, layout.size, rng).float())
+        self.register_buffer("points", 0.02 * torch.randn(num_landmarks * 2, layout.size, generator=rng))
+
+    def mesh(self, theta: Tensor) -> Mesh:
+        """A single triangle shifted by the translation."""
+        corners = torch.tensor([[0.0, 1.0, 0.0], [-1.0, -1.0, 0.0], [1.0, -1.0, 0.0]]).to(theta)
+        vertices = corners + self.layout.get(theta, "translation")[:, None]
+        return Mesh(vertices, torch.tensor([[0, 1, 2]], device=theta.device), torch.full_like(vertices, 0.5))
+
+    def landmarks(self, theta: Tensor, size: int) -> Tensor:
+        points = (theta @ self.points.T).reshape(-1, self.num_landmarks, 2)
+        return size * (0.5 + points)
+
+    def image(self, theta: Tensor) -> Tensor:
+        """(B, P) -> (B, 3, size, size)."""
+        return (theta @ self.pixels.T).reshape(-1, 3, self.size, self.size)
+
+    def render(self, theta: Tensor, size: int) -> Rendering:
+        image = self.image(theta)
+        if size != self.size:
+            image = nn.functional.interpolate(image, (size, size), mode="area")
+        axis = (torch.arange(size, device=theta.device, dtype=theta.dtype) + 0.5) / size * 2 - 1
+        disc = (axis[:, None].square() + axis[None, :].square() <= 1).to(theta.dtype)
+        return Rendering(image, disc.expand(theta.shape[0], 1, size, size), self.landmarks(theta, size))
+
+
+class ToyGenerator(nn.Module):
+    """G(w): the mean of w over its layers is θ in rotated coordinates, shown by the toy face model."""
+
+    mixing: Tensor
+
+    def __init__(self, face_model: ToyFaceModel, num_layers: int = 4, seed: int = 1) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(seed)
+        self.face_model = face_model
+        self.resolution = face_model.size
+        self.num_layers = num_layers
+        self.latent_dim = face_model.layout.size
+        self.register_buffer("mixing", _orthogonal(self.latent_dim, self.latent_dim, rng).float())
+        self.calls = 0
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        w = torch.randn(n, 1, self.latent_dim, generator=rng).to(self.mixing)
+        return w.expand(n, self.num_layers, self.latent_dim)
+
+    def mean_latent(self) -> Tensor:
+        return torch.zeros(self.latent_dim).to(self.mixing)
+
+    def theta(self, latent: Tensor) -> Tensor:
+        """The true θ of a latent, (B, P)."""
+        return latent.mean(dim=1) @ self.mixing
+
+    def latent(self, theta: Tensor) -> Tensor:
+        """A latent with the given θ, (B, L, D)."""
+        return (theta @ self.mixing.T)[:, None].expand(-1, self.num_layers, -1)
+
+    def synthesize(self, latent: Tensor) -> Tensor:
+        self.calls += 1
+        return self.face_model.image(self.theta(latent))
+
+
+class ToyEncoder(nn.Module):
+    """The exact inverse of the toy face model's image."""
+
+    def __init__(self, face_model: ToyFaceModel) -> None:
+        super().__init__()
+        self.face_model = face_model
+        self.layout = face_model.layout
+        self.calls = 0
+
+    def encode(self, image: Tensor) -> Tensor:
+        self.calls += 1
+        return image.flatten(1) @ self.face_model.pixels
+
+
+class ToyRig(nn.Module):
+    """Changes exactly its block; with `strength` below 1 it goes only part of the way."""
+
+    def __init__(self, generator: ToyGenerator, block: str, strength: float = 1.0) -> None:
+        super().__init__()
+        self.generator = generator
+        self.layout = generator.face_model.layout
+        self.block = block
+        self.strength = strength
+        self.calls = 0
+
+    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+        self.calls += 1
+        theta = self.generator.theta(latent)
+        change = torch.zeros_like(theta)
+        change[:, self.layout.slice(self.block)] = parameters - self.layout.get(theta, self.block)
+        return latent + self.strength * (change @ self.generator.mixing.T)[:, None]
+
+
+class IdentityRig(nn.Module):
+    """A rig that never changes the latent."""
+
+    def __init__(self, layout: Layout, block: str) -> None:
+        super().__init__()
+        self.layout = layout
+        self.block = block
+
+    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+        return latent
+
+
+class ToyFeatures(nn.Module):
+    """One smooth feature map and an embedding, from a fixed random projection."""
+
+    projection: Tensor
+
+    def __init__(self, size: int = 16, channels: int = 8, seed: int = 2) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(seed)
+        self.register_buffer("projection", torch.randn(channels, 3 * size * size, generator=rng) / size)
+        self.calls = 0
+
+    def features(self, image: Tensor) -> Mapping[str, Tensor]:
+        self.calls += 1
+        return {"projected": torch.tanh(image.flatten(1) @ self.projection.T)}
+
+    def embed(self, image: Tensor) -> Tensor:
+        return nn.functional.normalize(self.features(image)["projected"], dim=1)
+
+
+class ToyLandmarks(nn.Module):
+    """Exact landmarks of a toy image."""
+
+    def __init__(self, face_model: ToyFaceModel) -> None:
+        super().__init__()
+        self.face_model = face_model
+        self.num_landmarks = face_model.num_landmarks
+        self.calls = 0
+
+    def detect(self, image: Tensor) -> Tensor:
+        self.calls += 1
+        return self.face_model.landmarks(image.flatten(1) @ self.face_model.pixels, image.shape[-1])
+
+
+def toy_networks(
+    blocks: tuple[str, ...] = TOY_LAYOUT.editable, strength: float = 1.0, dtype: torch.dtype = torch.float32
+) -> Networks:
+    """The whole toy world as one set of components; exact in float64 up to the float32 of its matrices."""
+    face_model = ToyFaceModel().to(dtype)
+    face_model.pixels = torch.linalg.qr(face_model.pixels)[0]
+    generator = ToyGenerator(face_model).to(dtype)
+    generator.mixing = torch.linalg.qr(generator.mixing)[0]
+    features = ToyFeatures(face_model.size).to(dtype)
+    return Networks(
+        generator=generator,
+        encoder=ToyEncoder(face_model),
+        face_model=face_model,
+        rigs={block: ToyRig(generator, block, strength) for block in blocks},
+        features={"perceptual": features, "recognition": ToyFeatures(face_model.size, seed=3).to(dtype)},
+        landmarks=ToyLandmarks(face_model),
+    )

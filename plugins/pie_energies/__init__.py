@@ -1,0 +1,1 @@
+"""The five energies of PIE, one module each."""

@@ -1,0 +1,38 @@
+"""E_edit: the edit did what was asked (§2, edit property)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pie_energies.settings import AnalysisConfig
+from pie_framework.api import BuildContext, LatentView, TargetView, analysis_losses
+
+
+class EditProperty:
+    """E_edit = λ_edit E_v[ ℓ(I_v, [θ_v^τ̄, θ_ŵ^τ]) ] with ŵ = RigNet(w, θ_v^τ), θ_ŵ = MoFA(G(ŵ)).
+
+    The block τ read back from the edited portrait, put into v's own parameters, must still explain v's image.
+    Parts: `photometric` and `landmark` of ℓ (see `pie_framework.api.analysis`), averaged over the v and the blocks
+    of the iteration.
+    """
+
+    requires = frozenset({"rig", "encoder", "face_model", "landmarks", "prior"})
+
+    def __init__(self, config: AnalysisConfig, context: BuildContext) -> None:
+        self.size = config.size or None
+
+    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
+        """-> {"photometric": (B,), "landmark": (B,)}."""
+        face_model = view.networks.need_face_model()
+        image = view.prior_per_pair(view.prior.image)
+        landmarks = view.prior_per_pair(view.prior.landmarks)
+        own = view.prior_per_pair(view.prior.theta)
+        mixed = [face_model.layout.replace(own, view.edited(block).theta, block) for block in view.blocks]
+        n = len(mixed)
+        losses = analysis_losses(
+            image.repeat(n, 1, 1, 1), landmarks.repeat(n, 1, 1), torch.cat(mixed), face_model, self.size
+        )
+        return {part: view.mean_over_prior(value.reshape(n, -1).mean(dim=0)) for part, value in losses.items()}
