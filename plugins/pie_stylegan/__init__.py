@@ -1,0 +1,1 @@
+"""StyleGAN generators for pie_framework; importing this package loads no torch."""
