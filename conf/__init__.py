@@ -1,0 +1,1 @@
+"""Hydra configuration: a folder per group; `config.yaml` holds the defaults."""

@@ -1,0 +1,103 @@
+"""`pie plugins list | show NAME`: what is installed, where it comes from, and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Sequence
+
+from pie_framework.api.component import Component
+from pie_framework.errors import ComponentError, PieError, did_you_mean
+from pie_framework.plugins import Registry, discover
+
+USAGE = """usage: pie plugins list [KIND]
+       pie plugins show [KIND] NAME
+
+Lists the components that plugins offer, or shows one with its settings, assets and licences.
+PIE_PLUGINS=a,b takes only those plugins, PIE_PLUGINS=-a,-b all but those, PIE_PLUGINS=none none."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns 0, or 2 when two plugins declare the same name."""
+    words = list(arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    command, rest = words[0], words[1:]
+    if command == "list" and len(rest) <= 1:
+        return _list(discover(), *rest)
+    if command == "show" and 1 <= len(rest) <= 2:
+        return _show(discover(), rest)
+    if command in ("list", "show"):
+        raise PieError(f"'pie plugins {command}' does not take these arguments: {' '.join(rest)}", USAGE.splitlines()[0])
+    raise PieError(f"'pie plugins' has no command '{command}'", did_you_mean(command, ["list", "show"]))
+
+
+def _list(registry: Registry, kind: str | None = None) -> int:
+    components = registry.components(kind)
+    rows = [(str(c.kind), c.name, str(registry.provenance(c)), c.summary) for c in components]
+    _print_table(("kind", "name", "package", "summary"), rows)
+    for problem in registry.problems:
+        print(f"pie: {'error' if problem.fatal else 'warning'}: {problem}", file=sys.stderr)
+    return 2 if any(problem.fatal for problem in registry.problems) else 0
+
+
+def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header) - 1)]
+    for row in [header, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, row[-1]]).rstrip())
+
+
+def _show(registry: Registry, words: Sequence[str]) -> int:
+    if len(words) == 2:
+        matches = [registry.get(words[0], words[1])]
+    else:
+        matches = [c for c in registry.components() if c.name == words[0]]
+    if not matches:
+        for problem in registry.problems:
+            if words[0] in (problem.provenance.plugin, problem.provenance.distribution):
+                raise ComponentError(str(problem))
+        known = {c.name for c in registry.components()}
+        raise ComponentError(f"no plugin offers a component named '{words[0]}'", did_you_mean(words[0], known))
+    print("\n\n".join(_describe(component, registry) for component in matches))
+    return 0
+
+
+def _describe(component: Component, registry: Registry) -> str:
+    """The whole declaration as text."""
+    origin = registry.provenance(component)
+    lines = [
+        f"{component.kind} {component.name}",
+        f"  summary   {component.summary}",
+        f"  package   {origin} (plugin '{origin.plugin}')",
+        f"  target    {component.target}",
+        f"  contract  version {component.api_version}",
+    ]
+    if component.requires:
+        lines.append(f"  requires  {', '.join(sorted(component.requires))}")
+    fields = settings_of(component)
+    lines.append("  settings" if fields else "  settings  none")
+    lines += [f"    {name}: {kind} = {default}" for name, kind, default in fields]
+    lines.append("  assets" if component.assets else "  assets    none")
+    for asset in component.assets:
+        lines.append(f"    {asset.name}: {asset.uri}")
+        lines.append(f"      sha256 {asset.sha256 or 'not recorded'}; licence {asset.licence or 'not stated'}")
+    return "\n".join(lines)
+
+
+def settings_of(component: Component) -> list[tuple[str, str, str]]:
+    """Name, type and default of each field of a component's configuration."""
+    found = []
+    hints = typing.get_type_hints(component.config)
+    for field in dataclasses.fields(component.config):
+        if field.default is not dataclasses.MISSING:
+            default = repr(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            default = repr(field.default_factory())
+        else:
+            default = "(must be given)"
+        hint = hints.get(field.name, field.type)
+        found.append((field.name, hint.__name__ if isinstance(hint, type) else str(hint), default))
+    return found
