@@ -72,10 +72,6 @@ class Objective:
         if not any(term.active for term in self.terms.values()):
             raise ConfigError("the energy has no term with a weight other than 0", "Try energy=full.")
 
-    def requires(self) -> frozenset[str]:
-        """What the terms that are evaluated need to be composed."""
-        return frozenset().union(*(t.term.requires for t in self.terms.values() if t.active))
-
     def __call__(self, view: LatentView, target: TargetView, stage: str) -> Breakdown:
         """Evaluate every term that has a weight in this stage.
 

@@ -84,7 +84,8 @@ class Component:
         config: a dataclass of settings with defaults, in a module that imports no torch.
         summary: one sentence.
         assets: files it loads by default.
-        requires: kinds that must be composed beside it.
+        requires: what must be composed beside it: kinds ("encoder", "face_model", "rig", "landmarks"), "prior" for
+            latents v drawn in every iteration, and feature networks by role ("features.recognition").
         api_version: version of this contract it was written for.
     """
 

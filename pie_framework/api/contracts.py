@@ -116,12 +116,10 @@ class LandmarkDetector(Protocol):
 class EnergyTerm(Protocol):
     """One term of E(w) (§2).
 
-    `requires` names what must be composed before the term can run: component kinds ("encoder", "face_model",
-    "rig", "prior", "landmarks", and "features.ROLE" such as "features.perceptual"). Weights are not the term's
-    business: they belong to the objective.
+    What it needs is declared with it (`Component.requires`): "encoder", "face_model", "rig", "prior", "landmarks",
+    and "features.ROLE" such as "features.perceptual". Weights are not the term's business: they belong to the
+    objective.
     """
-
-    requires: frozenset[str]
 
     def energy(self, view: LatentView, target: TargetView) -> Tensor | Mapping[str, Tensor]:
         """-> (B,), or named parts of (B,) each that the objective weights one by one.

@@ -19,8 +19,6 @@ class EditProperty:
     of the iteration.
     """
 
-    requires = frozenset({"rig", "encoder", "face_model", "landmarks", "prior"})
-
     def __init__(self, config: AnalysisConfig, context: BuildContext) -> None:
         self.size = config.size or None
 

@@ -15,8 +15,6 @@ class IdentityPreservation:
     the rig network was trained. The paper sums over the L x D coordinates.
     """
 
-    requires = frozenset({"rig", "encoder"})
-
     def __init__(self, config: EmptyConfig, context: BuildContext) -> None:
         pass
 

@@ -18,8 +18,6 @@ class InvarianceProperty:
     `photometric` and `landmark` of ℓ, averaged over the v and the blocks of the iteration.
     """
 
-    requires = frozenset({"rig", "encoder", "face_model", "landmarks", "prior"})
-
     def __init__(self, config: AnalysisConfig, context: BuildContext) -> None:
         self.size = config.size or None
 

@@ -18,8 +18,6 @@ class Recognition:
     of the iteration. Distances are means over each layer of Ψ, averaged over the layers.
     """
 
-    requires = frozenset({"rig", "encoder", "features.recognition", "prior"})
-
     def __init__(self, config: EmptyConfig, context: BuildContext) -> None:
         pass
 

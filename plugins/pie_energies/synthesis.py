@@ -18,8 +18,6 @@ class Synthesis:
     so that weights hold at every resolution: at 1024 px one unit of `l2` is 3·1024² units of the paper's sum.
     """
 
-    requires = frozenset({"features.perceptual"})
-
     def __init__(self, config: EmptyConfig, context: BuildContext) -> None:
         pass
 
