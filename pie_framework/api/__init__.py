@@ -5,6 +5,7 @@ from __future__ import annotations
 from pie_framework.api.analysis import analysis_losses, landmark_loss, photometric_loss
 from pie_framework.api.component import API_VERSION, Asset, BuildContext, Component, EmptyConfig, Kind
 from pie_framework.api.contracts import (
+    Aligner,
     EnergyTerm,
     FaceEncoder,
     FaceModel,
@@ -15,12 +16,14 @@ from pie_framework.api.contracts import (
     RigNetwork,
 )
 from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
-from pie_framework.api.records import Mesh, Rendering
+from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
 from pie_framework.api.view import EditedView, ImageView, LatentView, Networks, PriorDraw, TargetView
 
 __all__ = [
     "API_VERSION",
     "EDITABLE_BLOCKS",
+    "AlignedPortrait",
+    "Aligner",
     "Asset",
     "Block",
     "BuildContext",

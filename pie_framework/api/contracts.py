@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
     from torch import Tensor
 
     from pie_framework.api.layout import Layout
-    from pie_framework.api.records import Mesh, Rendering
+    from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
     from pie_framework.api.view import LatentView, TargetView
 
 
@@ -109,6 +110,19 @@ class LandmarkDetector(Protocol):
 
     def detect(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> (B, K, 2) pixels of that image."""
+        ...
+
+
+@runtime_checkable
+class Aligner(Protocol):
+    """Brings the face of a photo to where the generator expects it, and says where it came from."""
+
+    def align(self, photo: Image, size: int) -> AlignedPortrait:
+        """An upright RGB photo of any size -> the portrait at `size` x `size`.
+
+        Raises:
+            InputError: no face is found, or not the one asked for.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
 
@@ -37,3 +38,21 @@ class Rendering:
     image: Tensor
     mask: Tensor
     landmarks: Tensor
+
+
+@dataclass(frozen=True)
+class AlignedPortrait:
+    """A portrait cut out of a photo, with the way back.
+
+    Attributes:
+        image: RGB, square, in the generator's resolution.
+        to_source: the six numbers (a, b, c, d, e, f) of the affine map from portrait pixels (x, y) to photo pixels
+            (a x + b y + c, d x + e y + f); pixel coordinates have their origin at the top-left corner.
+        source_size: width and height of the photo.
+        faces: how many faces were found; 0 when none was looked for.
+    """
+
+    image: Image
+    to_source: tuple[float, float, float, float, float, float]
+    source_size: tuple[int, int]
+    faces: int = 0
