@@ -16,15 +16,13 @@ def take(table: Tensor, index: Tensor) -> Tensor:
     return table.index_select(1, index.reshape(-1)).view(table.shape[0], *index.shape)
 
 
-def batched_index(index: Tensor, batch: int, stride: int) -> Tensor:
-    """One index (K, N) into tables of ``stride`` columns, repeated for a batch of them laid side by side.
-
-    Gives (K, B * N).
-    """
+def batched_corners(faces: Tensor, batch: int, stride: int) -> Tensor:
+    """Corners (3, B * F) of faces (F, 3) for a batch of meshes side by side, ``stride`` vertices each."""
+    corners = faces.t().contiguous()
     if batch == 1:
-        return index
-    offsets = torch.arange(batch, device=index.device) * stride
-    return (index.unsqueeze(1) + offsets.view(1, -1, 1)).reshape(index.shape[0], -1)
+        return corners
+    offsets = torch.arange(batch, device=faces.device).view(1, -1, 1) * stride
+    return (corners.unsqueeze(1) + offsets).view(3, -1)
 
 
 def cross(ax: Tensor, ay: Tensor, bx: Tensor, by: Tensor) -> Tensor:

@@ -74,9 +74,9 @@ def directional_light(
 
     ``direction`` (B, 3) points from the surface to the light and need not be of unit length; ``colour`` (B,
     3) or (3,) RGB, white by default; ``intensity`` and ``ambient``, floats or (B,), are the shading of a
-    surface that faces the light and the shading added everywhere. The second-order approximation of the
-    clamped cosine is exceeded by at most 6.25 % of the intensity facing the light and lies within -0.067
-    and +0.094 of it elsewhere.
+    surface that faces the light and the shading added everywhere. Second-order harmonics only approximate
+    the clamped cosine: relative to ``intensity`` the error lies within -0.04 and +0.094, and is +0.0625
+    facing the light.
     """
     batch = direction.shape[0]
     unit = direction / direction.norm(dim=-1, keepdim=True).clamp_min(1e-12)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pie_framework.rendering._planar import batched_index, cross, planar, take
+from pie_framework.rendering._planar import batched_corners, cross, planar, take
 
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     """Face normals (B, F, 3) of vertices (B, V, 3) and faces (F, 3); length: twice the triangle's area."""
     batch, count, _ = vertices.shape
-    corners = batched_index(faces.t(), batch, count)
+    corners = batched_corners(faces, batch, count)
     return _face_normals(planar(vertices), corners).view(3, batch, -1).permute(1, 2, 0)
 
 
@@ -24,15 +24,14 @@ def vertex_normals(vertices: Tensor, faces: Tensor, groups: Tensor | None = None
     ``torch.use_deterministic_algorithms``.
     """
     batch, count, _ = vertices.shape
-    normals = _face_normals(planar(vertices), batched_index(faces.t(), batch, count))
-    target = batched_index((faces if groups is None else groups[faces]).t(), batch, count)
+    normals = _face_normals(planar(vertices), batched_corners(faces, batch, count))
+    target = batched_corners(faces if groups is None else groups[faces], batch, count)
     summed = vertices.new_zeros(3, batch * count)
     for corner in target:
         summed = summed.index_add(1, corner, normals)
-    unit = torch.nn.functional.normalize(summed, dim=0, eps=1e-20)
-    if groups is not None:
-        unit = take(unit, batched_index(groups.unsqueeze(0), batch, count).squeeze(0))
-    return unit.view(3, batch, count).permute(1, 2, 0)
+    unit = summed * summed.square().sum(0).clamp_min(1e-30).rsqrt()
+    unit = unit.view(3, batch, count)
+    return (unit if groups is None else unit.index_select(2, groups)).permute(1, 2, 0)
 
 
 def _face_normals(table: Tensor, corners: Tensor) -> Tensor:

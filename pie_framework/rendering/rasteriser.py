@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.errors import InputError
-from pie_framework.rendering._planar import batched_index, cross, planar, take
+from pie_framework.rendering._planar import batched_corners, cross, planar, take
 from pie_framework.rendering.camera import image_size
 
 _EMPTY = torch.iinfo(torch.int64).max
@@ -106,7 +106,7 @@ def interpolate(
 def _corners(face_index: Tensor, covered: Tensor, faces: Tensor, stride: int) -> Tensor:
     """Corner vertices (3, N) of each covered pixel's face, counted through images of ``stride`` vertices."""
     batch, height, width = face_index.shape
-    corners = take(faces.t(), face_index.view(-1)[covered])
+    corners = take(faces.t().contiguous(), face_index.view(-1)[covered])
     if batch == 1 or stride == 0:
         return corners
     return corners + torch.div(covered, height * width, rounding_mode="floor") * stride
@@ -129,75 +129,85 @@ def _barycentric(
     return areas / areas.sum(0)
 
 
+def _visible_faces(
+    pixels: Tensor, depth: Tensor, faces: Tensor, height: int, width: int, cull: bool, perspective: bool
+) -> Tensor:
+    """The nearest face (B, H, W), -1 for none."""
+    batch, count = depth.shape
+    # Grows with depth and is affine in the image: under perspective, minus the inverse depth.
+    order = (-1.0 / depth.float()) if perspective else depth.float()
+    corners = batched_corners(faces, batch, count)
+    kept, top, bottom, triangles = _triangles(
+        planar(pixels.float()), order.view(1, -1), corners, height, width, cull, perspective
+    )
+    image = torch.div(kept, faces.shape[0], rounding_mode="floor") if batch > 1 else torch.zeros_like(kept)
+    face = kept - image * faces.shape[0]
+
+    # Triangles into rows of pixel centres.
+    item, step = _expand(bottom - top)
+    row = top.index_select(0, item) + step
+    data = triangles.index_select(0, item)
+    along, short = _crossings(data, row + 0.5)
+    first = _first_centre(torch.minimum(along, short), width)
+    last = _first_centre(torch.maximum(along, short), width)
+    filled = (last > first).nonzero().squeeze(-1)
+    first, last, item, row, data = (v.index_select(0, filled) for v in (first, last, item, row, data))
+    x0, y0, z0, dzdx, dzdy, low, high = data[:, 7:].unbind(-1)
+    start = z0 + dzdx * (first + 0.5 - x0) + dzdy * (row + 0.5 - y0)
+    line = (image.index_select(0, item) * height + row) * width + first.long()
+    face = face.index_select(0, item)
+
+    # Rows into pixels; the smallest (depth, face) key wins. Clamped: a sliver's steep plane may overshoot.
+    item, step = _expand((last - first).long())
+    sample = start.index_select(0, item) + dzdx.index_select(0, item) * step
+    sample = torch.minimum(torch.maximum(sample, low.index_select(0, item)), high.index_select(0, item))
+    # The bits of a float, read as an integer, sort like the float once those of negative ones are flipped.
+    bits = sample.view(torch.int32)
+    sortable = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
+    key = torch.full((batch * height * width,), _EMPTY, dtype=torch.int64, device=depth.device)
+    target = line.index_select(0, item) + step
+    key.scatter_reduce_(0, target, (sortable << 32) | face.index_select(0, item), "amin")
+    return torch.where(key == _EMPTY, -1, key & _LOW_BITS).view(batch, height, width)
+
+
+def _triangles(
+    table: Tensor, order: Tensor, corners: Tensor, height: int, width: int, cull: bool, perspective: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Triangles that may be seen: number, first row and end row (K,), and what scan conversion needs (K, 14).
+
+    ``table`` (2, B * V) are the pixels, ``order`` (1, B * V) the depths to sort by, ``corners`` (3, B * F).
+    """
+    (x0, x1, x2), (y0, y1, y2) = take(table, corners)
+    area = cross(x1 - x0, y1 - y0, x2 - x0, y2 - y0)
+    top = _first_centre(torch.minimum(torch.minimum(y0, y1), y2), height)
+    bottom = _first_centre(torch.maximum(torch.maximum(y0, y1), y2), height)
+    left = _first_centre(torch.minimum(torch.minimum(x0, x1), x2), width)
+    right = _first_centre(torch.maximum(torch.maximum(x0, x1), x2), width)
+    # y points down, so counter-clockwise is a negative area. Comparisons drop what is not a number.
+    kept = ((bottom > top) & (right > left) & ((area < 0) if cull else (area != 0))).nonzero().squeeze(-1)
+    z = take(order, corners.index_select(1, kept)).squeeze(0)
+    finite = z.isfinite()
+    usable = (finite & (z < 0) if perspective else finite).all(0).nonzero().squeeze(-1)
+    if usable.numel() < kept.numel():
+        kept, z = kept.index_select(0, usable), z.index_select(1, usable)
+    z0, z1, z2 = z.unbind(0)
+    x0, x1, x2, y0, y1, y2, area, top, bottom = (
+        v.index_select(0, kept) for v in (x0, x1, x2, y0, y1, y2, area, top, bottom)
+    )
+    dzdx = cross(z1 - z0, y1 - y0, z2 - z0, y2 - y0) / area
+    dzdy = cross(x1 - x0, z1 - z0, x2 - x0, z2 - z0) / area
+    low, high = z.amin(0), z.amax(0)
+    edges = _edges_by_height(x0, x1, x2, y0, y1, y2)
+    triangles = torch.stack((*edges, x0, y0, z0, dzdx, dzdy, low, high), dim=-1)
+    return kept, top.long(), bottom.long(), triangles
+
+
 def _expand(counts: Tensor) -> tuple[Tensor, Tensor]:
     """For item i repeated counts[i] times: each repetition's item, and its number within the item."""
     ends = counts.cumsum(0)
     total = int(ends[-1]) if counts.numel() else 0
     item = torch.repeat_interleave(counts, output_size=total)
     return item, torch.arange(total, device=counts.device) - (ends - counts).index_select(0, item)
-
-
-def _visible_faces(
-    pixels: Tensor, depth: Tensor, faces: Tensor, height: int, width: int, cull: bool, perspective: bool
-) -> Tensor:
-    """The nearest face (B, H, W), -1 for none."""
-    batch, count = depth.shape
-    # Sorted like depth, affine in the image: minus the inverse depth under perspective.
-    order = (-1.0 / depth.float()) if perspective else depth.float()
-    key = torch.full((batch * height * width,), _EMPTY, dtype=torch.int64, device=depth.device)
-    table = planar(torch.cat((pixels.float(), order.unsqueeze(-1)), dim=-1))
-    corners = batched_index(faces.t(), batch, count)
-    (x0, x1, x2), (y0, y1, y2) = take(table[:2], corners)
-    area = cross(x1 - x0, y1 - y0, x2 - x0, y2 - y0)
-    top = _first_centre(torch.minimum(torch.minimum(y0, y1), y2), height)
-    bottom = _first_centre(torch.maximum(torch.maximum(y0, y1), y2), height)
-    left = _first_centre(torch.minimum(torch.minimum(x0, x1), x2), width)
-    right = _first_centre(torch.maximum(torch.maximum(x0, x1), x2), width)
-    keep = (bottom > top) & (right > left) & ((area < 0) if cull else (area != 0))
-    kept = keep.nonzero().squeeze(-1)
-    z0, z1, z2 = take(table[2:], corners.index_select(1, kept)).squeeze(0)
-    if perspective:
-        front = ((z0 < 0) & (z1 < 0) & (z2 < 0)).nonzero().squeeze(-1)
-        if front.numel() < kept.numel():
-            kept, z0, z1, z2 = kept[front], z0[front], z1[front], z2[front]
-    x0, x1, x2, y0, y1, y2, area = (v.index_select(0, kept) for v in (x0, x1, x2, y0, y1, y2, area))
-    top = top[kept]
-    plane = _depth_plane(x0, x1, x2, y0, y1, y2, z0, z1, z2, area)
-    edges = _edges_by_height(x0, x1, x2, y0, y1, y2)
-    triangle = torch.stack((*edges, *plane), dim=-1)
-
-    # Triangles into rows of pixel centres.
-    item, step = _expand((bottom[kept] - top).long())
-    row = top.index_select(0, item) + step
-    data = triangle.index_select(0, item)
-    y = row + 0.5
-    along, short = _crossings(data, y)
-    first = _first_centre(torch.minimum(along, short), width)
-    last = _first_centre(torch.maximum(along, short), width)
-    filled = (last > first).nonzero().squeeze(-1)
-    first, last, y, item, row, data = (v.index_select(0, filled) for v in (first, last, y, item, row, data))
-    slope = data[:, 9]
-    start = data[:, 7] + slope * (first + 0.5 - data[:, 8]) + data[:, 10] * (y - data[:, 11])
-    if batch == 1:
-        face, line = kept.index_select(0, item), row.long() * width
-    else:
-        image = torch.div(kept, faces.shape[0], rounding_mode="floor")
-        face = (kept - image * faces.shape[0])[item]
-        line = (image[item] * height + row.long()) * width
-    line = line + first.long()
-    limits = data[:, 12:14]
-
-    # Rows into pixels; the nearest wins by the smallest (depth, face) key.
-    item, step = _expand((last - first).long())
-    sample = start.index_select(0, item) + slope.index_select(0, item) * step
-    low, high = limits.t().contiguous()
-    sample = torch.minimum(torch.maximum(sample, low.index_select(0, item)), high.index_select(0, item))
-    bits = sample.view(torch.int32)
-    sortable = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
-    target = line.index_select(0, item) + step
-    key.scatter_reduce_(0, target, (sortable << 32) | face.index_select(0, item), "amin")
-    face_index = torch.where(key == _EMPTY, -1, key & _LOW_BITS)
-    return face_index.view(batch, height, width)
 
 
 def _first_centre(position: Tensor, limit: int) -> Tensor:
@@ -225,27 +235,3 @@ def _crossings(data: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     along = x_top + (y - y_top) * full
     short = torch.where(above, x_top + (y - y_top) * upper, x_middle + (y - y_middle) * lower)
     return along, short
-
-
-def _depth_plane(
-    x0: Tensor,
-    x1: Tensor,
-    x2: Tensor,
-    y0: Tensor,
-    y1: Tensor,
-    y2: Tensor,
-    z0: Tensor,
-    z1: Tensor,
-    z2: Tensor,
-    area: Tensor,
-) -> tuple[Tensor, ...]:
-    """Depth at corner 0, x of corner 0, d/dx, d/dy, y of corner 0, and the least and greatest corner depth.
-
-    The limits keep a sliver's steep plane from overshooting its own corners.
-    """
-    dz1, dz2 = z1 - z0, z2 - z0
-    dx = (dz1 * (y2 - y0) - dz2 * (y1 - y0)) / area
-    dy = (dz2 * (x1 - x0) - dz1 * (x2 - x0)) / area
-    low = torch.minimum(torch.minimum(z0, z1), z2)
-    high = torch.maximum(torch.maximum(z0, z1), z2)
-    return z0, x0, dx, dy, y0, low, high
