@@ -1,0 +1,107 @@
+"""Reading photos: any file Pillow reads, from anywhere, as an upright RGB picture of bounded size."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pie_framework.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+#: Pictures with more pixels than this are not decoded at all (about 1.2 GB as RGB).
+MAX_PIXELS = 400_000_000
+#: Larger pictures are averaged down to this side after decoding; JPEGs already while decoding.
+MAX_SIDE = 6000
+#: A face cannot be edited in fewer pixels than this.
+MIN_SIDE = 16
+#: What transparent pixels are laid over.
+BACKDROP = (255, 255, 255)
+
+
+def read_photo(path: str | os.PathLike[str]) -> Image.Image:
+    """Read a photo as RGB, upright as its EXIF orientation says.
+
+    Grey, palette, CMYK, 16-bit and float pictures are converted, transparency is laid over white, animations give
+    their first frame, and pictures with a side over `MAX_SIDE` are averaged down.
+
+    Raises:
+        InputError: the file is missing, is no picture, is damaged or cut short, or has too many or too few pixels.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no file '{path}'", "Check the path given as input.")
+    if not path.is_file():
+        raise InputError(f"'{path}' is not a file", "Give the path of one picture.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return _decode(picture, path)
+    except UnidentifiedImageError:
+        raise InputError(f"'{path}' is not a picture that can be read", "Convert it to JPEG or PNG.") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"'{path}' has too many pixels", f"At most {MAX_PIXELS:,} are read.") from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
+        raise InputError(f"'{path}' is damaged or cut short ({error})", "Fetch or export it again.") from None
+
+
+def _decode(picture: Image.Image, path: Path) -> Image.Image:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"'{path}' has {width} x {height} pixels", f"At most {MAX_PIXELS:,} are read; make it smaller.")
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"'{path}' has only {width} x {height} pixels", f"A portrait needs at least {MIN_SIDE} on each side."
+        )
+    picture.draft("RGB", (MAX_SIDE, MAX_SIDE))
+    picture.load()
+    upright = ImageOps.exif_transpose(picture)
+    if max(upright.size) > MAX_SIDE and upright.mode in ("L", "RGB", "RGBA", "CMYK"):
+        upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    rgb = _to_rgb(upright)
+    if max(rgb.size) > MAX_SIDE:
+        rgb.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    return rgb
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    mode = picture.mode
+    if mode.startswith("I;16") or mode in ("I", "F"):
+        values = np.asarray(picture, dtype=np.float64)
+        top = 65535.0 if mode != "F" else max(1.0, float(np.nanmax(values, initial=0.0)))
+        scaled = np.nan_to_num(values / top * 255.0).clip(0, 255)
+        return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
+    transparent = mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info
+    if transparent:
+        rgba = picture.convert("RGBA")
+        backdrop = Image.new("RGBA", rgba.size, (*BACKDROP, 255))
+        return Image.alpha_composite(backdrop, rgba).convert("RGB")
+    return picture.convert("RGB")
+
+
+def to_tensor(picture: Image.Image, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Tensor:
+    """An RGB picture -> (3, H, W) in [-1, 1]."""
+    import torch
+
+    values = torch.from_numpy(np.array(picture.convert("RGB"), dtype=np.uint8)).permute(2, 0, 1)
+    return (values.to(dtype or torch.float32) / 127.5 - 1.0).contiguous().to(device)
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """(3, H, W) in [-1, 1] -> an RGB picture; values outside the range are clipped."""
+    values = ((image.detach().float().cpu().clamp(-1, 1) + 1.0) * 127.5).round().to(dtype=_uint8())
+    return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+
+
+def _uint8() -> torch.dtype:
+    import torch
+
+    return torch.uint8
