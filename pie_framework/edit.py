@@ -1,0 +1,221 @@
+"""From a request to an edited image and its self-check (§3): one pass through the rig networks, no
+optimisation.
+
+ŵ = RigNet(w, θ'^τ), where θ' is what the portrait shows with the controls asked for. Edits of several blocks
+stack: each rig network is applied to the last one's output, in the order of `EDITABLE_BLOCKS`. The edited
+image is encoded again, so that every edit reports what was asked for, what was achieved, and how far the
+identity was kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pie_framework.api import EDITABLE_BLOCKS, Networks, RecognitionNetwork
+from pie_framework.controls import EditRequest, Vocabulary
+from pie_framework.errors import ConfigError
+from pie_framework.parameters import Reading, Value, apply_request, read_request
+
+#: Identity similarity below which a warning is given; two strangers score near 0, one person near 1.
+LOW_IDENTITY = 0.5
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """One edited picture with its self-check.
+
+    Attributes:
+        request: what was asked for.
+        latent: ŵ, (1, L, D).
+        image: G(ŵ), (1, 3, R, R) in [-1, 1].
+        theta: coefficients read back from the image, (1, P).
+        readings: every control with the values before, asked for and achieved.
+        identity_similarity: dot product of the recognition embeddings of the unedited reconstruction and of
+            the edited image; None when no recognition network is composed.
+        warnings: what a person should know, such as a value outside the trained range.
+    """
+
+    request: EditRequest
+    latent: Tensor
+    image: Tensor
+    theta: Tensor
+    readings: tuple[Reading, ...]
+    identity_similarity: float | None
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        return self.request.name
+
+    @property
+    def asked(self) -> dict[str, Value]:
+        """Control -> value asked for, in the control's unit."""
+        return {reading.control: reading.asked for reading in self.readings}
+
+    @property
+    def achieved(self) -> dict[str, Value]:
+        """Control -> value read back from the edited image."""
+        return {reading.control: reading.achieved for reading in self.readings}
+
+    def to_json(self) -> dict[str, Any]:
+        """The self-check as JSON's own types; pictures and latents are not part of it."""
+        return {
+            "name": self.name,
+            "controls": [
+                {"control": c.name, "value": c.value, "relative": c.relative} for c in self.request.controls
+            ],
+            "source": self.request.source,
+            "source_blocks": list(self.request.source_blocks),
+            "readings": [
+                {
+                    "control": r.control,
+                    "unit": r.unit,
+                    "before": r.before,
+                    "asked": r.asked,
+                    "achieved": r.achieved,
+                    "error": r.error,
+                    "error_unit": r.error_unit,
+                }
+                for r in self.readings
+            ],
+            "identity_similarity": self.identity_similarity,
+            "warnings": list(self.warnings),
+        }
+
+
+def vocabulary_of(networks: Networks) -> Vocabulary:
+    """The controls these networks offer: names and ranges of the face model, blocks that have a rig network.
+
+    The face model may have an attribute `ranges`, control name -> (low, high) in the control's unit, that
+    says on which values the networks were trained.
+
+    Raises:
+        ConfigError: when no rig network is composed.
+    """
+    layout = networks.need_encoder().layout
+    blocks = tuple(block for block in layout.editable if block in networks.rigs)
+    if not blocks:
+        raise ConfigError(
+            "this run cannot be edited: no rig network is composed", "Select one, such as rig=world."
+        )
+    ranges: Mapping[str, tuple[float, float]] = getattr(networks.face_model, "ranges", None) or {}
+    return Vocabulary(layout, ranges, blocks)
+
+
+@torch.no_grad()
+def edit(
+    latent: Tensor,
+    requests: Sequence[EditRequest],
+    networks: Networks,
+    theta: Tensor | None = None,
+    source_theta: Tensor | None = None,
+    chunk: int = 8,
+) -> list[EditResult]:
+    """Edit a portrait, or several, in one pass.
+
+    Args:
+        latent: w as W+, (1, L, D) used for every request, or (N, L, D) with one portrait per request.
+        requests: N requests, from `Vocabulary.parse`.
+        networks: with encoder and rig networks; the recognition network is optional.
+        theta: θ_w, (1 or N, P); read from G(w) when None.
+        source_theta: θ of the portrait that the requests name as source, (1, P).
+        chunk: how many pictures are made at once; bounds the memory.
+
+    Returns:
+        One result per request, in order.
+
+    Raises:
+        ConfigError: when a request touches a block that has no rig network, or the shapes do not fit.
+    """
+    if not requests:
+        return []
+    if latent.dim() != 3 or latent.shape[0] not in (1, len(requests)):
+        raise ConfigError(
+            f"{len(requests)} edits need one latent or as many, not shape {tuple(latent.shape)}"
+        )
+    layout = networks.need_encoder().layout
+    for request in requests:
+        for block in request.blocks:
+            if block not in networks.rigs:
+                raise ConfigError(f"the edit '{request.name}' needs a rig network for the block '{block}'")
+    originals = networks.generator.synthesize(latent)
+    shown = networks.need_encoder().encode(originals) if theta is None else layout.check(theta)
+    known = _embed(networks, originals)
+    vocabulary = vocabulary_of(networks)
+    results: list[EditResult] = []
+    for start in range(0, len(requests), chunk):
+        some = requests[start : start + chunk]
+        rows = [_row(index, latent) for index in range(start, start + len(some))]
+        before = torch.cat([shown[_row(index, shown)][None] for index in range(start, start + len(some))])
+        asked = torch.cat(
+            [
+                apply_request(layout, before[i : i + 1], request, source_theta)
+                for i, request in enumerate(some)
+            ]
+        )
+        edited = _rigged(latent[rows], asked, some, networks)
+        images = networks.generator.synthesize(edited)
+        achieved = networks.need_encoder().encode(images)
+        embedded = _embed(networks, images)
+        for i, request in enumerate(some):
+            one = slice(i, i + 1)
+            readings = read_request(layout, request, before[one], asked[one], achieved[one])
+            similarity = (
+                None if known is None or embedded is None else float((known[rows[i]] * embedded[i]).sum())
+            )
+            results.append(
+                EditResult(
+                    request=request,
+                    latent=edited[one],
+                    image=images[one],
+                    theta=achieved[one],
+                    readings=readings,
+                    identity_similarity=similarity,
+                    warnings=_warnings(vocabulary, readings, similarity),
+                )
+            )
+    return results
+
+
+def _row(index: int, batch: Tensor) -> int:
+    return 0 if batch.shape[0] == 1 else index
+
+
+def _rigged(latent: Tensor, asked: Tensor, requests: Sequence[EditRequest], networks: Networks) -> Tensor:
+    """ŵ, (N, L, D): each block's rig network on the rows whose request touches it."""
+    for block in EDITABLE_BLOCKS:
+        rows = [index for index, request in enumerate(requests) if block in request.blocks]
+        if rows:
+            rig = networks.need_rig(block)
+            latent = latent.clone()
+            latent[rows] = rig.rig(latent[rows], rig.layout.get(asked[rows], block))
+    return latent
+
+
+def _embed(networks: Networks, images: Tensor) -> Tensor | None:
+    network = networks.features.get("recognition")
+    return network.embed(images) if isinstance(network, RecognitionNetwork) else None
+
+
+def _warnings(
+    vocabulary: Vocabulary, readings: Sequence[Reading], similarity: float | None
+) -> tuple[str, ...]:
+    found = []
+    for reading in readings:
+        if not isinstance(reading.asked, tuple):
+            bounds = vocabulary.outside(reading.control, reading.asked)
+            if bounds is not None:
+                found.append(
+                    f"{reading.control} = {reading.asked:.3g} is outside the trained range "
+                    f"{bounds[0]:.3g} to {bounds[1]:.3g}"
+                )
+        if reading.fell_short:
+            found.append(f"{reading.control}: less than half of the change asked for was achieved")
+    if similarity is not None and similarity < LOW_IDENTITY:
+        found.append(f"the identity was lost: similarity {similarity:.2f}")
+    return tuple(found)

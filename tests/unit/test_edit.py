@@ -1,0 +1,199 @@
+"""Edits in the toy world, where what is asked for is achieved exactly."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from pie_framework.api import Networks
+from pie_framework.controls import Vocabulary
+from pie_framework.edit import edit, vocabulary_of
+from pie_framework.errors import ConfigError
+from pie_framework.parameters import Light, angle_between, light_of, read_control
+from pie_framework.rendering import ambient_light, directional_light
+from pie_framework.testing.toys import TOY_LAYOUT, IdentityRig, toy_networks
+
+WORDS = Vocabulary(TOY_LAYOUT)
+
+
+@pytest.fixture
+def networks() -> Networks:
+    return toy_networks(dtype=torch.float64)
+
+
+def portrait(networks: Networks, count: int = 1) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(5)
+    theta = 0.1 * torch.randn(count, TOY_LAYOUT.size, generator=rng, dtype=torch.float64)
+    theta[:, TOY_LAYOUT.slice("illumination")] += directional_light(
+        torch.tensor([[0.3, 0.5, 1.0]], dtype=torch.float64), intensity=0.5, ambient=0.6
+    )
+    return networks.generator.latent(theta)  # type: ignore[attr-defined, no-any-return]
+
+
+def test_what_is_asked_is_achieved(networks: Networks) -> None:
+    texts = ["rotation.yaw=15", "expression.smile=0.8", "expression.blink=0.3", "illumination.from=left"]
+    (result,) = edit(portrait(networks), WORDS.parse(texts), networks)
+    assert result.asked["rotation.yaw"] == pytest.approx(15.0)
+    for reading in result.readings:
+        assert reading.achieved == pytest.approx(reading.asked, abs=1e-5)
+        assert reading.error == pytest.approx(0.0, abs=1e-4)
+    assert set(result.asked) == {
+        "rotation.yaw",
+        "expression.smile",
+        "expression.blink",
+        "illumination.direction",
+    }
+    assert result.latent.shape == portrait(networks).shape
+    assert result.image.shape == (1, 3, 16, 16)
+
+
+def test_nothing_else_changes(networks: Networks) -> None:
+    latent = portrait(networks)
+    before = networks.generator.theta(latent)  # type: ignore[attr-defined]
+    (result,) = edit(latent, WORDS.parse(["rotation.yaw=15"]), networks)
+    change = (result.theta - before).abs()[0]
+    change[TOY_LAYOUT.index("rotation", "yaw")] = 0.0
+    assert float(change.max()) < 1e-5
+
+
+def test_relative_is_added_to_what_is_shown(networks: Networks) -> None:
+    latent = portrait(networks)
+    before = read_control(TOY_LAYOUT, "rotation.yaw", networks.generator.theta(latent))  # type: ignore[attr-defined]
+    (result,) = edit(latent, WORDS.parse(["rotation.yaw+=10"]), networks)
+    assert isinstance(before, float)
+    assert result.asked["rotation.yaw"] == pytest.approx(before + 10.0, abs=1e-4)
+
+
+def test_a_rig_that_does_nothing_achieves_the_original_and_warns(networks: Networks) -> None:
+    lazy = Networks(
+        generator=networks.generator,
+        encoder=networks.encoder,
+        face_model=networks.face_model,
+        rigs={"rotation": IdentityRig(TOY_LAYOUT, "rotation")},
+        features=networks.features,
+    )
+    (result,) = edit(portrait(lazy), WORDS.parse(["rotation.yaw=20"]), lazy)
+    (reading,) = result.readings
+    assert reading.achieved == pytest.approx(reading.before, abs=1e-6)
+    assert reading.error == pytest.approx(abs(20.0 - float(reading.before)), abs=1e-6)  # type: ignore[arg-type]
+    assert result.identity_similarity == pytest.approx(1.0, abs=1e-6)
+    assert any("less than half" in warning for warning in result.warnings)
+
+
+def test_a_half_hearted_rig_goes_half_the_way() -> None:
+    networks = toy_networks(strength=0.5, dtype=torch.float64)
+    (result,) = edit(portrait(networks), WORDS.parse(["rotation.yaw+=20"]), networks)
+    (reading,) = result.readings
+    assert reading.error == pytest.approx(10.0, abs=1e-3)
+
+
+def test_a_sweep_in_one_call_equals_one_by_one(networks: Networks) -> None:
+    latent = portrait(networks)
+    requests = WORDS.parse(["rotation.yaw=-20:20:5", "expression.smile=0.5"])
+    together = edit(latent, requests, networks, chunk=2)
+    for request, result in zip(requests, together, strict=True):
+        (alone,) = edit(latent, [request], networks)
+        torch.testing.assert_close(result.image, alone.image)
+        assert result.asked == pytest.approx(alone.asked)
+
+
+def test_several_portraits(networks: Networks) -> None:
+    latents = portrait(networks, 3)
+    (request,) = WORDS.parse(["rotation.yaw+=5"])
+    results = edit(latents, [request] * 3, networks)
+    asked = [result.asked["rotation.yaw"] for result in results]
+    assert len(set(asked)) == 3
+    with pytest.raises(ConfigError, match="one latent or as many"):
+        edit(latents, [request] * 2, networks)
+
+
+def test_networks_run_once_per_chunk(networks: Networks) -> None:
+    latent = portrait(networks)
+    edit(latent, WORDS.parse(["rotation.yaw=-20:20:8"]), networks, chunk=8)
+    assert networks.generator.calls == 2  # type: ignore[attr-defined]
+    assert networks.rigs["rotation"].calls == 1  # type: ignore[attr-defined]
+    assert networks.rigs["expression"].calls == 0  # type: ignore[attr-defined]
+
+
+def test_source_gives_its_blocks(networks: Networks) -> None:
+    latents = portrait(networks, 2)
+    theta = networks.generator.theta(latents)  # type: ignore[attr-defined]
+    requests = WORDS.parse(["source=other.jpg", "source_blocks=[expression,rotation]"])
+    (result,) = edit(latents[:1], requests, networks, source_theta=theta[1:])
+    for block in ("expression", "rotation"):
+        torch.testing.assert_close(TOY_LAYOUT.get(result.theta, block), TOY_LAYOUT.get(theta[1:], block))
+    for block in ("identity", "illumination"):
+        torch.testing.assert_close(
+            TOY_LAYOUT.get(result.theta, block), TOY_LAYOUT.get(theta[:1], block), atol=1e-5, rtol=0
+        )
+    assert "rotation.yaw" in result.asked
+    with pytest.raises(ConfigError, match="source"):
+        edit(latents[:1], requests, networks)
+
+
+def test_outside_the_trained_range_warns(networks: Networks) -> None:
+    networks.face_model.ranges = {"rotation.yaw": (-25.0, 25.0)}  # type: ignore[union-attr, attr-defined]
+    words = vocabulary_of(networks)
+    near, far = edit(portrait(networks), words.parse(["rotation.yaw=25:60:2"]), networks)
+    assert not [warning for warning in near.warnings if "trained range" in warning]
+    assert any("trained range" in warning for warning in far.warnings)
+
+
+def test_without_rigs_there_is_nothing_to_edit(networks: Networks) -> None:
+    bare = Networks(generator=networks.generator, encoder=networks.encoder)
+    with pytest.raises(ConfigError, match="no rig network"):
+        vocabulary_of(bare)
+    with pytest.raises(ConfigError, match="rotation"):
+        edit(portrait(networks), WORDS.parse(["rotation.yaw=1"]), bare)
+
+
+def test_the_result_is_json(networks: Networks) -> None:
+    import json
+
+    (result,) = edit(
+        portrait(networks), WORDS.parse(["rotation.yaw=15", "illumination.from=right"]), networks
+    )
+    told = json.loads(json.dumps(result.to_json()))
+    assert [reading["control"] for reading in told["readings"]] == ["rotation.yaw", "illumination.direction"]
+
+
+@pytest.mark.parametrize("azimuth", [-80.0, 0.0, 35.0])
+def test_light_description_is_exact(azimuth: float) -> None:
+    a, e = math.radians(azimuth), math.radians(20.0)
+    direction = torch.tensor([[math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)]]).double()
+    colour = torch.tensor([[1.0, 0.8, 0.5]]).double()
+    gamma = directional_light(direction, colour, 0.7) + ambient_light(
+        torch.tensor([[0.3, 0.4, 0.5]]).double()
+    )
+    light = light_of(gamma)
+    assert light.azimuth == pytest.approx(azimuth, abs=1e-4)
+    assert light.elevation == pytest.approx(20.0, abs=1e-4)
+    assert light.intensity == pytest.approx(0.7)
+    torch.testing.assert_close(light.colour, colour)
+    assert light.ambient_level == pytest.approx(0.4)
+    torch.testing.assert_close(light.gamma(), gamma)
+
+
+def test_light_levels_keep_the_rest_and_moved_light_keeps_brightness(networks: Networks) -> None:
+    latent = portrait(networks)
+    before = light_of(TOY_LAYOUT.get(networks.generator.theta(latent), "illumination"))  # type: ignore[attr-defined]
+
+    def lit(*texts: str) -> Light:
+        (result,) = edit(latent, WORDS.parse(texts), networks)
+        return light_of(TOY_LAYOUT.get(result.theta, "illumination"))
+
+    brighter = lit("illumination.ambient+=0.2")
+    assert brighter.ambient_level == pytest.approx(before.ambient_level + 0.2, abs=1e-4)
+    assert brighter.azimuth == pytest.approx(before.azimuth, abs=1e-2)
+    assert brighter.intensity == pytest.approx(before.intensity, abs=1e-4)
+    moved = lit("illumination.azimuth=60", "illumination.elevation=10")
+    assert (moved.azimuth, moved.elevation) == pytest.approx((60.0, 10.0), abs=1e-2)
+    total = moved.intensity + moved.ambient_level
+    assert total == pytest.approx(before.intensity + before.ambient_level, abs=1e-4)
+
+
+def test_angle() -> None:
+    assert angle_between((1.0, 0.0, 0.0), (0.0, 2.0, 0.0)) == pytest.approx(90.0)
+    assert angle_between((0.0, 0.0, 0.0), (0.0, 2.0, 0.0)) == 180.0
