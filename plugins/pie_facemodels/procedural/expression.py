@@ -1,0 +1,120 @@
+"""Expression: named displacement fields, 1 = the full expression, and small smooth ones for the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pie_facemodels.procedural.features import EYE_X, MOUTH_HALF_WIDTH
+from pie_facemodels.procedural.fields import Array, bump, pair, side_weight, smoothstep
+from pie_facemodels.procedural.identity import FieldSet, smooth_field
+from pie_facemodels.procedural.template import Template, neutral
+
+SIZE = 64
+GAZE_SHIFT = (0.062, 0.040)
+
+
+def _jaw(t: Template) -> Array:
+    """(V,) how far each vertex follows the jaw: 1 on chin, lower lip and lower teeth, 0 on the skull."""
+    corner = 0.40
+    h = t.height
+    above = corner * (1.0 - t.reach) * smoothstep(h, 0.36, 0.0)
+    below = corner + (1.0 - corner) * np.maximum(t.reach, smoothstep(-h, 0.0, 0.34))
+    weight = t.upper * above + t.lower * below
+    skin = t.mask("skin")
+    weight = skin * weight * smoothstep(t.z, -0.05, 0.42) + (1 - skin) * 0.0
+    return np.asarray(np.maximum(weight, t.mask("teeth_lower", "tongue")))
+
+
+def named_fields(t: Template) -> dict[str, Array]:
+    """Fields (V, 3) of the named expression coefficients, in their order."""
+    f = FieldSet(t)
+    x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
+    skin, reach = t.mask("skin"), t.reach
+    teeth = t.mask("teeth_upper", "teeth_lower", "tongue")
+    eyes = t.mask("eye_left", "eye_right")
+    move = front * (1 - teeth) * (1 - eyes)
+    left, right = side_weight(x), side_weight(-x)
+    w = MOUTH_HALF_WIDTH
+    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
+    up = t.upper * np.exp(-((h / 0.17) ** 2)) * move * np.sqrt(reach)
+    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
+    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
+    cheek = pair(x, y, (0.47, -0.36), (0.16, 0.13)) * move
+    fold = pair(x, y, (0.335, -0.58), (0.045, 0.09)) * move
+    chin = bump(x, y, (0.0, -1.14), (0.20, 0.11)) * move
+    brow = pair(x, y, (0.37, 0.27), (0.19, 0.085)) * move
+    inner = pair(x, y, (0.16, 0.25), (0.09, 0.09)) * move
+    upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
+    lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
+    jaw = _jaw(t)
+
+    f.add("smile", dx=0.080 * side * corner, dy=0.105 * corner - 0.014 * lips * (1 - (x / w) ** 2), dz=-0.045 * corner)
+    f.add("smile", dy=0.055 * cheek + 0.016 * lower_lid, dz=0.045 * cheek - 0.028 * fold)
+    f.add("smile", dy=(0.020 * up - 0.016 * low) * reach)
+    f.add("jaw_open", dy=-0.30 * (z + 0.1) * jaw, dz=0.13 * (y + 0.15) * jaw)
+    base = neutral()
+    f.fields["blink_left"] = neutral(blink=(1.0, 0.0)) - base
+    f.fields["blink_right"] = neutral(blink=(0.0, 1.0)) - base
+    raised = 0.085 * brow + 0.014 * upper_lid
+    f.add("brow_raise_left", dy=raised * left)
+    f.add("brow_raise_right", dy=raised * right)
+    f.add("brow_lower", dx=-0.030 * side * inner, dy=-0.050 * brow - 0.030 * inner - 0.008 * upper_lid,
+          dz=0.018 * bump(x, y, (0.0, 0.19), (0.14, 0.07)) * move)  # fmt: skip
+    f.add("brow_inner_up", dx=-0.012 * side * inner, dy=0.090 * inner - 0.018 * brow)
+    f.add("frown", dx=0.010 * side * corner, dy=-0.085 * corner + 0.012 * lips * (1 - (x / w) ** 2), dz=-0.015 * corner)
+    f.add("frown", dy=0.02 * chin, dz=0.02 * chin)
+    f.add("grin", dx=0.070 * side * corner, dy=0.075 * corner + (0.052 * up - 0.040 * low) * reach, dz=-0.040 * corner)
+    f.add("grin", dy=0.055 * cheek + 0.020 * lower_lid, dz=0.040 * cheek - 0.030 * fold)
+    narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
+    f.add("pucker", dx=-0.42 * x * narrow, dz=0.085 * lips * np.exp(-0.5 * (x / 0.2) ** 2),
+          dy=(0.014 * up - 0.018 * low) * smoothstep(np.abs(h), 0.0, 0.06))  # fmt: skip
+    f.add("funnel", dx=-0.30 * x * narrow, dz=0.070 * lips, dy=0.050 * up * reach - 0.085 * low * reach)
+    f.add("mouth_left", dx=0.085 * lips, dz=-0.01 * corner)
+    f.add("mouth_right", dx=-0.085 * lips, dz=-0.01 * corner)
+    thin_up = t.upper * np.exp(-((h / 0.13) ** 2)) * smoothstep(h, 0.0, 0.08) * move * np.sqrt(reach)
+    thin_low = t.lower * np.exp(-((h / 0.15) ** 2)) * smoothstep(-h, 0.0, 0.09) * move * np.sqrt(reach)
+    f.add("lip_press", dy=-0.034 * thin_up + 0.042 * thin_low, dz=-0.034 * lips * np.exp(-((h / 0.1) ** 2)))
+    f.add("upper_lip_raise", dy=0.060 * up * reach + 0.02 * up)
+    f.add("lower_lip_down", dy=-0.068 * low * reach - 0.02 * low)
+    f.add("stretch", dx=0.085 * side * corner, dy=-0.025 * corner + (0.012 * up - 0.020 * low) * reach, dz=-0.05 * corner)
+    f.add("dimple", dx=0.045 * side * corner, dy=0.015 * corner, dz=-0.055 * corner)
+    wings = pair(x, y, (0.13, -0.46), (0.07, 0.08)) * move
+    f.add("sneer", dy=0.045 * wings + 0.050 * t.upper * pair(x, h, (0.15, 0.04), (0.09, 0.10)) * move * np.sqrt(reach),
+          dz=-0.018 * fold + 0.012 * cheek)  # fmt: skip
+    f.add("sneer", dy=0.020 * cheek - 0.020 * inner)
+    f.add("nose_wrinkle", dy=0.035 * wings + 0.02 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * move - 0.030 * inner)
+    puff = pair(x, y, (0.47, -0.66), (0.16, 0.17)) * skin * smoothstep(z, -0.1, 0.3)
+    f.add("cheek_puff", dx=0.075 * side * puff, dz=0.075 * puff)
+    f.add("cheek_raise", dy=0.060 * cheek + 0.022 * lower_lid, dz=0.035 * cheek)
+    f.add("squint", dy=0.036 * lower_lid - 0.030 * upper_lid - 0.018 * brow + 0.02 * cheek, dz=0.012 * cheek)
+    f.add("eyes_wide", dy=0.032 * upper_lid - 0.010 * lower_lid + 0.025 * brow)
+    for name, axis in (("gaze_horizontal", 0), ("gaze_vertical", 1)):
+        shift = [0.0, 0.0]
+        shift[axis] = GAZE_SHIFT[axis]
+        back = [-shift[0], -shift[1]]
+        f.fields[name] = 0.5 * (neutral(gaze=(shift[0], shift[1])) - neutral(gaze=(back[0], back[1])))
+    f.add("gaze_vertical", dy=0.022 * upper_lid + 0.008 * lower_lid)
+    f.add("jaw_left", dx=0.085 * jaw * smoothstep(z, 0.0, 0.6))
+    f.add("jaw_right", dx=-0.085 * jaw * smoothstep(z, 0.0, 0.6))
+    f.add("jaw_forward", dz=0.075 * jaw)
+    f.add("chin_raise", dy=0.055 * chin + 0.022 * lips * t.lower + 0.018 * lips * t.upper, dz=0.025 * chin + 0.018 * low)
+    f.add("nostril_flare", dx=0.022 * side * wings, dz=0.008 * wings)
+    f.add("smirk_left", dx=0.06 * left * corner, dy=0.07 * left * corner + 0.03 * cheek * left, dz=-0.03 * left * corner)
+    f.add("smirk_right", dx=-0.06 * right * corner, dy=0.07 * right * corner + 0.03 * cheek * right, dz=-0.03 * right * corner)
+    return f.fields
+
+
+def fields(t: Template) -> tuple[list[str], Array]:
+    """Names of the first coefficients and the basis (SIZE, V, 3), displacement per unit of activation."""
+    named = named_fields(t)
+    rng = np.random.default_rng(64)
+    basis = list(named.values())
+    part = 1.0 - t.mask("eye_left", "eye_right", "teeth_upper", "teeth_lower", "tongue")
+    while len(basis) < SIZE:
+        odd = len(basis) % 3 == 0
+        centre = (rng.uniform(0.05, 0.5), float(rng.choice([rng.uniform(-1.1, -0.5), rng.uniform(0.2, 0.4)])))
+        radius = (rng.uniform(0.10, 0.18), rng.uniform(0.09, 0.16))
+        direction = rng.normal(size=3)
+        direction *= 0.010 / np.linalg.norm(direction)
+        basis.append(smooth_field(t, centre, radius, direction, odd) * part[:, None])
+    return list(named), np.stack(basis)
