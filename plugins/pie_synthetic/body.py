@@ -72,14 +72,14 @@ class Clothes:
 
 @dataclass(frozen=True)
 class Surface:
-    """A shaded surface: points, normals, colours (B, V, 3), occlusion (B, V), one label for each vertex (V,)."""
+    """A shaded surface: points, normals, colours (B, V, 3), occlusion (B, V), triangles (F, 3), region."""
 
     points: FloatArray
     normals: FloatArray
     colours: FloatArray
     occlusion: FloatArray
-    labels: FloatArray
     faces: IntArray
+    label: int
 
 
 def sample_build(rng: np.random.Generator) -> Build:
@@ -117,6 +117,7 @@ def body_surfaces(
     clothes: Sequence[Clothes],
     skin: FloatArray,
     rotation: FloatArray,
+    shift: FloatArray,
     translation: FloatArray,
     chin: FloatArray,
 ) -> tuple[Surface, Surface]:
@@ -126,8 +127,8 @@ def body_surfaces(
         builds: proportions of each person.
         clothes: clothes of each shot.
         skin: (B, 3) colour of the skin.
-        rotation: (B, 3, 3) head rotations, which the upper neck follows.
-        translation: (B, 3) head translations, which the whole body follows.
+        rotation, shift: (B, 3, 3) and (B, 3), the head's pose R v + s, which the upper neck follows.
+        translation: (B, 3) shift of the body.
         chin: (B,) height of the chin in head coordinates; the body hangs below it.
 
     Returns:
@@ -142,7 +143,7 @@ def body_surfaces(
     rows = np.linspace(0.0, SKIN_DEPTH, SKIN_ROWS)
     position = np.broadcast_to(rows[None, :, None], (len(builds), SKIN_ROWS, COLUMNS)).astype(np.float32)
     points = _pose(
-        _sections(keys, position, azimuth, np.zeros(1, np.float32)), position, rotation, translation, lean
+        _sections(keys, position, azimuth, np.zeros(1, np.float32)), position, rotation, shift, translation, lean
     )
     normals = grid_normals(points)
     front = np.cos(azimuth)[None, None, :]
@@ -154,10 +155,10 @@ def body_surfaces(
         normals.reshape(batch, -1, 3),
         np.broadcast_to(skin[:, None], (batch, SKIN_ROWS * COLUMNS, 3)).astype(np.float32),
         shade.reshape(batch, -1).astype(np.float32),
-        np.full(SKIN_ROWS * COLUMNS, 2.0, np.float32),
         grid_faces(SKIN_ROWS, COLUMNS),
+        label=2,
     )
-    return skin_surface, _clothes_surface(clothes, keys, azimuth, rotation, translation, lean)
+    return skin_surface, _clothes_surface(clothes, keys, azimuth, rotation, shift, translation, lean)
 
 
 def _clothes_surface(
@@ -165,6 +166,7 @@ def _clothes_surface(
     keys: FloatArray,
     azimuth: FloatArray,
     rotation: FloatArray,
+    shift: FloatArray,
     translation: FloatArray,
     lean: FloatArray,
 ) -> Surface:
@@ -186,7 +188,7 @@ def _clothes_surface(
     )
     offset = offset + 0.011 * folds * smoothstep(0.15, 0.5, along)[None, :, None]
     points = _pose(
-        _sections(keys, position, azimuth, offset.astype(np.float32)), position, rotation, translation, lean
+        _sections(keys, position, azimuth, offset.astype(np.float32)), position, rotation, shift, translation, lean
     )
     colour = np.stack([c.colour for c in clothes])[:, None, None]
     accent = np.stack([c.accent for c in clothes])[:, None, None]
@@ -206,8 +208,8 @@ def _clothes_surface(
         grid_normals(points).reshape(batch, -1, 3),
         np.clip(colours, 0.02, 0.95).reshape(batch, -1, 3).astype(np.float32),
         shade.reshape(batch, -1).astype(np.float32),
-        np.ones(SHELL_ROWS * COLUMNS, np.float32),
         grid_faces(SHELL_ROWS, COLUMNS),
+        label=1,
     )
 
 
@@ -246,13 +248,19 @@ def _sections(keys: FloatArray, position: FloatArray, azimuth: FloatArray, offse
 
 
 def _pose(
-    points: FloatArray, position: FloatArray, rotation: FloatArray, translation: FloatArray, lean: FloatArray
+    points: FloatArray,
+    position: FloatArray,
+    rotation: FloatArray,
+    shift: FloatArray,
+    translation: FloatArray,
+    lean: FloatArray,
 ) -> FloatArray:
     """Turn the trunk by `lean` (B,) about y and let the upper neck follow the head."""
     cosine, sine = np.cos(lean)[:, None, None], np.sin(lean)[:, None, None]
     x, y, z = points[..., 0], points[..., 1], points[..., 2] + 0.45
     trunk = np.stack([cosine * x + sine * z, y, cosine * z - sine * x - 0.45], axis=-1)
-    head = np.einsum("bij,brcj->brci", rotation, points)
+    trunk = trunk + translation[:, None, None]
+    head = np.einsum("bij,brcj->brci", rotation, points) + shift[:, None, None]
     follow = (1.0 - smoothstep(0.2, NECK_ROOT, position))[..., None]
-    result: FloatArray = (trunk + (head - trunk) * follow + translation[:, None, None]).astype(np.float32)
+    result: FloatArray = (trunk + (head - trunk) * follow).astype(np.float32)
     return result

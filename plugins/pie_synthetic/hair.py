@@ -170,8 +170,8 @@ def hair_surface(hairs: Sequence[Hair], head: HeadGrid, skin: FloatArray) -> Sur
         surface_normals.reshape(batch, -1, 3),
         colours.reshape(batch, -1, 3),
         occlusion.reshape(batch, -1),
-        np.full(ROWS * COLUMNS, 3.0, np.float32),
         grid_faces(ROWS, COLUMNS, closed=True),
+        label=3,
     )
 
 

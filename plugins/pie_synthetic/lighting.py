@@ -22,10 +22,10 @@ def direction(azimuth: float, elevation: float) -> NDArray[np.float64]:
     return np.array([level * np.sin(azimuth), np.sin(elevation), level * np.cos(azimuth)])
 
 
-def light_colour(rng: np.random.Generator, spread: float = 0.06) -> NDArray[np.float64]:
+def light_colour(rng: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:
     """(3,) colour of mean 1 along the warm-cool axis, with a little tint."""
     warmth = rng.normal(0.0, spread)
-    colour = 1.0 + np.array([warmth, 0.0, -warmth]) + rng.normal(0.0, 0.012, 3)
+    colour = 1.0 + np.array([warmth, 0.0, -warmth]) + rng.normal(0.0, 0.008, 3)
     result: NDArray[np.float64] = colour / colour.mean()
     return result
 
@@ -49,7 +49,7 @@ def sample_illumination(rng: np.random.Generator, face_luminance: float = 0.5) -
     if rng.uniform() < 0.45:
         side = -np.sign(azimuth) * rng.uniform(0.6, 2.3)
         power = rng.uniform(0.1, 0.35)
-        lights.append((direction(side, rng.uniform(0.0, 0.7)), light_colour(rng, 0.10) * power))
+        lights.append((direction(side, rng.uniform(0.0, 0.7)), light_colour(rng, 0.07) * power))
     gamma = ambient_light(torch.from_numpy(uniform)[None])
     for towards, colour in lights:
         gamma = gamma + directional_light(torch.from_numpy(towards)[None], torch.from_numpy(colour)[None])

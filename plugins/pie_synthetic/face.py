@@ -1,0 +1,124 @@
+"""The face model as the embedded world uses it: its whole head, shaded, labelled and ready for hair."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pie_facemodels.procedural.albedo import brow_mask, lip_mask
+from pie_facemodels.procedural.loft import COLUMN_ANGLES, COLUMNS, ROW_PARAMETERS, ROWS
+from pie_facemodels.procedural.model import ProceduralFaceModel, shade_vertices
+from pie_facemodels.procedural.regions import face_region
+from pie_facemodels.procedural.template import template
+from pie_framework.rendering import PerspectiveCamera, vertex_normals
+from pie_synthetic.grids import FloatArray
+from pie_synthetic.hair import HeadGrid
+
+if TYPE_CHECKING:
+    from pie_synthetic.scene import Scene
+
+#: Key row of the loft below which the head's own neck gives way to the body's.
+LAST_KEY_ROW = 15.8
+EYES = ("eye_left", "eye_right", "lash_left", "lash_right")
+MOUTH = ("teeth_upper", "teeth_lower", "tongue")
+
+
+@dataclass(frozen=True)
+class FaceSurface:
+    """The posed, shaded heads of a batch.
+
+    points, colours: (B, V, 3), colours before the soft shoulder. faces: (F, 3) and labels: (F,) uint8 regions.
+    head: the neutral skin in model coordinates. skin: (B, 3) mean colour of the skin. chin: (B,) its height.
+    eyes: (B, 2, 3) centres of the eyes in model coordinates. landmarks: (B, 66, 2) pixels.
+    """
+
+    points: Tensor
+    colours: Tensor
+    faces: Tensor
+    labels: Tensor
+    head: HeadGrid
+    skin: FloatArray
+    chin: FloatArray
+    eyes: FloatArray
+    landmarks: Tensor
+    camera: PerspectiveCamera
+
+
+@functools.cache
+def face_model() -> ProceduralFaceModel:
+    """The procedural face model on the CPU in float32; built once."""
+    return ProceduralFaceModel()
+
+
+@functools.cache
+def _faces_and_labels() -> tuple[Tensor, Tensor]:
+    """Faces (F, 3) of the head without the lower neck, and the region (F,) uint8 of each."""
+    t = template()
+    labels = np.full(len(t.vertices), 2, dtype=np.uint8)
+    labels[face_region(t)] = 4
+    labels[brow_mask(t) > 0.4] = 6
+    labels[lip_mask(t) > 0.5] = 7
+    labels[t.mask(*EYES) > 0] = 5
+    labels[t.mask(*MOUTH) > 0] = 7
+    inside = np.zeros(len(t.vertices), dtype=bool)
+    inside[t.slices["skin"]] = (np.abs(t.height) < 1e-6)[t.slices["skin"]] & (t.reach > 0)[t.slices["skin"]]
+    labels[inside] = 7
+    kept = np.ones(len(t.vertices), dtype=bool)
+    kept[: ROWS * COLUMNS] = np.repeat(ROW_PARAMETERS <= LAST_KEY_ROW, COLUMNS)
+    faces = t.faces[kept[t.faces].all(1)]
+    return torch.from_numpy(faces), torch.from_numpy(np.sort(labels[faces], axis=1)[:, 1].copy())
+
+
+@functools.cache
+def _plain_skin() -> Tensor:
+    """Indices of vertices of the cheeks and forehead."""
+    t = template()
+    plain = face_region(t) & (lip_mask(t) < 0.01) & (brow_mask(t) < 0.01) & (t.mask("skin") > 0)
+    away = (np.abs(t.y) > 0.22) & (t.y > -0.75) & (np.abs(t.x) > 0.2)
+    return torch.from_numpy(np.flatnonzero(plain & away))
+
+
+def face_surface(scenes: Sequence[Scene], theta: Tensor, size: int) -> FaceSurface:
+    """Heads of the scenes with coefficients θ (B, P), landmarks for images of `size` pixels."""
+    model = face_model()
+    iris = torch.from_numpy(np.stack([s.person.iris for s in scenes]))
+    points = model.place(model.shape(theta), theta)
+    colours = model.colours(theta, iris)
+    normals = vertex_normals(points, model.faces, model.seam)
+    gamma = model.layout.get(theta, "illumination")
+    shaded = shade_vertices(colours, normals, gamma, model.occlusion, model.gloss)
+    faces, labels = _faces_and_labels()
+    surface = model.head_surface()
+    identity = model.layout.get(theta, "identity")
+    head = HeadGrid(
+        surface.positions(identity).numpy(),
+        ROW_PARAMETERS.astype(np.float32),
+        np.mod(COLUMN_ANGLES, 2.0 * np.pi).astype(np.float32),
+    )
+    return FaceSurface(
+        points,
+        shaded,
+        faces,
+        labels,
+        head,
+        colours[:, _plain_skin()].mean(1).clamp(0.02, 0.95).numpy(),
+        head.points[:, :, 0, 1][:, int(np.argmax(ROW_PARAMETERS >= 14.0))],
+        _eye_centres(model, identity),
+        model.landmarks(theta, size),
+        model.camera,
+    )
+
+
+def _eye_centres(model: ProceduralFaceModel, identity: Tensor) -> FloatArray:
+    """(B, 2, 3) the pupils of neutral, unposed heads, negative x first."""
+    first = torch.tensor([model.slices[name].start for name in ("eye_right", "eye_left")])
+    mean = model.mean.view(-1, 3)[first]
+    basis = model.identity.view(identity.shape[1], -1, 3)[:, first]
+    centres: FloatArray = (mean + torch.einsum("bk,kvc->bvc", identity, basis)).numpy()
+    return centres

@@ -1,0 +1,222 @@
+"""How θ is sampled: pose, identity, skin and natural expressions of the procedural face model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pie_framework.api import Layout
+
+FloatArray = NDArray[np.float32]
+
+#: Standard deviations and limits of (pitch, yaw, roll), degrees.
+ROTATION_SPREAD = np.array([6.0, 12.0, 3.0])
+ROTATION_LIMIT = np.array([15.0, 32.0, 8.0])
+#: What is left after alignment: (x, y, z) in model units; z acts as a change of scale.
+TRANSLATION_SPREAD = np.array([0.035, 0.035, 0.18])
+#: Standard deviations of the identity coefficients without and with a name.
+IDENTITY_SPREAD = (0.75, 0.75)
+#: Names of coefficients whose extremes look like caricatures: half the spread.
+CAREFUL = ("jaw_width", "jaw_angle", "jowls", "cheek_fullness", "chin_point", "nose_hump", "eye_bags", "lid_fold")
+#: Range of the melanin coefficient from the lightest to the darkest skin.
+MELANIN = (-1.0, 2.5)
+#: Colours of irises.
+IRISES = np.array(
+    [
+        [0.13, 0.08, 0.05],
+        [0.29, 0.18, 0.10],
+        [0.38, 0.31, 0.16],
+        [0.30, 0.39, 0.27],
+        [0.30, 0.44, 0.58],
+        [0.42, 0.47, 0.50],
+    ]
+)
+#: Kinds of expression and how often they occur.
+EXPRESSIONS: Mapping[str, float] = {
+    "neutral": 0.17,
+    "soft smile": 0.19,
+    "broad smile": 0.19,
+    "laugh": 0.06,
+    "talking": 0.16,
+    "surprise": 0.06,
+    "sad": 0.05,
+    "angry": 0.05,
+    "pucker": 0.03,
+    "smirk": 0.04,
+}
+
+
+def sample_rotation(rng: np.random.Generator) -> FloatArray:
+    """(3,) pitch, yaw, roll in radians."""
+    degrees = np.clip(rng.normal(0.0, ROTATION_SPREAD), -ROTATION_LIMIT, ROTATION_LIMIT)
+    return np.deg2rad(degrees).astype(np.float32)
+
+
+def sample_translation(rng: np.random.Generator) -> FloatArray:
+    """(3,) in model units."""
+    return (TRANSLATION_SPREAD * np.clip(rng.normal(size=3), -2.5, 2.5)).astype(np.float32)
+
+
+def sample_identity(rng: np.random.Generator, layout: Layout) -> FloatArray:
+    """(K,) identity coefficients in standard deviations, mildly clipped."""
+    block = layout.block("identity")
+    values = np.clip(rng.normal(size=block.size), -2.2, 2.2)
+    values[: len(block.names)] *= IDENTITY_SPREAD[0]
+    values[len(block.names) :] *= IDENTITY_SPREAD[1]
+    for index, name in enumerate(block.names):
+        if name in CAREFUL:
+            values[index] *= 0.6
+    return values.astype(np.float32)
+
+
+def sample_albedo(
+    rng: np.random.Generator, layout: Layout, darkness: float, hair: float, beard: bool = True
+) -> FloatArray:
+    """(K,) albedo coefficients of a natural skin.
+
+    Args:
+        rng: the generator every draw goes through.
+        layout: of the face model.
+        darkness: of the skin in [0, 1]; drawn uniformly it spreads skin tones evenly.
+        hair: luminance of the hair in [0, 1], which brows follow.
+        beard: whether stubble or a beard may grow.
+    """
+    block = layout.block("albedo")
+    values = np.clip(rng.normal(size=block.size), -2.0, 2.0) * 0.8
+    low, high = MELANIN
+    named = {
+        "melanin": low + (high - low) * darkness,
+        "haemoglobin": float(rng.normal(0.0, 0.6)) * (1.0 - 0.6 * darkness) - 0.5 * darkness,
+        "warmth": float(rng.normal(0.0, 0.7)),
+        "brow_colour": float(np.clip(4.5 * (hair - 0.18) + rng.normal(0.0, 0.2), -1.0, 1.6)),
+        "stubble": float(rng.uniform(0.6, 3.2)) * (1.0 - 0.6 * darkness) if beard and rng.uniform() < 0.24 else 0.0,
+        "freckles": float(rng.uniform(0.5, 2.0)) if rng.uniform() < 0.12 * (1.0 - darkness) else 0.0,
+        "eye_shadow": float(rng.uniform(-0.4, 0.8)),
+        "blush": float(rng.normal(0.1, 0.5)) * (1.0 - 0.7 * darkness) - 0.8 * darkness,
+        "nose_redness": float(rng.normal(0.0, 0.4)) * (1.0 - 0.7 * darkness) - 0.6 * darkness,
+        "lip_redness": float(rng.normal(0.0, 0.7)) + (1.0 if not beard and rng.uniform() < 0.4 else 0.0),
+    }
+    for index, name in enumerate(block.names):
+        values[index] = named.get(name, 0.9 * values[index])
+    return values.astype(np.float32)
+
+
+def skin_luminance(albedo: FloatArray, layout: Layout) -> float:
+    """About the luminance in [0, 1] of the skin that the albedo coefficients (K,) describe."""
+    melanin = float(albedo[layout.names("albedo").index("melanin")])
+    return float(np.clip(0.56 - 0.148 * melanin, 0.08, 0.8))
+
+
+def sample_iris(rng: np.random.Generator, darkness: float) -> FloatArray:
+    """(3,) colour of the irises: dark brown, brown, hazel, green, blue or grey."""
+    chance = (1.0 - darkness) * np.array([0.12, 0.24, 0.14, 0.12, 0.26, 0.12])
+    chance += darkness * np.array([0.70, 0.25, 0.04, 0.005, 0.0, 0.005])
+    colour = IRISES[rng.choice(len(IRISES), p=chance / chance.sum())]
+    return np.clip(colour * np.exp(rng.normal(0.0, 0.12, 3) * 0.5 + rng.normal(0.0, 0.12)), 0.02, 0.7).astype(np.float32)
+
+
+def sample_expression(
+    rng: np.random.Generator, layout: Layout, yaw: float = 0.0, kind: str | None = None
+) -> FloatArray:
+    """(K,) activations of one natural expression, with blinks and gaze.
+
+    Args:
+        rng: the generator every draw goes through.
+        layout: of the face model; names it does not have are left out.
+        yaw: of the head in radians; half of all people look at the camera, whichever way they turn.
+        kind: one of EXPRESSIONS; drawn if not given.
+    """
+    if kind is None:
+        kind = str(rng.choice(list(EXPRESSIONS), p=np.array(list(EXPRESSIONS.values()))))
+    named = _mixture(rng, kind)
+    for name, value in _eyes(rng, yaw).items():
+        named[name] = named.get(name, 0.0) + value
+    block = layout.block("expression")
+    values = rng.normal(0.0, 0.45, block.size)
+    for index, name in enumerate(block.names):
+        values[index] = named.get(name, 0.0)
+        if name in _ASYMMETRIC and named.get(name, 0.0) == 0.0 and rng.uniform() < 0.1:
+            values[index] = rng.uniform(0.0, 0.3)
+    return np.clip(values, -1.5, 1.5).astype(np.float32)
+
+
+_ASYMMETRIC = ("mouth_left", "mouth_right", "jaw_left", "jaw_right", "smirk_left", "smirk_right")
+
+
+def _mixture(rng: np.random.Generator, kind: str) -> dict[str, float]:
+    """Activations by name of one kind of expression at a random strength."""
+
+    def between(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
+    values: dict[str, float] = {}
+    if kind == "soft smile":
+        smile = between(0.2, 0.65)
+        values = {"smile": smile, "cheek_raise": 0.3 * smile * between(0, 1), "lip_press": between(0, 0.25)}
+        values["dimple"] = between(0.0, 0.3)
+    elif kind == "broad smile":
+        smile = between(0.55, 1.0)
+        values = {"smile": smile, "grin": between(0.0, 0.75), "cheek_raise": between(0.1, 0.5) * smile}
+        values |= {"squint": between(0.0, 0.45) * smile, "jaw_open": max(0.0, between(-0.1, 0.25))}
+        values["upper_lip_raise"] = between(0.0, 0.35)
+    elif kind == "laugh":
+        values = {"smile": between(0.6, 1.0), "grin": between(0.2, 0.7), "jaw_open": between(0.25, 0.75)}
+        values |= {"cheek_raise": between(0.3, 0.7), "squint": between(0.2, 0.7), "brow_raise": between(-0.1, 0.4)}
+    elif kind == "talking":
+        values = {"jaw_open": 0.65 * float(rng.beta(1.4, 2.2)), "smile": max(0.0, between(-0.3, 0.4))}
+        shape = rng.choice(["funnel", "pucker", "stretch", "upper_lip_raise", "lower_lip_down", "lip_press", "none"])
+        values[str(shape)] = between(0.15, 0.6)
+        values["brow_raise"] = between(-0.3, 0.5)
+    elif kind == "surprise":
+        strength = between(0.4, 1.0)
+        values = {"brow_raise": strength, "eyes_wide": strength * between(0.6, 1.1)}
+        values |= {"jaw_open": strength * between(0.1, 0.85), "funnel": strength * between(0.0, 0.35)}
+    elif kind == "sad":
+        strength = between(0.35, 1.0)
+        values = {"frown": 0.75 * strength, "brow_inner_up": strength * between(0.5, 1.0)}
+        values |= {"chin_raise": between(0.0, 0.5) * strength, "squint": between(0.0, 0.3)}
+    elif kind == "angry":
+        strength = between(0.35, 1.0)
+        values = {"brow_lower": strength, "squint": 0.35 * strength, "nostril_flare": 0.5 * strength}
+        values[str(rng.choice(["lip_press", "sneer", "frown"]))] = strength * between(0.2, 0.5)
+        values["nose_wrinkle"] = strength * between(0.0, 0.3)
+    elif kind == "pucker":
+        values = {"pucker": between(0.4, 1.0), "brow_raise": between(-0.2, 0.4)}
+    elif kind == "smirk":
+        values = {str(rng.choice(["smirk_left", "smirk_right"])): between(0.4, 1.0), "smile": between(0.0, 0.3)}
+    raise_brows = values.pop("brow_raise", 0.0)
+    raise_brows += float(rng.normal(0.0, 0.12))
+    tilt = float(rng.normal(0.0, 0.08))
+    values["brow_raise_left"] = raise_brows + tilt
+    values["brow_raise_right"] = raise_brows - tilt
+    for name in ("smile", "jaw_open", "brow_lower", "frown", "eyes_wide", "cheek_raise", "squint"):
+        values[name] = max(values.get(name, 0.0) + float(rng.normal(0.0, 0.05)), -0.08)
+    values["jaw_open"] = max(values["jaw_open"], 0.0)
+    values.pop("none", None)
+    return values
+
+
+def _eyes(rng: np.random.Generator, yaw: float) -> dict[str, float]:
+    """Lids and gaze: mostly open and at the camera or near it."""
+    chance = rng.uniform()
+    left = right = max(0.0, float(rng.normal(0.02, 0.05)))
+    if chance < 0.04:
+        left = right = float(rng.uniform(0.8, 1.0))
+    elif chance < 0.09:
+        left = right = float(rng.uniform(0.2, 0.6))
+    elif chance < 0.11:
+        left, right = (float(rng.uniform(0.8, 1.0)), 0.05)[:: int(rng.choice([-1, 1]))]
+    horizontal = float(rng.normal(0.0, 0.15))
+    vertical = float(rng.normal(0.0, 0.15))
+    if rng.uniform() < 0.5:
+        horizontal -= yaw / 0.35
+    elif rng.uniform() < 0.5:
+        horizontal, vertical = float(rng.normal(0.0, 0.5)), float(rng.normal(0.0, 0.4))
+    return {
+        "blink_left": left,
+        "blink_right": right,
+        "gaze_horizontal": float(np.clip(horizontal, -1.0, 1.0)),
+        "gaze_vertical": float(np.clip(vertical, -0.8, 0.8)),
+    }
