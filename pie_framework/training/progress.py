@@ -1,0 +1,113 @@
+"""How far a training has come: its budget, its curve, its state; and the layout of θ in a weight file."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pie_framework.api.layout import Block, Layout
+from pie_framework.errors import ConfigError, RunError
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass
+class Budget:
+    """How long a recipe may go on: a number of steps, a number of seconds, or whichever comes first.
+
+    Attributes:
+        steps: steps of the whole training; 0 for no limit.
+        seconds: seconds of the whole training, over all its resumed parts; 0 for no limit.
+        step: steps taken.
+        elapsed: seconds spent in earlier parts.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    step: int = 0
+    elapsed: float = 0.0
+    _since: float = field(default_factory=time.monotonic, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.seconds < 0 or not (self.steps or self.seconds):
+            raise ConfigError(
+                "a training needs a limit: steps or seconds must be positive", "Set one or both."
+            )
+
+    def spent(self) -> float:
+        """Seconds spent, earlier parts included."""
+        return self.elapsed + time.monotonic() - self._since
+
+    def fraction(self) -> float:
+        """Share of the budget that is used up, 0 to 1; learning rates follow it."""
+        by_steps = self.step / self.steps if self.steps else 0.0
+        by_time = self.spent() / self.seconds if self.seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def over(self) -> bool:
+        return self.fraction() >= 1.0
+
+
+class Curve:
+    """A CSV file that grows by one row per report; rows that a resumed training repeats are dropped."""
+
+    def __init__(self, path: StrPath, keep_until: int = 0) -> None:
+        self.path = Path(path)
+        rows = [row for row in self.rows() if int(row["step"]) <= keep_until]
+        self._write(rows)
+
+    def rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        row = {"step": str(step), **{name: f"{value:.6g}" for name, value in values.items()}}
+        self._write([*self.rows(), row])
+
+    def _write(self, rows: Sequence[Mapping[str, str]]) -> None:
+        names = list(dict.fromkeys(name for row in rows for name in row)) or ["step"]
+        part = self.path.with_name(self.path.name + ".part")
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        part.replace(self.path)
+
+
+def save_state(path: StrPath, state: Mapping[str, Any]) -> None:
+    """Write a training state (tensors, numbers, text, and lists and dicts of them), all or nothing."""
+    part = Path(path).with_name(Path(path).name + ".part")
+    torch.save(dict(state), part)
+    part.replace(path)
+
+
+def load_state(path: StrPath) -> dict[str, Any]:
+    """Read what `save_state` wrote; RunError when it cannot be read. Runs no code from the file."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise RunError(
+            f"{path} cannot be read as a training state: {error}", "Delete it to start again."
+        ) from error
+    if not isinstance(state, dict):
+        raise RunError(f"{path} is not a training state", "Delete it to start again.")
+    return state
+
+
+def layout_as_values(layout: Layout) -> list[dict[str, Any]]:
+    """The blocks as JSON values, for the metadata of a weight file."""
+    return [asdict(block) for block in layout.blocks]
+
+
+def layout_from_values(values: Sequence[Mapping[str, Any]]) -> Layout:
+    """The inverse of `layout_as_values`; KeyError or TypeError when the values are something else."""
+    return Layout(tuple(Block(**{**block, "names": tuple(block["names"])}) for block in values))
