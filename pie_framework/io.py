@@ -120,26 +120,14 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """(3, H, W) or (1, 3, H, W) in [-1, 1] -> an RGB picture; values outside are clamped, nan is black."""
-    import torch
-    from PIL import Image as PILImage
+    """One image, (3, H, W) or (1, 3, H, W) in [-1, 1], as an RGB picture; nan becomes black."""
+    from pie_framework.images import to_picture
 
     if image.dim() == 4:
         if image.shape[0] != 1:
             raise ValueError(f"one picture at a time, not a batch of {image.shape[0]}")
         image = image[0]
-    levels = (image.detach().float().nan_to_num(-1.0).clamp(-1.0, 1.0) + 1.0) * 127.5
-    pixels = levels.round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-    return PILImage.fromarray(pixels)
-
-
-def from_pil(picture: Image.Image) -> Tensor:
-    """A picture -> (1, 3, H, W) float32 RGB in [-1, 1]."""
-    import numpy as np
-    import torch
-
-    pixels = np.array(picture.convert("RGB"), dtype=np.float32)
-    return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).div(127.5).sub(1.0).contiguous()
+    return to_picture(image.nan_to_num(-1.0))
 
 
 def save_png(path: str | os.PathLike[str], image: Tensor | Image.Image) -> None:
