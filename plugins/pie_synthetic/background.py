@@ -74,24 +74,26 @@ def sample_background(rng: np.random.Generator) -> Background:
 def render_backgrounds(backgrounds: Sequence[Background], size: int) -> FloatArray:
     """(B, size, size, 3) colours in [0, 1]."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size * 2.0 - 1.0
+    batch = len(backgrounds)
     x, y = axis[None, None, :], axis[None, :, None]
-    corners = np.stack([b.corners for b in backgrounds])[:, :, None, None, :]
-    right = ((x + 1.0) / 2.0)[..., None]
-    down = ((y + 1.0) / 2.0)[..., None]
-    right, down = _smooth(right), _smooth(down)
-    image = (corners[:, 0] * (1 - right) + corners[:, 1] * right) * (1 - down)
-    image = image + (corners[:, 2] * (1 - right) + corners[:, 3] * right) * down
+    corners = np.stack([b.corners for b in backgrounds])
+    right, down = _smooth((x + 1.0) / 2.0), _smooth((y + 1.0) / 2.0)
+    layers = [(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down]
+    weights = [np.broadcast_to(layer, (batch, size, size)) for layer in layers]
+    colours = [corners[:, k] for k in range(4)]
     for index in range(BANDS):
         band = np.stack([b.bands[index] for b in backgrounds])[:, None, None, :]
         along = x * np.cos(band[..., 0]) + y * np.sin(band[..., 0]) - band[..., 1]
-        weight = _smooth(np.clip(along / band[..., 2] * 0.5 + 0.5, 0.0, 1.0))
-        image = image + weight[..., None] * band[..., 3:]
+        weights.append(_smooth(np.clip(along / band[..., 2] * 0.5 + 0.5, 0.0, 1.0)))
+        colours.append(band[:, 0, 0, 3:])
     for index in range(BLOBS):
         blob = np.stack([b.blobs[index] for b in backgrounds])[:, None, None, :]
-        distance = np.hypot(x - blob[..., 0], y - blob[..., 1])
-        weight = _smooth(np.clip((blob[..., 2] - distance) / blob[..., 3] * 0.5 + 0.5, 0.0, 1.0))
-        image = image + weight[..., None] * blob[..., 4:]
-    result: FloatArray = np.clip(image, 0.02, 0.97).astype(np.float32)
+        distance = np.sqrt((x - blob[..., 0]) ** 2 + (y - blob[..., 1]) ** 2)
+        weights.append(_smooth(np.clip((blob[..., 2] - distance) / blob[..., 3] * 0.5 + 0.5, 0.0, 1.0)))
+        colours.append(blob[:, 0, 0, 4:])
+    flat = np.stack(weights, axis=1).reshape(batch, len(weights), size * size)
+    image = np.matmul(flat.transpose(0, 2, 1), np.stack(colours, axis=1))
+    result: FloatArray = np.clip(image, 0.02, 0.97).astype(np.float32).reshape(batch, size, size, 3)
     return result
 
 

@@ -18,15 +18,15 @@ from pie_facemodels.procedural.regions import face_region
 from pie_facemodels.procedural.template import template
 from pie_framework.rendering import PerspectiveCamera, vertex_normals
 from pie_synthetic.grids import FloatArray
-from pie_synthetic.hair import HeadGrid
+from pie_synthetic.hair import HeadGrid, hair_shadow
 
 if TYPE_CHECKING:
     from pie_synthetic.scene import Scene
 
 #: Key row of the loft below which the head's own neck gives way to the body's.
 LAST_KEY_ROW = 15.8
-EYES = ("eye_left", "eye_right", "lash_left", "lash_right")
-MOUTH = ("teeth_upper", "teeth_lower", "tongue")
+#: Region of each part of the head by the start of its name; other parts lie within the mouth.
+PART_REGIONS = {"eye": 5, "lash": 5, "ear": 2}
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ def _faces_and_labels() -> tuple[Tensor, Tensor]:
     labels[face_region(t)] = 4
     labels[brow_mask(t) > 0.4] = 6
     labels[lip_mask(t) > 0.5] = 7
-    labels[t.mask(*EYES) > 0] = 5
-    labels[t.mask(*MOUTH) > 0] = 7
+    for name, where in t.slices.items():
+        if name != "skin":
+            labels[where] = PART_REGIONS.get(name.split("_")[0], 7)
     inside = np.zeros(len(t.vertices), dtype=bool)
     inside[t.slices["skin"]] = (np.abs(t.height) < 1e-6)[t.slices["skin"]] & (t.reach > 0)[t.slices["skin"]]
     labels[inside] = 7
@@ -101,6 +102,8 @@ def face_surface(scenes: Sequence[Scene], theta: Tensor, size: int) -> FaceSurfa
         ROW_PARAMETERS.astype(np.float32),
         np.mod(COLUMN_ANGLES, 2.0 * np.pi).astype(np.float32),
     )
+    shadow = torch.from_numpy(hair_shadow([s.person.hair for s in scenes], head)).flatten(1)
+    shaded[:, : ROWS * COLUMNS] *= shadow[..., None]
     return FaceSurface(
         points,
         shaded,

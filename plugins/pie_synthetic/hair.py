@@ -175,6 +175,20 @@ def hair_surface(hairs: Sequence[Hair], head: HeadGrid, skin: FloatArray) -> Sur
     )
 
 
+def hair_shadow(hairs: Sequence[Hair], head: HeadGrid) -> FloatArray:
+    """(B, R, C) factor by which hair darkens the skin next to it, 1 where there is none near."""
+    aside = np.minimum(head.angles, 2.0 * np.pi - head.angles)[None, None]
+    stop = _stop_rows(hairs, head.angles)[:, None]
+    key = head.rows[None, :, None]
+    strength = _column([0.0 if h.style == "bald" else 0.26 * min(h.volume, 1.3) for h in hairs])[:, :, None]
+    below = np.exp(-np.maximum(key - stop, 0.0) / 0.45)
+    gap = (_column([h.edge for h in hairs])[:, :, None] - aside) / 0.16
+    curtain = np.exp(-np.maximum(gap, 0.0)) * smoothstep(3.5, 5.0, key) * (head.points[..., 2] > -0.4)
+    curtain = curtain * _column([float(h.hangs) for h in hairs])[:, :, None]
+    result: FloatArray = (1.0 - strength * np.maximum(below, curtain)).astype(np.float32)
+    return result
+
+
 def strand_tangents(points: FloatArray) -> FloatArray:
     """Unit tangents (B, V, 3) along the strands of the points (B, V, 3) of `hair_surface`."""
     grid = points.reshape(len(points), ROWS, COLUMNS, 3)

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pie_framework.rendering import ambient_light, directional_light, shade
+from pie_framework.rendering import ambient_light, directional_light, sh_basis
 
 FloatArray = NDArray[np.float32]
 
 #: Mean shading of the front of the face at an albedo luminance of one half.
 EXPOSURE = 1.02
 #: How far darker skin is exposed longer: 0 not at all, 1 until every face is equally bright.
-COMPENSATION = 0.22
+COMPENSATION = 0.3
 
 
 def direction(azimuth: float, elevation: float) -> NDArray[np.float64]:
@@ -24,7 +24,7 @@ def direction(azimuth: float, elevation: float) -> NDArray[np.float64]:
 
 def light_colour(rng: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:
     """(3,) colour of mean 1 along the warm-cool axis, with a little tint."""
-    warmth = rng.normal(0.0, spread)
+    warmth = rng.normal(0.012, spread)
     colour = 1.0 + np.array([warmth, 0.0, -warmth]) + rng.normal(0.0, 0.008, 3)
     result: NDArray[np.float64] = colour / colour.mean()
     return result
@@ -50,16 +50,16 @@ def sample_illumination(rng: np.random.Generator, face_luminance: float = 0.5) -
         side = -np.sign(azimuth) * rng.uniform(0.6, 2.3)
         power = rng.uniform(0.1, 0.35)
         lights.append((direction(side, rng.uniform(0.0, 0.7)), light_colour(rng, 0.07) * power))
-    gamma = ambient_light(torch.from_numpy(uniform)[None])
-    for towards, colour in lights:
-        gamma = gamma + directional_light(torch.from_numpy(towards)[None], torch.from_numpy(colour)[None])
-    normals = torch.from_numpy(_FRONT)[None]
-    mean = float(shade(torch.ones_like(normals), normals, gamma).mean())
+    towards = torch.from_numpy(np.stack([light for light, _ in lights]))
+    colours = torch.from_numpy(np.stack([colour for _, colour in lights]))
+    gamma = directional_light(towards, colours).sum(0) + ambient_light(torch.from_numpy(uniform)[None])[0]
+    mean = float((gamma.reshape(3, 9) @ _FRONT).mean()) / np.pi
     exposure = np.exp(rng.normal(0.0, 0.09)) * (0.5 / max(face_luminance, 0.08)) ** COMPENSATION
-    result: FloatArray = (gamma[0].numpy() * (EXPOSURE * exposure / mean)).astype(np.float32)
+    result: FloatArray = (gamma.numpy() * (EXPOSURE * exposure / mean)).astype(np.float32)
     return result
 
 
 _angles = np.linspace(-1.1, 1.1, 7)
-#: (N, 3) unit normals spread over the front of a head.
-_FRONT = np.stack([direction(a, e) for a in _angles for e in _angles[1:-1]])
+_normals = np.stack([direction(a, e) for a in _angles for e in _angles[1:-1]])
+#: (9,) mean shading basis over normals spread over the front of a head.
+_FRONT = sh_basis(torch.from_numpy(_normals)).mean(0)

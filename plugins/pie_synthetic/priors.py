@@ -21,7 +21,7 @@ IDENTITY_SPREAD = (0.75, 0.75)
 #: Names of coefficients whose extremes look like caricatures: half the spread.
 CAREFUL = ("jaw_width", "jaw_angle", "jowls", "cheek_fullness", "chin_point", "nose_hump", "eye_bags", "lid_fold")
 #: Range of the melanin coefficient from the lightest to the darkest skin.
-MELANIN = (-1.0, 2.5)
+MELANIN = (-0.75, 2.5)
 #: Colours of irises.
 IRISES = np.array(
     [
@@ -89,7 +89,7 @@ def sample_albedo(
     named = {
         "melanin": low + (high - low) * darkness,
         "haemoglobin": float(rng.normal(0.0, 0.6)) * (1.0 - 0.6 * darkness) - 0.5 * darkness,
-        "warmth": float(rng.normal(0.0, 0.7)),
+        "warmth": float(rng.normal(0.3, 0.45)) - 0.9 * darkness,
         "brow_colour": float(np.clip(4.5 * (hair - 0.18) + rng.normal(0.0, 0.2), -1.0, 1.6)),
         "stubble": float(rng.uniform(0.6, 3.2)) * (1.0 - 0.6 * darkness) if beard and rng.uniform() < 0.24 else 0.0,
         "freckles": float(rng.uniform(0.5, 2.0)) if rng.uniform() < 0.12 * (1.0 - darkness) else 0.0,
@@ -158,11 +158,11 @@ def _mixture(rng: np.random.Generator, kind: str) -> dict[str, float]:
         values["dimple"] = between(0.0, 0.3)
     elif kind == "broad smile":
         smile = between(0.55, 1.0)
-        values = {"smile": smile, "grin": between(0.0, 0.75), "cheek_raise": between(0.1, 0.5) * smile}
+        values = {"smile": smile, "grin": between(0.0, 0.5), "cheek_raise": between(0.1, 0.5) * smile}
         values |= {"squint": between(0.0, 0.45) * smile, "jaw_open": max(0.0, between(-0.1, 0.25))}
         values["upper_lip_raise"] = between(0.0, 0.35)
     elif kind == "laugh":
-        values = {"smile": between(0.6, 1.0), "grin": between(0.2, 0.7), "jaw_open": between(0.25, 0.75)}
+        values = {"smile": between(0.5, 0.85), "grin": between(0.0, 0.4), "jaw_open": between(0.2, 0.6)}
         values |= {"cheek_raise": between(0.3, 0.7), "squint": between(0.2, 0.7), "brow_raise": between(-0.1, 0.4)}
     elif kind == "talking":
         values = {"jaw_open": 0.65 * float(rng.beta(1.4, 2.2)), "smile": max(0.0, between(-0.3, 0.4))}
@@ -203,11 +203,11 @@ def _eyes(rng: np.random.Generator, yaw: float) -> dict[str, float]:
     chance = rng.uniform()
     left = right = max(0.0, float(rng.normal(0.02, 0.05)))
     if chance < 0.04:
-        left = right = float(rng.uniform(0.8, 1.0))
+        left = right = float(rng.uniform(0.65, 0.85))
     elif chance < 0.09:
         left = right = float(rng.uniform(0.2, 0.6))
     elif chance < 0.11:
-        left, right = (float(rng.uniform(0.8, 1.0)), 0.05)[:: int(rng.choice([-1, 1]))]
+        left, right = (float(rng.uniform(0.65, 0.85)), 0.05)[:: int(rng.choice([-1, 1]))]
     horizontal = float(rng.normal(0.0, 0.15))
     vertical = float(rng.normal(0.0, 0.15))
     if rng.uniform() < 0.5:

@@ -49,11 +49,11 @@ def test_theta_is_the_scenes(scenes: list[Scene], portraits: Portraits) -> None:
     assert torch.equal(layout.get(portraits.theta, "rotation")[3], rotation)
 
 
-def test_agrees_with_the_face_models_own_render(scenes: list[Scene], portraits: Portraits) -> None:
-    plain = [i for i, s in enumerate(scenes) if s.person.beard.strength == 0.0]
-    rendering = face_model().render(portraits.theta[plain], SIZE)
-    inside = (portraits.regions[plain] == Region.FACE) & (rendering.mask[:, 0] > 0.99)
-    difference = (rendering.image - portraits.images[plain]).abs().mean(1)[inside]
+def test_agrees_with_the_face_models_own_render(portraits: Portraits) -> None:
+    rendering = face_model().render(portraits.theta, SIZE, supersample=2)
+    inside = (portraits.regions == Region.FACE) & (rendering.mask[:, 0] > 0.99)
+    difference = (rendering.image - portraits.images).abs().mean(1)[inside]
+    print(float(difference.mean()), float(inside.float().mean()))
     assert inside.float().mean() > 0.05
     assert float(difference.mean()) < 0.05
 
@@ -71,7 +71,7 @@ def test_every_portrait_shows_face_eyes_mouth_and_surroundings(portraits: Portra
         assert share[Region.FACE] > 0.08
         assert share[Region.MOUTH] > 0.002
         assert share[Region.BACKGROUND] > 0.1
-        assert share[Region.CLOTHES] > 0.02
+        assert share[Region.CLOTHES] + share[Region.SKIN] > 0.02
 
 
 def test_regions_lie_where_landmarks_say(portraits: Portraits) -> None:
