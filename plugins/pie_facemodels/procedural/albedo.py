@@ -15,7 +15,7 @@ SKIN, SKIN_PER_MELANIN = np.array([0.700, 0.530, 0.445]), np.array([-0.160, -0.1
 LIPS, LIPS_PER_MELANIN = np.array([0.665, 0.375, 0.350]), np.array([-0.142, -0.092, -0.082])
 BROW = np.array([0.205, 0.145, 0.110])
 MOUTH_INSIDE = np.array([0.17, 0.055, 0.055])
-SCLERA, PUPIL = np.array([0.90, 0.88, 0.86]), np.array([0.02, 0.02, 0.025])
+SCLERA, PUPIL = np.array([0.83, 0.80, 0.78]), np.array([0.02, 0.02, 0.025])
 DEFAULT_IRIS, DEFAULT_TEETH = np.array([0.30, 0.20, 0.12]), np.array([0.90, 0.87, 0.80])
 TONGUE, LASH = np.array([0.60, 0.27, 0.26]), np.array([0.085, 0.060, 0.055])
 
@@ -33,16 +33,16 @@ def brow_mask(t: Template, thicker: float = 0.0) -> Array:
     """(V,) coverage of the eyebrows, with strokes; ``thicker`` widens them, in model units."""
     a = np.abs(t.x)
     centre = np.interp(a, [0.12, 0.20, 0.33, 0.44, 0.53, 0.60], [0.215, 0.232, 0.262, 0.272, 0.250, 0.205])
-    half = np.interp(a, [0.12, 0.22, 0.40, 0.60], [0.034, 0.036, 0.027, 0.012]) + thicker
+    half = np.interp(a, [0.12, 0.22, 0.40, 0.60], [0.036, 0.041, 0.033, 0.014]) + thicker
     ends = smoothstep(a, 0.105, 0.17) * smoothstep(a, 0.625, 0.53)
-    strokes = 0.88 + 0.12 * np.sin(170.0 * (a + 0.7 * t.y))
+    strokes = 0.93 + 0.07 * np.sin(170.0 * (a + 0.7 * t.y))
     cover = np.exp(-np.abs((t.y - centre) / half) ** 2.6) * ends * strokes
     return np.asarray(cover * t.mask("skin") * (t.z > 0))
 
 
 def _fixed(t: Template) -> Array:
-    """(V,) 1 where the colour is not skin: eyes, teeth, tongue, lashes, inside of the mouth."""
-    fixed = t.mask("eye_left", "eye_right", "teeth_upper", "teeth_lower", "tongue")
+    """(V,) 1 where the colour is not skin: eyes, teeth, lashes, inside of the mouth."""
+    fixed = t.mask("eye_left", "eye_right", "teeth_upper", "teeth_lower")
     for name in ("lash_left", "lash_right"):
         start = t.slices[name].start
         fixed[start : start + 2 * parts.LASH_POINTS] = 1.0
@@ -55,7 +55,7 @@ def _fixed(t: Template) -> Array:
 def _darkening(t: Template) -> Array:
     """(V,) factor on the skin: nostrils, lid creases, the mouth's line."""
     skin = t.mask("skin") * t.front
-    nostril = 0.72 * pair(t.x, t.y, (0.070, -0.530), (0.027, 0.013))
+    nostril = 0.68 * pair(t.x, t.y, (0.074, -0.527), (0.023, 0.011))
     wing = 0.16 * pair(t.x, t.y, (0.195, -0.475), (0.016, 0.040))
     s = (np.abs(t.x) - EYE_X) / 0.185
     upper, lower = lid_heights(s)
@@ -63,7 +63,7 @@ def _darkening(t: Template) -> Array:
     crease = 0.24 * np.exp(-0.5 * ((t.y - upper - 0.046) / 0.011) ** 2) * along
     margin = 0.30 * np.exp(-0.5 * ((t.y - upper - 0.004) / 0.010) ** 2) * along
     under = 0.10 * np.exp(-0.5 * ((t.y - lower + 0.055) / 0.03) ** 2) * along
-    line = 0.35 * np.exp(-0.5 * (t.height / 0.008) ** 2) * smoothstep(np.abs(t.x), MOUTH_HALF_WIDTH * 1.1, 0.22)
+    line = 0.28 * np.exp(-0.5 * (t.height / 0.008) ** 2) * smoothstep(np.abs(t.x), MOUTH_HALF_WIDTH * 1.1, 0.22)
     return np.asarray(1.0 - np.clip(nostril + wing + crease + margin + under + line, 0.0, 0.85) * skin)
 
 
@@ -83,13 +83,13 @@ def mean_colours(t: Template) -> Array:
         colour[start + 2 * n : start + 4 * n] *= np.array([0.80, 0.72, 0.70])
     for row in (1, 2, 3):
         inner = np.arange((MOUTH_ROW + row) * COLUMNS, (MOUTH_ROW + row + 1) * COLUMNS)
-        colour[inner[t.reach[inner] > 0]] = MOUTH_INSIDE * (1.6 if row == 3 else 1.0)
+        inner = inner[t.reach[inner] > 0]
+        tongue = smoothstep(np.abs(t.x[inner]), 0.25, 0.14)[:, None] * (row == 3)
+        colour[inner] = MOUTH_INSIDE * (1 - tongue) + 0.8 * TONGUE * tongue
     for name in ("eye_left", "eye_right"):
         colour[t.slices[name]] = eye_colours(DEFAULT_IRIS[None])[0]
     for name in ("teeth_upper", "teeth_lower"):
         colour[t.slices[name]] = tooth_weight(t, name)[:, None] * DEFAULT_TEETH
-    tongue = (t.z[t.slices["tongue"]] - 0.35) / 0.42
-    colour[t.slices["tongue"]] = TONGUE * np.clip(tongue, 0.2, 1.0)[:, None]
     return np.clip(colour, 0.0, 1.0)
 
 
@@ -103,13 +103,14 @@ def iris_weights() -> tuple[Array, Array]:
     """Per vertex of one eyeball: weight (V_eye,) of the iris colour, and the rest of its colour (V_eye, 3)."""
     r = np.repeat(parts.EYE_RINGS, parts.EYE_SECTORS)
     angle = np.tile(2 * np.pi * np.arange(parts.EYE_SECTORS) / parts.EYE_SECTORS, len(parts.EYE_RINGS))
-    iris = ((r > 0.035) & (r < 0.088)).astype(float)
-    shade = np.interp(r, [0.037, 0.055, 0.075, 0.082], [0.95, 1.25, 1.0, 0.42]) * (1.0 - 0.22 * np.sin(angle))
-    rest = np.where((r < 0.035)[:, None], PUPIL, SCLERA * (1 - 0.16 * smoothstep(r, 0.11, 0.22))[:, None])
+    iris = ((r > 0.0375) & (r < 0.092)).astype(float)
+    shade = np.interp(r, [0.040, 0.058, 0.080, 0.088], [0.95, 1.25, 1.0, 0.42]) * (1.0 - 0.22 * np.sin(angle))
+    rest = np.where((r < 0.0375)[:, None], PUPIL, SCLERA * (1 - 0.16 * smoothstep(r, 0.11, 0.22))[:, None])
     rest = rest * (1 - iris)[:, None]
-    glint = ((r > 0.05) & (r < 0.08) & (np.abs(angle - np.pi / 2) < 0.30)).astype(float)
-    weight = iris * shade * (1 - glint)
-    return np.asarray(weight), np.asarray(rest * (1 - glint)[:, None] + glint[:, None] * 1.15)
+    glint = ((r > 0.05) & (r < 0.085) & (np.abs(angle - np.pi / 2) < 0.20)).astype(float)
+    lid = 1.0 - 0.38 * smoothstep(r * np.sin(angle), 0.015, 0.085)
+    weight = iris * shade * (1 - glint) * lid
+    return np.asarray(weight), np.asarray(rest * ((1 - glint) * lid)[:, None] + glint[:, None])
 
 
 def eye_colours(iris: Array) -> Array:

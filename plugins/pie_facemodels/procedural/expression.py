@@ -10,6 +10,7 @@ from pie_facemodels.procedural.identity import FieldSet, smooth_field
 from pie_facemodels.procedural.template import Template, neutral
 
 SIZE = 64
+REST_SMILE = 0.2
 GAZE_SHIFT = (0.062, 0.040)
 
 
@@ -22,15 +23,15 @@ def _jaw(t: Template) -> Array:
     weight = t.upper * above + t.lower * below
     skin = t.mask("skin")
     weight = skin * weight * smoothstep(t.z, -0.05, 0.42) + (1 - skin) * 0.0
-    return np.asarray(np.maximum(weight, t.mask("teeth_lower", "tongue")))
+    return np.asarray(np.maximum(weight, t.mask("teeth_lower")))
 
 
 def named_fields(t: Template) -> dict[str, Array]:
-    """Fields (V, 3) of the named expression coefficients, in their order."""
+    """Fields (V, 3) of the named expression coefficients, in their order; "rest" is no coefficient but the mean's."""
     f = FieldSet(t)
     x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
     skin, reach = t.mask("skin"), t.reach
-    teeth = t.mask("teeth_upper", "teeth_lower", "tongue")
+    teeth = t.mask("teeth_upper", "teeth_lower")
     eyes = t.mask("eye_left", "eye_right")
     move = front * (1 - teeth) * (1 - eyes)
     left, right = side_weight(x), side_weight(-x)
@@ -50,6 +51,7 @@ def named_fields(t: Template) -> dict[str, Array]:
 
     f.add("smile", dx=0.080 * side * corner, dy=0.105 * corner - 0.014 * lips * (1 - (x / w) ** 2), dz=-0.045 * corner)
     f.add("smile", dy=0.055 * cheek + 0.016 * lower_lid, dz=0.045 * cheek - 0.028 * fold)
+    f.fields["rest"] = REST_SMILE * f.fields["smile"]
     f.add("smile", dy=(0.020 * up - 0.016 * low) * reach)
     f.add("jaw_open", dy=-0.30 * (z + 0.1) * jaw, dz=0.13 * (y + 0.15) * jaw)
     base = neutral()
@@ -68,9 +70,10 @@ def named_fields(t: Template) -> dict[str, Array]:
     narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
     f.add("pucker", dx=-0.42 * x * narrow, dz=0.085 * lips * np.exp(-0.5 * (x / 0.2) ** 2),
           dy=(0.014 * up - 0.018 * low) * smoothstep(np.abs(h), 0.0, 0.06))  # fmt: skip
-    f.add("funnel", dx=-0.30 * x * narrow, dz=0.070 * lips, dy=0.050 * up * reach - 0.085 * low * reach)
-    f.add("mouth_left", dx=0.085 * lips, dz=-0.01 * corner)
-    f.add("mouth_right", dx=-0.085 * lips, dz=-0.01 * corner)
+    f.add("funnel", dx=-0.30 * x * narrow, dz=0.070 * lips, dy=0.050 * up * reach - 0.060 * low * reach)
+    f.add("funnel", dy=-0.10 * (z + 0.1) * jaw)
+    f.add("mouth_left", dx=0.125 * lips, dz=-0.01 * corner)
+    f.add("mouth_right", dx=-0.125 * lips, dz=-0.01 * corner)
     thin_up = t.upper * np.exp(-((h / 0.13) ** 2)) * smoothstep(h, 0.0, 0.08) * move * np.sqrt(reach)
     thin_low = t.lower * np.exp(-((h / 0.15) ** 2)) * smoothstep(-h, 0.0, 0.09) * move * np.sqrt(reach)
     f.add("lip_press", dy=-0.034 * thin_up + 0.042 * thin_low, dz=-0.034 * lips * np.exp(-((h / 0.1) ** 2)))
@@ -107,9 +110,10 @@ def named_fields(t: Template) -> dict[str, Array]:
 def fields(t: Template) -> tuple[list[str], Array]:
     """Names of the first coefficients and the basis (SIZE, V, 3), displacement per unit of activation."""
     named = named_fields(t)
+    del named["rest"]
     rng = np.random.default_rng(64)
     basis = list(named.values())
-    part = 1.0 - t.mask("eye_left", "eye_right", "teeth_upper", "teeth_lower", "tongue")
+    part = 1.0 - t.mask("eye_left", "eye_right", "teeth_upper", "teeth_lower")
     while len(basis) < SIZE:
         odd = len(basis) % 3 == 0
         centre = (rng.uniform(0.05, 0.5), float(rng.choice([rng.uniform(-1.1, -0.5), rng.uniform(0.2, 0.4)])))

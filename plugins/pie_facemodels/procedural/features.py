@@ -30,10 +30,9 @@ def lid_heights(s: Array, blink: float = 0.0) -> tuple[Array, Array]:
     """Upper and lower lid margin at ``s`` (-1 inner corner, 1 outer corner), for blink 0 (open) to 1 (closed)."""
     inside = np.clip(1.0 - np.abs(s) ** 2.3, 0.0, None)
     tilt = 0.014 * np.clip(s, -1.2, 1.2)
-    upper = tilt + 0.094 * inside**0.72 * (1.0 - 0.08 * s)
+    upper = tilt + 0.086 * inside**0.72 * (1.0 - 0.08 * s)
     lower = tilt - 0.066 * inside**0.85 * (1.0 + 0.10 * s)
-    closed = tilt - 0.054 * inside**0.85
-    return upper + blink * (closed - upper), lower + blink * (closed - lower)
+    return upper + blink * (lower + 0.002 - upper), lower
 
 
 def _lid_distance(x: Array, y: Array, blink: float) -> tuple[Array, Array, Array]:
@@ -41,21 +40,25 @@ def _lid_distance(x: Array, y: Array, blink: float) -> tuple[Array, Array, Array
     s = (np.abs(x) - EYE_X) / EYE_HALF_WIDTH
     upper, lower = lid_heights(s, blink)
     beyond = np.clip(np.abs(s) - 1.0, 0.0, None) * EYE_HALF_WIDTH
-    return np.maximum(y - upper, lower - y) + 0.7 * beyond, y - upper, s
+    # Steeper inside at the lower lid: a half-closed eye, a mixture of open and closed depths, stays open there.
+    under = lower - y
+    vertical = np.maximum(y - upper, np.where(under < 0, 2.2 * under, under))
+    outside = np.hypot(vertical, beyond)
+    return np.where(beyond > 0, outside, vertical), y - upper, s
 
 
 def _nose(x: Array, y: Array) -> Array:
     heights = [0.30, 0.16, 0.06, -0.05, -0.18, -0.30, -0.40, -0.455, -0.50, -0.535, -0.57]
-    relief = [0.00, 0.022, 0.045, 0.085, 0.145, 0.205, 0.250, 0.250, 0.195, 0.085, 0.0]
-    widths = [0.15, 0.10, 0.078, 0.076, 0.085, 0.098, 0.110, 0.115, 0.120, 0.120, 0.12]
+    relief = [0.00, 0.022, 0.045, 0.085, 0.140, 0.190, 0.222, 0.210, 0.150, 0.070, 0.0]
+    widths = [0.16, 0.12, 0.090, 0.086, 0.098, 0.116, 0.132, 0.140, 0.142, 0.140, 0.14]
     order = np.argsort(heights)
     height = np.interp(y, np.array(heights)[order], np.array(relief)[order])
     width = np.interp(y, np.array(heights)[order], np.array(widths)[order])
-    ridge = height * np.exp(-((np.abs(x) / width) ** 2.1) * 0.75)
-    ball = 0.045 * bump(x, y, (0.0, -0.435), (0.068, 0.055))
-    wings = 0.105 * pair(x, y, (0.128, -0.475), (0.042, 0.046))
-    crease = -0.022 * pair(x, y, (0.205, -0.46), (0.022, 0.05))
-    nostrils = -0.055 * pair(x, y, (0.068, -0.528), (0.030, 0.017))
+    ridge = height * np.exp(-((np.abs(x) / width) ** 2.0) * 0.80)
+    ball = 0.058 * bump(x, y, (0.0, -0.438), (0.076, 0.058))
+    wings = 0.100 * pair(x, y, (0.140, -0.478), (0.045, 0.044))
+    crease = -0.020 * pair(x, y, (0.222, -0.46), (0.022, 0.05))
+    nostrils = -0.055 * pair(x, y, (0.072, -0.530), (0.028, 0.016))
     return np.asarray(ridge + ball + wings + crease + nostrils)
 
 
@@ -88,7 +91,7 @@ def _relief(x: Array, y: Array) -> Array:
     muzzle = 0.030 * bump(x, y, (0.0, -0.74), (0.26, 0.16))
     chin = 0.062 * bump(x, y, (0.0, -1.15), (0.15, 0.085))
     labiomental = -0.032 * bump(x, y, (0.0, -0.965), (0.17, 0.042))
-    philtrum = -0.014 * bump(x, y, (0.0, -0.63), (0.020, 0.05)) + 0.007 * pair(x, y, (0.05, -0.64), (0.02, 0.05))
+    philtrum = -0.010 * bump(x, y, (0.0, -0.64), (0.024, 0.05))
     beside_nose = -0.030 * pair(x, y, (0.20, 0.03), (0.055, 0.10))
     temple = -0.020 * pair(x, y, (0.70, 0.25), (0.12, 0.16))
     return np.asarray(
@@ -112,7 +115,7 @@ def skin(blink_left: float = 0.0, blink_right: float = 0.0) -> Array:
         _, above_open, _ = _lid_distance(x, y, 0.0)
         ball = eyeball_depth(x, y)
         window = smoothstep(np.abs(s), 1.25, 0.85)
-        lid = ball + _LID_SLOPE * distance + 0.012 * (1.0 - np.exp(-np.clip(distance, 0.0, None) / 0.008))
+        lid = ball + _LID_SLOPE * distance + 0.012 * np.tanh(distance / 0.010) + 0.004 * blink
         crease = -0.020 * np.exp(-0.5 * ((above_open - 0.050) / 0.013) ** 2) * window
         bag = -0.008 * np.exp(-0.5 * ((above_open + 0.235) / 0.025) ** 2) * window
         distance_open, _, _ = _lid_distance(x, y, 0.0)
@@ -120,7 +123,7 @@ def skin(blink_left: float = 0.0, blink_right: float = 0.0) -> Array:
         hull = np.maximum(z, np.where(np.hypot(np.abs(x) - EYE_X, y) < 0.27, ball + 0.012, -np.inf))
         shaped = lid + (hull - lid) * blend + crease + bag
         z = np.where(near & (distance_open < 0.3), shaped, z)
-    reach = np.sqrt(np.clip(1.0 - (np.abs(x) / MOUTH_HALF_WIDTH) ** 2, 0.0, None))
+    reach = np.sqrt(np.clip(1.0 - (x / MOUTH_HALF_WIDTH) ** 2, 0.0, None)) * (base > 0)
     for offset, depth in ((1, 0.10), (2, 0.34), (3, 0.10)):
         z[MOUTH_ROW + offset] -= depth * reach[MOUTH_ROW + offset]
     points[..., 2] = z

@@ -9,6 +9,7 @@ from pie_facemodels.procedural.fields import Array, bump, pair, plateau, smooths
 from pie_facemodels.procedural.template import Template
 
 SIZE = 80
+STANDARD_DEVIATION = 0.62
 
 
 class FieldSet:
@@ -32,8 +33,9 @@ def named_fields(t: Template) -> dict[str, Array]:
     ears = t.mask("ear_left", "ear_right")
     skin = t.mask("skin")
     neck = smoothstep(y, -1.25, -1.6)
-    eye_left, eye_right = plateau(x, y, (EYE_X, 0.0), 0.24, 0.40), plateau(x, y, (-EYE_X, 0.0), 0.24, 0.40)
-    eyes = (eye_left + eye_right) * front
+    eyes = (plateau(x, y, (EYE_X, 0.0), 0.20, 0.50) + plateau(x, y, (-EYE_X, 0.0), 0.20, 0.50)) * front
+    eyes = np.minimum(eyes, 1.0)
+    lateral = side * eyes * smoothstep(np.abs(x), 0.0, 0.17)
     local_x, local_y = np.abs(x) - EYE_X, y
     nose = plateau(x, y / 1.35, (0.0, -0.26), 0.20, 0.42) * front
     low_nose = bump(x, y, (0.0, -0.46), (0.17, 0.10)) * front
@@ -46,8 +48,8 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("head_depth", dz=-0.08 * smoothstep(z, 0.1, -1.2) * (1 - neck))
     f.add("face_length", dy=-0.065 * smoothstep(y, -0.05, -1.25))
     f.add("jaw_width", dx=0.10 * x * smoothstep(y, -0.30, -0.85) * (1 - 0.8 * neck))
-    f.add("jaw_angle", dx=0.11 * x * np.exp(-0.5 * ((y + 0.85) / 0.16) ** 2) * smoothstep(np.abs(x), 0.25, 0.6))
-    f.add("jaw_angle", dy=-0.05 * smoothstep(np.abs(x), 0.25, 0.6) * np.exp(-0.5 * ((y + 0.9) / 0.16) ** 2))
+    f.add("jaw_angle", dx=0.065 * x * np.exp(-0.5 * ((y + 0.82) / 0.22) ** 2) * smoothstep(np.abs(x), 0.25, 0.6))
+    f.add("jaw_angle", dy=-0.04 * smoothstep(np.abs(x), 0.25, 0.6) * np.exp(-0.5 * ((y + 0.9) / 0.22) ** 2))
     f.add("chin_length", dy=-0.065 * smoothstep(y, -0.88, -1.22) * front)
     f.add("chin_width", dx=0.20 * x * bump(x, y, (0.0, -1.18), (0.30, 0.13)) * front, dy=-0.02 * chin * (x / 0.3) ** 2)
     f.add("chin_projection", dz=0.055 * chin)
@@ -66,12 +68,12 @@ def named_fields(t: Template) -> dict[str, Array]:
     brows = (plateau(x, y * 1.6, (0.37, 0.255 * 1.6), 0.16, 0.34) + plateau(x, y * 1.6, (-0.37, 0.255 * 1.6), 0.16, 0.34))
     f.add("brow_height", dy=0.026 * np.clip(brows, 0, 1) * front)
     f.add("brow_tilt", dy=0.10 * (np.abs(x) - 0.37) * np.clip(brows, 0, 1) * front)
-    f.add("eye_size", dx=0.075 * side * local_x * eyes, dy=0.085 * local_y * eyes)
+    f.add("eye_size", dx=0.075 * lateral * local_x, dy=0.085 * local_y * eyes)
     f.add("eye_height", dy=0.15 * local_y * eyes)
-    f.add("eye_width", dx=0.08 * side * local_x * eyes)
-    f.add("eye_spacing", dx=0.020 * side * eyes)
+    f.add("eye_width", dx=0.08 * lateral * local_x)
+    f.add("eye_spacing", dx=0.028 * lateral)
     f.add("eye_tilt", dy=0.075 * local_x * eyes)
-    f.add("eye_depth", dz=-0.024 * eyes)
+    f.add("eye_depth", dz=-0.028 * eyes)
     f.add("eye_level", dy=0.022 * eyes)
     f.add("lid_fold", dz=0.014 * pair(x, y, (EYE_X, 0.135), (0.15, 0.022)) * front * skin,
           dy=-0.010 * pair(x, y, (EYE_X, 0.12), (0.15, 0.03)) * front * skin)  # fmt: skip
@@ -108,7 +110,7 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("ear_size", dx=0.10 * side * pivot[:, 0] * ears, dy=0.10 * pivot[:, 1] * ears, dz=0.10 * pivot[:, 2] * ears)
     f.add("ear_protrusion", dx=0.045 * side * ears * smoothstep(-z, 0.10, 0.42))
     f.add("neck_width", dx=0.10 * x * neck, dz=0.06 * (z + 0.27) * neck)
-    return f.fields
+    return {name: STANDARD_DEVIATION * field for name, field in f.fields.items()}
 
 
 def fields(t: Template) -> tuple[list[str], Array]:
@@ -121,7 +123,7 @@ def fields(t: Template) -> tuple[list[str], Array]:
         centre = (rng.uniform(0.05, 0.65), rng.uniform(-1.2, 0.6))
         radius = (rng.uniform(0.13, 0.24), rng.uniform(0.13, 0.24))
         direction = rng.normal(size=3) * np.array([0.6, 0.6, 1.0])
-        direction *= 0.011 / np.linalg.norm(direction)
+        direction *= 0.005 / np.linalg.norm(direction)
         basis.append(smooth_field(t, centre, radius, direction, odd))
     return list(named), np.stack(basis)
 

@@ -50,8 +50,9 @@ def _bases() -> tuple[Layout, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.
         )
     )
     count = len(t.vertices)
+    rest = t.vertices + expression.named_fields(t)["rest"]
     arrays = {
-        "mean": t.vertices.reshape(-1),
+        "mean": rest.reshape(-1),
         "identity": identity_basis.reshape(-1, count * 3),
         "expression": expression_basis.reshape(-1, count * 3),
         "albedo_mean": albedo.mean_colours(t).reshape(-1),

@@ -17,7 +17,7 @@ from pie_facemodels.procedural.loft import COLUMNS, ROWS
 from pie_facemodels.procedural.template import Template, template
 from pie_framework.rendering import interpolate, rasterise, vertex_normals
 
-FLOOR, EYE_FLOOR, EYEBALL_FLOOR = 0.46, 0.78, 0.86
+FLOOR, EYE_FLOOR, EYEBALL_FLOOR, NOSE_FLOOR = 0.46, 0.78, 0.86, 0.66
 _SHIPPED = Path(__file__).with_name("occlusion.npz")
 
 
@@ -66,9 +66,8 @@ def _smoothed(t: Template, values: Array) -> Array:
     for a, b in (("eye_left", "eye_right"), ("lash_left", "lash_right"), ("ear_left", "ear_right")):
         mean = 0.5 * (values[t.slices[a]] + values[t.slices[b]])
         values[t.slices[a]] = values[t.slices[b]] = mean
-    for name, columns in (("teeth_upper", parts.TOOTH_COLUMNS), ("teeth_lower", parts.TOOTH_COLUMNS),
-                          ("tongue", parts.TONGUE_COLUMNS)):  # fmt: skip
-        strip = values[t.slices[name]].reshape(-1, columns)
+    for name in ("teeth_upper", "teeth_lower"):
+        strip = values[t.slices[name]].reshape(-1, parts.TOOTH_COLUMNS)
         values[t.slices[name]] = (0.5 * (strip + strip[:, ::-1])).reshape(-1)
     return values
 
@@ -89,9 +88,11 @@ def occlusion() -> Array:
     floor = np.full(len(values), FLOOR)
     near = plateau(t.x, t.y, (EYE_X, 0.0), 0.20, 0.34) + plateau(-t.x, t.y, (EYE_X, 0.0), 0.20, 0.34)
     floor += (EYE_FLOOR - FLOOR) * near * t.front
+    below = plateau(t.x, t.y, (0.0, -0.50), 0.16, 0.34) * (1.0 - near) * t.front
+    floor += (NOSE_FLOOR - FLOOR) * below
     for name in ("eye_left", "eye_right"):
         floor[t.slices[name]] = EYEBALL_FLOOR
-    for name in ("teeth_upper", "teeth_lower", "tongue"):
+    for name in ("teeth_upper", "teeth_lower"):
         floor[t.slices[name]] = 0.80
     return np.asarray(floor + (1.0 - floor) * np.clip(values * 1.08, 0.0, 1.0))
 

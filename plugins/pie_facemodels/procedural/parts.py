@@ -1,4 +1,4 @@
-"""The head's parts beside the skin: eyeballs, lashes, teeth, tongue and ears, each a small grid."""
+"""The head's parts beside the skin: eyeballs, lashes, teeth and ears, each a small grid."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy.typing as npt
 from pie_facemodels.procedural.features import EYE_HALF_WIDTH, EYE_X, eyeball_depth, lid_heights
 from pie_facemodels.procedural.fields import Array, smoothstep
 
-PUPIL_RADIUS, IRIS_RADIUS, EYEBALL_RADIUS = 0.034, 0.086, 0.235
-EYE_RINGS = np.array([0.0, 0.026, 0.032, 0.037, 0.055, 0.075, 0.082, 0.090, 0.120, 0.155, 0.195, EYEBALL_RADIUS])
+PUPIL_RADIUS, IRIS_RADIUS, EYEBALL_RADIUS = 0.036, 0.092, 0.235
+EYE_RINGS = np.array([0.0, 0.026, 0.035, 0.040, 0.058, 0.080, 0.088, 0.096, 0.122, 0.155, 0.195, EYEBALL_RADIUS])
 EYE_SECTORS = 24
 LASH_POINTS = 19
 TOOTH_COLUMNS, TOOTH_ROWS = 21, 4
-TONGUE_COLUMNS, TONGUE_ROWS = 11, 6
 EAR_SECTORS = 22
 
 
@@ -91,17 +90,6 @@ def teeth(upper: bool, mouth_height: float) -> Part:
     return Part(grid.reshape(-1, 3), strip_faces(TOOTH_ROWS, TOOTH_COLUMNS))
 
 
-def tongue(mouth_height: float) -> Part:
-    """A tongue lying behind the lower teeth."""
-    u = np.linspace(-1.0, 1.0, TONGUE_COLUMNS)[None, :]
-    t = np.linspace(0.0, 1.0, TONGUE_ROWS)[:, None]
-    x = 0.17 * u * np.sqrt(1.0 - 0.75 * t**2)
-    y = mouth_height - 0.05 - 0.05 * u**2 - 0.06 * t**2 + 0.012 * np.abs(u)
-    z = 0.50 + 0.27 * t - 0.06 * u**2 * t
-    grid = np.stack([x, y + 0.0 * z, np.broadcast_to(z, x.shape)], -1)
-    return Part(grid.reshape(-1, 3), strip_faces(TONGUE_ROWS, TONGUE_COLUMNS))
-
-
 def ear() -> Part:
     """Outer ear at positive x: rings of an ear-shaped disk with helix, concha and lobe, then a back wall."""
     rings = np.array([0.0, 0.25, 0.45, 0.60, 0.72, 0.84, 0.93, 1.0])
@@ -130,5 +118,5 @@ def ear() -> Part:
     axis_up = np.array([0.05, 0.985, -0.16])
     normal = np.array([0.92, 0.0, 0.40])
     grid = origin + back[..., None] * axis_back + height[..., None] * axis_up + relief[..., None] * normal
-    faces = strip_faces(grid.shape[0], EAR_SECTORS, closed=True, flip=True)
+    faces = strip_faces(grid.shape[0], EAR_SECTORS, closed=True)
     return Part(grid.reshape(-1, 3), faces)

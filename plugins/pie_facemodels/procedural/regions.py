@@ -9,7 +9,7 @@ from pie_facemodels.procedural import albedo
 from pie_facemodels.procedural.fields import Array, bump, smoothstep
 from pie_facemodels.procedural.template import Template
 
-_INNER_PARTS = ("eye_left", "eye_right", "lash_left", "lash_right", "teeth_upper", "teeth_lower", "tongue")
+_INNER_PARTS = ("eye_left", "eye_right", "lash_left", "lash_right", "teeth_upper", "teeth_lower")
 
 
 def face_region(t: Template) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The mean head assembled: skin, eyes, lashes, teeth, tongue and ears in one mesh, with landmark vertices.
+"""The mean head assembled: skin, eyes, lashes, teeth and ears in one mesh, with landmark vertices.
 
 "left" and "right" are the person's own: the left eye lies at positive x, on the image's right.
 """
@@ -68,7 +68,6 @@ def _assemble(blink: tuple[float, float], gaze: tuple[float, float]) -> dict[str
         "lash_right": parts.mirrored(parts.lashes(blink[1])),
         "teeth_upper": parts.teeth(True, MOUTH_HEIGHT),
         "teeth_lower": parts.teeth(False, MOUTH_HEIGHT),
-        "tongue": parts.tongue(MOUTH_HEIGHT),
         "ear_left": ear,
         "ear_right": parts.mirrored(ear),
     }
@@ -113,7 +112,6 @@ def template() -> Template:
     lower[slices["skin"]] = np.clip((rows - MOUTH_ROW - 1) / 2.0, 0.0, 1.0)
     lower[slices["teeth_upper"]] = 0.0
     lower[slices["teeth_lower"]] = 1.0
-    lower[slices["tongue"]] = 1.0
     front = np.ones_like(x)
     front[slices["skin"]] = smoothstep(z[slices["skin"]], 0.0, 0.45)
     front[slices["ear_left"]] = front[slices["ear_right"]] = 0.0
