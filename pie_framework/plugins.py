@@ -107,14 +107,15 @@ class Registry:
         key = (parse_kind(kind), name)
         if key in self._contested:
             raise ComponentError(
-                self._contested[key], f"Leave one of them out with {ENVIRONMENT_VARIABLE}=-NAME, or uninstall it."
+                self._contested[key],
+                f"Leave one of them out with {ENVIRONMENT_VARIABLE}=-NAME, or uninstall it.",
             )
         if key not in self._components:
             known = [c.name for c in self.components(key[0])]
-            broken = [str(p) for p in self.problems]
+            broken = sorted({f"'{problem.provenance.plugin}'" for problem in self.problems})
             hint = did_you_mean(name, known)
             if broken:
-                hint += " These plugins failed and may be why: " + "; ".join(broken)
+                hint += f" Plugins with problems: {', '.join(broken)}; 'pie plugins list' says which."
             raise ComponentError(f"there is no {key[0]} named '{name}'", hint)
         return self._components[key]
 
@@ -234,7 +235,10 @@ def _select(
     names = {word.lstrip("-") for word in words}
     known = {name for _, p in found for name in (p.plugin, p.distribution)}
     for name in sorted(names - known):
-        raise ConfigError(f"{ENVIRONMENT_VARIABLE} names the plugin '{name}', which is not installed", did_you_mean(name, known))
+        raise ConfigError(
+            f"{ENVIRONMENT_VARIABLE} names the plugin '{name}', which is not installed",
+            did_you_mean(name, known),
+        )
     return [(e, p) for e, p in found if (p.plugin in names or p.distribution in names) != without[0]]
 
 
@@ -252,10 +256,15 @@ def _load(
         if not caller.has_spec():
             manager.unregister(plugin)
             known = [name for name in vars(hookspecs) if name.startswith("pie_")]
-            raise ComponentError(f"it implements the hook '{caller.name}', which does not exist", did_you_mean(caller.name, known))
+            raise ComponentError(
+                f"it implements the hook '{caller.name}', which does not exist",
+                did_you_mean(caller.name, known),
+            )
         hooks[caller.name] = next(i.function for i in caller.get_hookimpls() if i.plugin is plugin)
     if not hooks:
-        raise ComponentError(f"'{point.value}' implements no hook", "Mark functions with pie_framework.hookspecs.hookimpl.")
+        raise ComponentError(
+            f"'{point.value}' implements no hook", "Mark functions with pie_framework.hookspecs.hookimpl."
+        )
     return hooks
 
 
@@ -312,7 +321,9 @@ def _config_folder(name: object) -> Path:
     """The folder of an importable package of configuration, without importing more than its parents."""
     text = str(name).removeprefix("pkg://").replace("/", ".")
     if not isinstance(name, str) or not re.fullmatch(r"\w+(\.\w+)*", text):
-        raise ComponentError(f"its hook 'pie_config_paths' gave {name!r}, which is not an import path such as 'my_plugin.conf'")
+        raise ComponentError(
+            f"its hook 'pie_config_paths' gave {name!r}, which is not an import path such as 'my_plugin.conf'"
+        )
     try:
         spec = importlib.util.find_spec(text)
     except ImportError as error:

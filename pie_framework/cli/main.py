@@ -35,7 +35,7 @@ USAGE = "\n".join(
         "  --version    the version",
         "  --debug      show the traceback of an error",
         "",
-        "tab completion in bash: eval \"$(pie -sc install=bash)\"",
+        'tab completion in bash: eval "$(pie -sc install=bash)"',
     ]
 )
 

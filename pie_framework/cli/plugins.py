@@ -30,7 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     if command == "show" and 1 <= len(rest) <= 2:
         return _show(discover(), rest)
     if command in ("list", "show"):
-        raise PieError(f"'pie plugins {command}' does not take these arguments: {' '.join(rest)}", USAGE.splitlines()[0])
+        raise PieError(
+            f"'pie plugins {command}' does not take these arguments: {' '.join(rest)}", USAGE.splitlines()[0]
+        )
     raise PieError(f"'pie plugins' has no command '{command}'", did_you_mean(command, ["list", "show"]))
 
 
@@ -60,7 +62,9 @@ def _show(registry: Registry, words: Sequence[str]) -> int:
             if words[0] in (problem.provenance.plugin, problem.provenance.distribution):
                 raise ComponentError(str(problem))
         known = {c.name for c in registry.components()}
-        raise ComponentError(f"no plugin offers a component named '{words[0]}'", did_you_mean(words[0], known))
+        raise ComponentError(
+            f"no plugin offers a component named '{words[0]}'", did_you_mean(words[0], known)
+        )
     print("\n\n".join(_describe(component, registry) for component in matches))
     return 0
 
@@ -83,7 +87,9 @@ def _describe(component: Component, registry: Registry) -> str:
     lines.append("  assets" if component.assets else "  assets    none")
     for asset in component.assets:
         lines.append(f"    {asset.name}: {asset.uri}")
-        lines.append(f"      sha256 {asset.sha256 or 'not recorded'}; licence {asset.licence or 'not stated'}")
+        lines.append(
+            f"      sha256 {asset.sha256 or 'not recorded'}; licence {asset.licence or 'not stated'}"
+        )
     return "\n".join(lines)
 
 

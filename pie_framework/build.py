@@ -1,0 +1,171 @@
+"""From configuration to components: each built by its registered name, with checked settings, once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from pie_framework import assets, requirements
+from pie_framework.api import Component, EnergyTerm, Kind, Networks
+from pie_framework.config import RunConfig, merge, parse
+from pie_framework.errors import ComponentError, ConfigError, PieError
+from pie_framework.objective import Objective, WeightedTerm
+from pie_framework.plugins import Registry, discover
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means here; ConfigError when there is no such one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise ConfigError(
+                f"device: '{name}' is not there ({count} CUDA devices found)", "Try device=auto."
+            )
+    return device
+
+
+class Builder:
+    """The components of one run; a `BuildContext` for their factories.
+
+    Every component is built at most once, on its device and in its dtype, also when two roles ask for the same one
+    with the same settings.
+
+    Args:
+        config: the run's configuration, composed or already parsed.
+        registry: the installed components; discovered by default.
+        device: overrides the configuration's.
+        dtype: overrides the configuration's.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig | DictConfig | Mapping[str, Any],
+        registry: Registry | None = None,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.run = config if isinstance(config, RunConfig) else parse(config)
+        self.registry = discover() if registry is None else registry
+        self.device = choose_device(self.run.device) if device is None else device
+        self.dtype = getattr(torch, self.run.dtype) if dtype is None else dtype
+        self.used: dict[str, Component] = {}
+        self._built: dict[tuple[Kind, str, str], Any] = {}
+        self._building: list[str] = []
+
+    def check(self, edits: bool | None = None) -> None:
+        """Find what is missing before anything is loaded; ComponentError names who needs it and what to choose."""
+        requirements.check(self.run, self.registry, edits)
+
+    def get(self, kind: Kind | str, name: str | None = None) -> Any:
+        """A component of the run, built on first use.
+
+        Args:
+            kind: its kind.
+            name: the block of a rig or the role of a feature network; for other kinds a registered name, or None
+                for the one that is chosen. A registered name that is not chosen is built with its default settings.
+
+        Raises:
+            ComponentError: none is chosen, or it cannot be built.
+        """
+        from pie_framework.plugins import parse_kind
+
+        kind = parse_kind(kind)
+        by_role = kind in (Kind.RIG, Kind.FEATURES)
+        if by_role and name is None:
+            raise ComponentError(f"a {kind} was asked for without saying which block or role")
+        node = requirements.selection(self.run, kind, name if by_role else None)
+        if name is not None and (node is None or (not by_role and node["name"] != name)):
+            return self._build(kind, {"name": name}, name)
+        if node is None:
+            raise ComponentError(f"there is no {kind} in this run", f"Choose one with {kind}=NAME.")
+        return self._build(kind, node, kind.value if name is None or not by_role else f"{kind}.{name}")
+
+    def asset(self, uri: str) -> str:
+        """The path of an asset; its digest is checked when a component declares one for it."""
+        declared = (a for c in self.registry.components() for a in c.assets if a.uri == uri)
+        return str(assets.resolve(uri, next((a.sha256 for a in declared if a.sha256), None)))
+
+    def networks(self, edits: bool | None = None) -> Networks:
+        """What the active terms and the edits require, and nothing else.
+
+        Args:
+            edits: whether edits are made; by default when the configuration asks for some.
+        """
+        found: dict[str, Any] = {}
+        rigs: dict[str, Any] = {}
+        features: dict[str, Any] = {}
+        for requirement in requirements.check(self.run, self.registry, edits):
+            if requirement.what == "prior":
+                continue
+            kind, roles = requirements.kind_and_roles(self.run, requirement.what)
+            for role in roles:
+                built = self.get(kind, role)
+                if kind is Kind.RIG:
+                    rigs[str(role)] = built
+                elif kind is Kind.FEATURES:
+                    features[str(role)] = built
+                else:
+                    found[kind.value] = built
+        return Networks(
+            generator=found["generator"],
+            encoder=found.get("encoder"),
+            face_model=found.get("face_model"),
+            rigs=rigs,
+            features=features,
+            landmarks=found.get("landmarks"),
+        )
+
+    def objective(self) -> Objective:
+        """E(w): the active terms with their weights."""
+        terms: dict[str, WeightedTerm] = {}
+        for name, term in self.run.terms.items():
+            if term.active:
+                built: EnergyTerm = self._build(
+                    Kind.ENERGY, {"name": term.term, **term.options}, f"terms.{name}", f"terms.{name}.options"
+                )
+                terms[name] = WeightedTerm(built, term.weight, term.parts)
+        return Objective(terms)
+
+    def _build(self, kind: Kind, node: Mapping[str, Any], role: str, where: str | None = None) -> Any:
+        component = self.registry.get(kind, node["name"])
+        given = {key: value for key, value in node.items() if key != "name"}
+        settings = merge(component.config, given, role if where is None else where)
+        key = (kind, component.name, repr(sorted(dataclasses.asdict(settings).items())))
+        if key not in self._built:
+            label = f"{kind} '{component.name}'"
+            if label in self._building:
+                raise ComponentError(f"components need one another: {' -> '.join([*self._building, label])}")
+            self._building.append(label)
+            try:
+                self._built[key] = _frozen(self._call(component, settings))
+            finally:
+                self._building.pop()
+        self.used[role] = component
+        return self._built[key]
+
+    def _call(self, component: Component, settings: Any) -> Any:
+        factory = component.load()
+        try:
+            return factory(settings, self)
+        except PieError:
+            raise
+        except Exception as error:
+            raise ComponentError(
+                f"the {component.kind} '{component.name}' of {self.registry.provenance(component)} cannot be built: "
+                f"{type(error).__name__}: {error}",
+                "This is a fault of the plugin; --debug shows where.",
+            ) from error
+
+
+def _frozen(built: Any) -> Any:
+    """Networks never learn in a run: no gradient for their weights, evaluation mode."""
+    if isinstance(built, torch.nn.Module):
+        built.eval().requires_grad_(False)
+    return built
