@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float32]
 BANDS = 2
 BLOBS = 6
 HUES = ((0.04, 0.14), (0.53, 0.64), (0.22, 0.42), (0.0, 1.0))
-HUE_WEIGHTS = (0.40, 0.33, 0.15, 0.12)
+HUE_WEIGHTS = (0.43, 0.35, 0.16, 0.06)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Background:
 def muted_colour(
     rng: np.random.Generator, lightness: tuple[float, float], saturation: tuple[float, float]
 ) -> FloatArray:
-    """(3,) RGB in [0, 1]: mostly beige, blue and green hues; lightness and saturation uniform in the ranges."""
+    """(3,) RGB in [0, 1], mostly beige, blue and green; lightness and saturation uniform in the ranges."""
     low, high = HUES[rng.choice(len(HUES), p=HUE_WEIGHTS)]
     hue = rng.uniform(low, high)
     rgb = colorsys.hls_to_rgb(hue, rng.uniform(*lightness), rng.uniform(*saturation))
@@ -97,6 +97,7 @@ def render_backgrounds(backgrounds: Sequence[Background], size: int) -> FloatArr
     return result
 
 
-def _smooth(t: FloatArray) -> FloatArray:
+def _smooth(t: NDArray[np.floating]) -> NDArray[np.floating]:
     """The cubic step 3t^2 - 2t^3 on [0, 1]."""
-    return t * t * (3.0 - 2.0 * t)
+    result: NDArray[np.floating] = t * t * (3.0 - 2.0 * t)
+    return result

@@ -136,15 +136,13 @@ def body_surfaces(
     """
     azimuth = np.linspace(-2.1, 2.1, COLUMNS).astype(np.float32)
     keys = _person_keys(builds, chin)
-    lean = np.array([c.turn for c in clothes], dtype=np.float32) + 0.35 * np.arctan2(
-        rotation[:, 0, 2], rotation[:, 2, 2]
-    )
+    yaw = np.arctan2(rotation[:, 0, 2], rotation[:, 2, 2])
+    lean = (np.array([c.turn for c in clothes]) + 0.35 * yaw).astype(np.float32)
 
     rows = np.linspace(0.0, SKIN_DEPTH, SKIN_ROWS)
     position = np.broadcast_to(rows[None, :, None], (len(builds), SKIN_ROWS, COLUMNS)).astype(np.float32)
-    points = _pose(
-        _sections(keys, position, azimuth, np.zeros(1, np.float32)), position, rotation, shift, translation, lean
-    )
+    sections = _sections(keys, position, azimuth, np.zeros(1, np.float32))
+    points = _pose(sections, position, rotation, shift, translation, lean)
     normals = grid_normals(points)
     front = np.cos(azimuth)[None, None, :]
     shade = 1.0 - 0.42 * smoothstep(-0.2, 0.7, front) * (1.0 - smoothstep(1.6, 4.4, position))
@@ -187,9 +185,8 @@ def _clothes_surface(
         9.0 * azimuth - 2.0 * phase + 2.1 * position
     )
     offset = offset + 0.011 * folds * smoothstep(0.15, 0.5, along)[None, :, None]
-    points = _pose(
-        _sections(keys, position, azimuth, offset.astype(np.float32)), position, rotation, shift, translation, lean
-    )
+    sections = _sections(keys, position, azimuth, offset.astype(np.float32))
+    points = _pose(sections, position, rotation, shift, translation, lean)
     colour = np.stack([c.colour for c in clothes])[:, None, None]
     accent = np.stack([c.accent for c in clothes])[:, None, None]
     band = (1.0 - smoothstep(0.07, 0.12, along))[None, :, None, None]

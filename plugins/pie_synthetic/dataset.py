@@ -2,9 +2,9 @@
 
     python -m pie_synthetic.dataset FOLDER --persons 6000 --shots 4 --seed 1 --workers 2
 
-A folder holds `meta.json` and `shards/NNNNN/` with `images.npy` (n, S, S, 3) uint8, `theta.npy` (n, P) float32,
-`landmarks.npy` (n, 66, 2) float32 pixels, `regions.npy` (n, S, S) uint8 and `person.npy` (n,) int64. A shard
-appears under its name only when complete. Every person has a random generator of their own, seeded by the
+A folder holds `meta.json` and `shards/NNNNN/` with `images.npy` (n, S, S, 3) uint8, `theta.npy` (n, P)
+float32, `landmarks.npy` (n, 66, 2) float32 pixels, `regions.npy` (n, S, S) uint8 and `person.npy` (n,) int64. A
+shard appears under its name only when complete. Every person has a random generator of their own, seeded by the
 dataset's seed and the person's number, so that the contents depend neither on the number of workers nor on
 the order in which they finish.
 """
@@ -113,7 +113,7 @@ def _claim(root: Path, meta: DatasetMeta) -> None:
         return
     temporary = path.with_suffix(".json.part")
     temporary.write_text(json.dumps(asdict(meta), indent=2) + "\n")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_meta(folder: str | os.PathLike[str]) -> DatasetMeta:
@@ -166,7 +166,7 @@ def _render_shard(job: tuple[str, DatasetMeta, int]) -> int:
     for name, arrays in parts.items():
         np.save(temporary / f"{name}.npy", np.concatenate(arrays))
     np.save(temporary / "person.npy", np.asarray(owners, dtype=np.int64))
-    os.replace(temporary, _shard_path(Path(folder), shard))
+    temporary.replace(_shard_path(Path(folder), shard))
     return shard
 
 

@@ -33,7 +33,7 @@ PART_REGIONS = {"eye": 5, "lash": 5, "ear": 2}
 class FaceSurface:
     """The posed, shaded heads of a batch.
 
-    points, colours: (B, V, 3), colours before the soft shoulder. faces: (F, 3) and labels: (F,) uint8 regions.
+    points, colours: (B, V, 3), colours before the soft shoulder. faces: (F, 3), labels: (F,) uint8 regions.
     head: the neutral skin in model coordinates. skin: (B, 3) mean colour of the skin. chin: (B,) its height.
     eyes: (B, 2, 3) centres of the eyes in model coordinates. landmarks: (B, 66, 2) pixels.
     """

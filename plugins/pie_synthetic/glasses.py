@@ -15,7 +15,7 @@ SIDES, RIM_POINTS, BAR_POINTS = 5, 29, 6
 
 @dataclass(frozen=True)
 class Glasses:
-    """A frame: half-width and half-height of a lens, thickness (model units), roundness exponent, colour (3,)."""
+    """A frame: half-width and half-height of a lens and thickness in model units, exponent, colour (3,)."""
 
     width: float
     height: float
@@ -29,11 +29,12 @@ def sample_glasses(rng: np.random.Generator, chance: float = 0.09) -> Glasses | 
     if rng.uniform() >= chance:
         return None
     dark = rng.uniform() < 0.7
-    colour = rng.uniform(0.03, 0.12) * np.ones(3) if dark else np.array([0.38, 0.27, 0.15]) * rng.uniform(0.5, 1.3)
+    tone = np.array([0.07, 0.07, 0.075]) if dark else np.array([0.34, 0.24, 0.14])
+    colour = tone * rng.uniform(0.5, 1.4)
     width = float(rng.uniform(0.23, 0.27))
     return Glasses(
         width=width,
-        height=width * float(rng.uniform(0.66, 0.95)),
+        height=width * float(rng.uniform(0.62, 0.86)),
         thickness=float(rng.uniform(0.011, 0.022)),
         power=float(rng.choice([2.0, 2.6, 3.4])),
         colour=colour.astype(np.float32),
@@ -50,12 +51,13 @@ def glasses_surface(glasses: Sequence[Glasses | None], eyes: FloatArray, head: F
     """
     batch = len(glasses)
     worn = np.array([g is not None for g in glasses], dtype=np.float32)
-    sizes = np.array([(g.width, g.height, g.thickness, g.power) if g else (0.2, 0.2, 0.0, 2.0) for g in glasses])
+    nothing = (0.2, 0.2, 0.0, 2.0)
+    sizes = np.array([(g.width, g.height, g.thickness, g.power) if g else nothing for g in glasses])
     width, height, thickness, power = sizes.astype(np.float32).T[..., None]
     colour = np.stack([g.colour if g else np.zeros(3, np.float32) for g in glasses])
     angle = np.linspace(0.0, 2.0 * np.pi, RIM_POINTS, dtype=np.float32)[None]
-    level = eyes[:, :, 1].mean(1, keepdims=True) - 0.035
-    front = eyes[:, :, 2].max(1, keepdims=True) + 0.13
+    level = eyes[:, :, 1].mean(1, keepdims=True) - 0.02
+    front = eyes[:, :, 2].max(1, keepdims=True) + 0.16
 
     def rim(side: int) -> FloatArray:
         sign = 2 * side - 1
@@ -81,8 +83,8 @@ def glasses_surface(glasses: Sequence[Glasses | None], eyes: FloatArray, head: F
         sign = 2 * side - 1
         outer = eyes[:, side, :1] + sign * width
         start_depth = front - 0.30 * np.maximum(np.abs(outer) - 0.35, 0.0) ** 1.5
-        x = outer + (sign * (head[:, None] + 0.03) - outer) * np.minimum(share * 2.5, 1.0)
-        z = start_depth + (-0.15 - start_depth) * share
+        x = outer + (sign * 0.93 * head[:, None] - outer) * np.minimum(share * 1.6, 1.0)
+        z = start_depth + (0.05 - start_depth) * share
         tubes.append(_tube(np.stack([x, level + 0.25 * height + 0.02 * share, z], axis=-1), thickness))
     points, normals, faces, start = [], [], [], 0
     for grid in tubes:

@@ -1,8 +1,8 @@
 """Hair: a strip grid of strands that starts at the crown, follows the head's surface and then hangs.
 
-Each column is a strand. Its first part lies on the head from the crown to the hairline, its second hangs freely
-(long hair only), its third returns on the inside, so that a curtain of hair has an inner side. Strands, waves and
-curls are sums of sines in displacement and colour.
+Each column is a strand. Its first part lies on the head from the crown to the hairline, its second hangs
+freely (long hair only), its third returns on the inside, so that a curtain of hair has an inner side. Strands,
+waves and curls are sums of sines in displacement and colour.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ class Hair:
     """One head of hair; lengths in model units, angles in radians, rows in key rows of the head's loft.
 
     style: one of STYLES. colour: (3,) in [0, 1]. volume: factor of the thickness. hairline: key row of the
-    hairline at the forehead (larger is lower). recession: how far it recedes at the temples, key rows. fringe: how
-    far hair falls over the forehead, key rows, 0 for none. tip: height of the tips in head coordinates. edge: angle
-    from the mid-line at which hanging hair begins. parting: x of the parting. waves, curls: strengths in [0, 1].
-    phase: (4,) phases of the strands.
+    hairline at the forehead (larger is lower). recession: how far it recedes at the temples, key rows. fringe:
+    how far hair falls over the forehead, key rows, 0 for none. tip: height of the tips in head coordinates.
+    edge: angle from the mid-line at which hanging hair begins. parting, part_depth: x of the parting and how
+    deep it is, a share of the thickness. waves, curls: strengths in [0, 1]. flare: how much wider the tips of
+    hanging hair are, a share. phase: (4,) phases of the strands.
     """
 
     style: str
@@ -72,7 +73,7 @@ class Hair:
 
 @dataclass(frozen=True)
 class HeadGrid:
-    """Where strands can lie: skin points (B, R, C, 3), the key row of each row (R,), the angle of each column.
+    """Where strands can lie: skin points (B, R, C, 3), the key row of each row (R,), angles of the columns.
 
     Angles (C,) start at 0 (the mid-line of the face) and rise over positive x to just below 2π.
     """
@@ -84,9 +85,11 @@ class HeadGrid:
 
 def sample_hair_colour(rng: np.random.Generator, darkness: float) -> FloatArray:
     """(3,) colour; `darkness` of the skin in [0, 1] moves the chances towards dark hair."""
+    darkness = min(1.0, 1.6 * darkness)
     chance = PALETTE_LIGHT * (1.0 - darkness) + PALETTE_DARK * darkness
     index = rng.choice(len(PALETTE), p=chance / chance.sum())
-    return np.clip(PALETTE[index] * np.exp(rng.normal(0.0, 0.14)), 0.03, 0.8).astype(np.float32)
+    colour = np.clip(PALETTE[index] * np.exp(rng.normal(0.0, 0.14)), 0.03, 0.8)
+    return np.asarray(colour, dtype=np.float32)
 
 
 def sample_hair(rng: np.random.Generator, darkness: float = 0.3) -> Hair:
@@ -98,7 +101,7 @@ def sample_hair(rng: np.random.Generator, darkness: float = 0.3) -> Hair:
     fringe = 0.0
     if style in ("short", "bob", "long") and rng.uniform() < 0.42:
         fringe = float(rng.uniform(0.5, 1.35))
-    volume = {"cropped": 0.32, "tied": 0.55, "curly": 1.7, "swept": 1.15}.get(style, 1.0)
+    volume = {"cropped": 0.32, "tied": 0.55, "curly": 1.5, "swept": 1.15}.get(style, 1.0)
     waves = rng.uniform() ** 1.5 if style in ("bob", "long", "short", "swept") else 0.1
     return Hair(
         style=style,
@@ -281,10 +284,9 @@ def _thickness(
     share = smoothstep(1.8, 5.0, key)
     thickness = volume * (top + (side - top) * share)
     fringe = _column([float(h.fringe > 0) for h in hairs]) * (1.0 - smoothstep(0.75, 1.0, aside))
-    width = (0.30 - 0.22 * fringe)[:, None, :]
-    full = 1.0 - smoothstep(
-        1.0 - width, np.ones(1, np.float32), np.broadcast_to(along[None, :, None], key.shape)
-    )
+    width = np.asarray(0.30 - 0.22 * fringe, dtype=np.float32)[:, None, :]
+    one = np.ones(1, np.float32)
+    full = 1.0 - smoothstep(one - width, one, np.broadcast_to(along[None, :, None], key.shape))
     full = full + (1.0 - full) * hanging[:, None, :]
     thickness = thickness * full
     # hair that hangs over the ears stands off them

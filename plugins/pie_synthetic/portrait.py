@@ -99,7 +99,8 @@ def render_portraits(scenes: Sequence[Scene], size: int = 128, supersample: int 
             _shaded(neck, neck.normals, gamma),
             _shaded(clothes, clothes.normals, gamma),
         ]
-        points = [face.points, *map(torch.from_numpy, (hair_points, frame_points, neck.points, clothes.points))]
+        others = (hair_points, frame_points, neck.points, clothes.points)
+        points = [face.points, *map(torch.from_numpy, others)]
         labels, faces = _joined(face, [hair, frames, neck, clothes])
         vertices = torch.cat(points, dim=1)
         pixels, depth = face.camera.project(vertices, size * supersample)
@@ -118,7 +119,8 @@ def render_portraits(scenes: Sequence[Scene], size: int = 128, supersample: int 
 def _posed(vectors: FloatArray, rotation: FloatArray, translation: FloatArray | None) -> FloatArray:
     """R v + t for (B, V, 3)."""
     moved = np.matmul(vectors, rotation.transpose(0, 2, 1))
-    return moved if translation is None else moved + translation[:, None]
+    result: FloatArray = moved if translation is None else moved + translation[:, None]
+    return result
 
 
 def _shaded(surface: Surface, normals: FloatArray, gamma: Tensor) -> Tensor:
@@ -128,14 +130,14 @@ def _shaded(surface: Surface, normals: FloatArray, gamma: Tensor) -> Tensor:
 
 
 def _gloss(tangents: FloatArray, normals: FloatArray, gamma: Tensor) -> Tensor:
-    """(B, V, 3) highlight of strands: a band where the half vector is at right angles to them (Kajiya and Kay 1989)."""
+    """(B, V, 3) highlight of strands, where the half vector crosses them (Kajiya and Kay 1989)."""
     light = dominant_direction(gamma).numpy()[:, None]
     half = unit(light + np.array([0.0, 0.0, 1.0], dtype=np.float32))
     along = (tangents * half).sum(-1)
     facing = np.clip((normals * half).sum(-1), 0.0, 1.0)
     strength = np.clip(1.0 - along * along, 0.0, 1.0) ** 12 * facing**2
     bands = gamma.reshape(len(gamma), 3, 9)[:, :, 0]
-    return 0.10 * torch.from_numpy(strength)[..., None] * (0.282095 * bands)[:, None]
+    return 0.14 * torch.from_numpy(strength)[..., None] * (0.282095 * bands)[:, None]
 
 
 def _joined(face: FaceSurface, surfaces: Sequence[Surface]) -> tuple[Tensor, Tensor]:

@@ -16,10 +16,14 @@ ROTATION_SPREAD = np.array([6.0, 12.0, 3.0])
 ROTATION_LIMIT = np.array([15.0, 32.0, 8.0])
 #: What is left after alignment: (x, y, z) in model units; z acts as a change of scale.
 TRANSLATION_SPREAD = np.array([0.035, 0.035, 0.18])
+#: A little farther than the face model's origin, so that hair fits into the image.
+TRANSLATION_MEAN = np.array([0.0, -0.02, -0.35])
 #: Standard deviations of the identity coefficients without and with a name.
 IDENTITY_SPREAD = (0.75, 0.75)
 #: Names of coefficients whose extremes look like caricatures: half the spread.
-CAREFUL = ("jaw_width", "jaw_angle", "jowls", "cheek_fullness", "chin_point", "nose_hump", "eye_bags", "lid_fold")
+CAREFUL = (
+    "jaw_width", "jaw_angle", "jowls", "cheek_fullness", "chin_point", "nose_hump", "eye_bags", "lid_fold",
+)  # fmt: skip
 #: Range of the melanin coefficient from the lightest to the darkest skin.
 MELANIN = (-0.75, 2.5)
 #: Colours of irises.
@@ -56,7 +60,8 @@ def sample_rotation(rng: np.random.Generator) -> FloatArray:
 
 def sample_translation(rng: np.random.Generator) -> FloatArray:
     """(3,) in model units."""
-    return (TRANSLATION_SPREAD * np.clip(rng.normal(size=3), -2.5, 2.5)).astype(np.float32)
+    offset = TRANSLATION_SPREAD * np.clip(rng.normal(size=3), -2.5, 2.5)
+    return np.asarray(TRANSLATION_MEAN + offset, dtype=np.float32)
 
 
 def sample_identity(rng: np.random.Generator, layout: Layout) -> FloatArray:
@@ -86,14 +91,16 @@ def sample_albedo(
     block = layout.block("albedo")
     values = np.clip(rng.normal(size=block.size), -2.0, 2.0) * 0.8
     low, high = MELANIN
+    growth = float(rng.uniform(0.6, 3.2)) if beard and rng.uniform() < 0.24 else 0.0
     named = {
         "melanin": low + (high - low) * darkness,
         "haemoglobin": float(rng.normal(0.0, 0.6)) * (1.0 - 0.6 * darkness) - 0.5 * darkness,
         "warmth": float(rng.normal(0.3, 0.45)) - 0.9 * darkness,
         "brow_colour": float(np.clip(4.5 * (hair - 0.18) + rng.normal(0.0, 0.2), -1.0, 1.6)),
-        "stubble": float(rng.uniform(0.6, 3.2)) * (1.0 - 0.6 * darkness) if beard and rng.uniform() < 0.24 else 0.0,
+        "stubble": growth * (1.0 - 0.6 * darkness),
         "freckles": float(rng.uniform(0.5, 2.0)) if rng.uniform() < 0.12 * (1.0 - darkness) else 0.0,
-        "eye_shadow": float(rng.uniform(-0.4, 0.8)),
+        "eye_shadow": float(rng.uniform(-0.4, 0.6)),
+        "under_eye": float(rng.uniform(-0.6, 0.8)),
         "blush": float(rng.normal(0.1, 0.5)) * (1.0 - 0.7 * darkness) - 0.8 * darkness,
         "nose_redness": float(rng.normal(0.0, 0.4)) * (1.0 - 0.7 * darkness) - 0.6 * darkness,
         "lip_redness": float(rng.normal(0.0, 0.7)) + (1.0 if not beard and rng.uniform() < 0.4 else 0.0),
@@ -111,10 +118,12 @@ def skin_luminance(albedo: FloatArray, layout: Layout) -> float:
 
 def sample_iris(rng: np.random.Generator, darkness: float) -> FloatArray:
     """(3,) colour of the irises: dark brown, brown, hazel, green, blue or grey."""
+    darkness = min(1.0, 1.6 * darkness)
     chance = (1.0 - darkness) * np.array([0.12, 0.24, 0.14, 0.12, 0.26, 0.12])
     chance += darkness * np.array([0.70, 0.25, 0.04, 0.005, 0.0, 0.005])
     colour = IRISES[rng.choice(len(IRISES), p=chance / chance.sum())]
-    return np.clip(colour * np.exp(rng.normal(0.0, 0.12, 3) * 0.5 + rng.normal(0.0, 0.12)), 0.02, 0.7).astype(np.float32)
+    varied = colour * np.exp(rng.normal(0.0, 0.06, 3) + rng.normal(0.0, 0.12))
+    return np.asarray(np.clip(varied, 0.02, 0.7), dtype=np.float32)
 
 
 def sample_expression(
@@ -142,6 +151,8 @@ def sample_expression(
     return np.clip(values, -1.5, 1.5).astype(np.float32)
 
 
+#: Shapes of the mouth while talking.
+VISEMES = ("funnel", "pucker", "stretch", "upper_lip_raise", "lower_lip_down", "lip_press", "none")
 _ASYMMETRIC = ("mouth_left", "mouth_right", "jaw_left", "jaw_right", "smirk_left", "smirk_right")
 
 
@@ -163,10 +174,11 @@ def _mixture(rng: np.random.Generator, kind: str) -> dict[str, float]:
         values["upper_lip_raise"] = between(0.0, 0.35)
     elif kind == "laugh":
         values = {"smile": between(0.5, 0.85), "grin": between(0.0, 0.4), "jaw_open": between(0.2, 0.6)}
-        values |= {"cheek_raise": between(0.3, 0.7), "squint": between(0.2, 0.7), "brow_raise": between(-0.1, 0.4)}
+        values |= {"cheek_raise": between(0.3, 0.7), "squint": between(0.2, 0.7)}
+        values["brow_raise"] = between(-0.1, 0.4)
     elif kind == "talking":
         values = {"jaw_open": 0.65 * float(rng.beta(1.4, 2.2)), "smile": max(0.0, between(-0.3, 0.4))}
-        shape = rng.choice(["funnel", "pucker", "stretch", "upper_lip_raise", "lower_lip_down", "lip_press", "none"])
+        shape = rng.choice(VISEMES)
         values[str(shape)] = between(0.15, 0.6)
         values["brow_raise"] = between(-0.3, 0.5)
     elif kind == "surprise":
@@ -185,7 +197,8 @@ def _mixture(rng: np.random.Generator, kind: str) -> dict[str, float]:
     elif kind == "pucker":
         values = {"pucker": between(0.4, 1.0), "brow_raise": between(-0.2, 0.4)}
     elif kind == "smirk":
-        values = {str(rng.choice(["smirk_left", "smirk_right"])): between(0.4, 1.0), "smile": between(0.0, 0.3)}
+        values = {"smile": between(0.0, 0.3)}
+        values[str(rng.choice(["smirk_left", "smirk_right"]))] = between(0.4, 1.0)
     raise_brows = values.pop("brow_raise", 0.0)
     raise_brows += float(rng.normal(0.0, 0.12))
     tilt = float(rng.normal(0.0, 0.08))

@@ -30,7 +30,7 @@ from pie_synthetic.priors import (
 class Person:
     """What stays the same between a person's portraits.
 
-    identity and albedo (80,) belong to θ; colour of the irises (3,) in [0, 1], hair, build and glasses do not.
+    identity and albedo (80,) belong to θ; the irises' colour (3,) in [0, 1], hair, build and glasses do not.
     """
 
     identity: FloatArray
@@ -43,7 +43,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Shot:
-    """What differs: rotation (3,) radians, translation (3,), expression (64,), illumination (27,), surroundings."""
+    """What differs: rotation (3,) radians, translation (3,), expression, illumination (27,), surroundings."""
 
     rotation: FloatArray
     translation: FloatArray
@@ -97,7 +97,7 @@ def sample_person(rng: np.random.Generator) -> Person:
 
 
 def sample_shot(rng: np.random.Generator, person: Person | None = None) -> Shot:
-    """Draw pose, expression, light and surroundings; the exposure is chosen for the person's skin if given."""
+    """Draw pose, expression, light and surroundings; the exposure suits the person's skin if given."""
     layout = face_model().layout
     luminance = 0.5 if person is None else skin_luminance(person.albedo, layout)
     rotation = sample_rotation(rng)

@@ -50,7 +50,8 @@ def test_shots_share_the_person_only(folder: Path) -> None:
 
 def test_two_workers_write_the_same(folder: Path, tmp_path: Path) -> None:
     render_dataset(tmp_path / "two", 5, 2, seed=3, size=SIZE, workers=2, portraits_per_shard=4)
-    for a, b in zip(contents(PortraitDataset(folder)), contents(PortraitDataset(tmp_path / "two")), strict=True):
+    second = PortraitDataset(tmp_path / "two")
+    for a, b in zip(contents(PortraitDataset(folder)), contents(second), strict=True):
         assert np.array_equal(a, b)
 
 

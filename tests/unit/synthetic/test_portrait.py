@@ -53,7 +53,6 @@ def test_agrees_with_the_face_models_own_render(portraits: Portraits) -> None:
     rendering = face_model().render(portraits.theta, SIZE, supersample=2)
     inside = (portraits.regions == Region.FACE) & (rendering.mask[:, 0] > 0.99)
     difference = (rendering.image - portraits.images).abs().mean(1)[inside]
-    print(float(difference.mean()), float(inside.float().mean()))
     assert inside.float().mean() > 0.05
     assert float(difference.mean()) < 0.05
 
