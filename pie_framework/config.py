@@ -21,7 +21,7 @@ from pie_framework.errors import ConfigError, did_you_mean
 T = TypeVar("T")
 
 DTYPES = ("float32", "float64")
-INITS = ("mean",)
+INITS = ("mean", "nearest")
 
 
 @dataclass
@@ -105,6 +105,7 @@ class RunConfig:
     blocks: list[str] = field(default_factory=lambda: list(EDITABLE_BLOCKS))
     prior: PriorConfig = field(default_factory=PriorConfig)
     input: Any = "example"
+    examples: str = "pkg://pie_synthetic/examples"
     seed: int = 0
     device: str = "auto"
     dtype: str = "float32"

@@ -61,7 +61,9 @@ def make_problem(
     """
     side = networks.generator.resolution
     if images.dim() != 4 or tuple(images.shape[1:]) != (3, side, side):
-        raise ConfigError(f"portraits have shape {tuple(images.shape)}, the generator makes (B, 3, {side}, {side})")
+        raise ConfigError(
+            f"portraits have shape {tuple(images.shape)}, the generator makes (B, 3, {side}, {side})"
+        )
     if not stages:
         raise ConfigError("the schedule has no stages", "Try schedule=quick.")
     settings = prior or PriorSettings()
@@ -79,7 +81,9 @@ def make_problem(
 
 
 @torch.no_grad()
-def start_latent(networks: Networks, images: Tensor, init: str = "mean", seed: int = 0, candidates: int = 64) -> Tensor:
+def start_latent(
+    networks: Networks, images: Tensor, init: str = "mean", seed: int = 0, candidates: int = 64
+) -> Tensor:
     """w of the first step, (B, L, D).
 
     Args:
@@ -102,7 +106,7 @@ def start_latent(networks: Networks, images: Tensor, init: str = "mean", seed: i
     rng = torch.Generator().manual_seed(seed)
     latent = generator.sample(candidates, rng)
     side = min(32, generator.resolution)
-    made = torch.cat([generator.synthesize(part) for part in latent.split(8)])
+    made = torch.cat([generator.synthesize(part) for part in torch.split(latent, 8)])
     small = functional.interpolate(made, (side, side), mode="area").flatten(1)
     wanted = functional.interpolate(images, (side, side), mode="area").flatten(1)
     return latent[torch.cdist(wanted, small).argmin(dim=1)].clone()

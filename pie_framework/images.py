@@ -46,7 +46,9 @@ def read_photo(path: str | os.PathLike[str]) -> Image.Image:
             with Image.open(path) as picture:
                 return _decode(picture, path)
     except UnidentifiedImageError:
-        raise InputError(f"'{path}' is not a picture that can be read", "Convert it to JPEG or PNG.") from None
+        raise InputError(
+            f"'{path}' is not a picture that can be read", "Convert it to JPEG or PNG."
+        ) from None
     except Image.DecompressionBombError:
         raise InputError(f"'{path}' has too many pixels", f"At most {MAX_PIXELS:,} are read.") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
@@ -56,10 +58,13 @@ def read_photo(path: str | os.PathLike[str]) -> Image.Image:
 def _decode(picture: Image.Image, path: Path) -> Image.Image:
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise InputError(f"'{path}' has {width} x {height} pixels", f"At most {MAX_PIXELS:,} are read; make it smaller.")
+        raise InputError(
+            f"'{path}' has {width} x {height} pixels", f"At most {MAX_PIXELS:,} are read; make it smaller."
+        )
     if min(width, height) < MIN_SIDE:
         raise InputError(
-            f"'{path}' has only {width} x {height} pixels", f"A portrait needs at least {MIN_SIDE} on each side."
+            f"'{path}' has only {width} x {height} pixels",
+            f"A portrait needs at least {MIN_SIDE} on each side.",
         )
     picture.draft("RGB", (MAX_SIDE, MAX_SIDE))
     picture.load()
@@ -87,7 +92,9 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def to_tensor(picture: Image.Image, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Tensor:
+def to_tensor(
+    picture: Image.Image, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> Tensor:
     """An RGB picture -> (3, H, W) in [-1, 1]."""
     import torch
 

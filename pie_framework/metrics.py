@@ -21,7 +21,9 @@ def psnr(image: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor
     if mask is None:
         error = squared.mean(dim=(1, 2, 3))
     else:
-        error = (squared * mask).sum(dim=(1, 2, 3)) / (mask.sum(dim=(1, 2, 3)) * image.shape[1]).clamp_min(1e-12)
+        error = (squared * mask).sum(dim=(1, 2, 3)) / (mask.sum(dim=(1, 2, 3)) * image.shape[1]).clamp_min(
+            1e-12
+        )
     return (10 * torch.log10(4.0 / error.clamp_min(1e-30))).clamp_max(MAX_PSNR)
 
 

@@ -86,7 +86,9 @@ class Objective:
             if weight == 0.0:
                 continue
             value = weighted.term.energy(view, target)
-            parts = {name: value} if isinstance(value, Tensor) else {f"{name}.{p}": v for p, v in value.items()}
+            parts = (
+                {name: value} if isinstance(value, Tensor) else {f"{name}.{p}": v for p, v in value.items()}
+            )
             self._check_parts(name, weighted, parts)
             for part, energy in parts.items():
                 factor = weight * float(weighted.parts.get(part.removeprefix(f"{name}."), 1.0))

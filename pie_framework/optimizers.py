@@ -89,5 +89,7 @@ def make_optimizer(name: str, **settings: float) -> Optimizer:
     kind = OPTIMIZERS[name]
     for key in settings:
         if key not in kind.__dataclass_fields__:
-            raise ConfigError(f"optimizer.{key}: '{name}' has no such setting", did_you_mean(key, kind.__dataclass_fields__))
+            raise ConfigError(
+                f"optimizer.{key}: '{name}' has no such setting", did_you_mean(key, kind.__dataclass_fields__)
+            )
     return kind(**settings)

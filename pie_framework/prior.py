@@ -17,7 +17,7 @@ def step_rng(seed: int, step: int) -> torch.Generator:
 def describe(networks: Networks, latent: Tensor, batch: int = 8) -> PriorDraw:
     """Latents (N, L, D) with their images, θ and landmarks, `batch` at a time."""
     images, thetas, landmarks = [], [], []
-    for part in latent.split(batch):
+    for part in torch.split(latent, batch):
         image = networks.generator.synthesize(part)
         images.append(image)
         thetas.append(networks.need_encoder().encode(image))

@@ -50,13 +50,17 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.space not in ("w", "w_plus"):
-            raise ConfigError(f"schedule stage '{self.name}': space is '{self.space}'", "It is 'w' or 'w_plus'.")
-        if self.steps < 0 or self.lr <= 0 or self.decay_every < 1 or self.window < 1:
-            raise ConfigError(f"schedule stage '{self.name}': steps, lr, decay_every and window must be positive")
+            raise ConfigError(
+                f"schedule stage '{self.name}': space is '{self.space}'", "It is 'w' or 'w_plus'."
+            )
+        if self.steps < 0 or min(self.lr, self.decay, self.decay_every, self.window) <= 0:
+            raise ConfigError(
+                f"schedule stage '{self.name}': steps, lr, decay, decay_every and window must be positive"
+            )
 
     def lr_at(self, step: int) -> float:
         """Step size of step 0, 1, ..."""
-        lr = self.lr * self.decay ** (step / self.decay_every)
+        lr = self.lr * math.exp(math.log(self.decay) * step / self.decay_every)
         if self.cosine:
             lr *= 0.5 * (1 + math.cos(math.pi * step / max(self.steps, 1)))
         return lr
@@ -143,7 +147,9 @@ class Problem:
         count = len(self.blocks)
         if not self.blocks_per_step or self.blocks_per_step >= count:
             return self.blocks
-        return tuple(self.blocks[(step * self.blocks_per_step + i) % count] for i in range(self.blocks_per_step))
+        return tuple(
+            self.blocks[(step * self.blocks_per_step + i) % count] for i in range(self.blocks_per_step)
+        )
 
     def evaluate(self, state: SolverState, variable: Tensor | None = None) -> Breakdown:
         """E(w) at a state with the v and blocks of its step."""
@@ -169,7 +175,9 @@ class Problem:
             replace(
                 state,
                 variable=torch.where(keep, moved, state.variable),
-                optimizer=tuple(torch.where(keep, new, old) for new, old in zip(optimizer, state.optimizer)),
+                optimizer=tuple(
+                    torch.where(keep, new, old) for new, old in zip(optimizer, state.optimizer, strict=True)
+                ),
                 step=state.step + 1,
                 total_steps=state.total_steps + 1,
             ),
@@ -288,7 +296,9 @@ def solve(
             state, breakdown = problem.step(state)
             pending.append((stage.name, state.step, breakdown))
     except KeyboardInterrupt:
-        return finish(Ending.INTERRUPTED, f"interrupted after {state.total_steps} steps; the latent so far was kept")
+        return finish(
+            Ending.INTERRUPTED, f"interrupted after {state.total_steps} steps; the latent so far was kept"
+        )
     if all(ending is Ending.CONVERGED for ending in endings):
         return finish(Ending.CONVERGED, f"the energy settled after {state.total_steps} steps")
     return finish(Ending.FINISHED, f"all {state.total_steps} steps were taken")
@@ -300,7 +310,7 @@ def _read(pending: list[tuple[str, int, Breakdown]], history: History) -> list[H
     for stage, step, breakdown in pending:
         names = list(breakdown.raw)
         values = torch.stack([breakdown.total, *(breakdown.raw[name] for name in names)]).cpu().tolist()
-        raw: Mapping[str, Sequence[float]] = dict(zip(names, values[1:]))
+        raw: Mapping[str, Sequence[float]] = dict(zip(names, values[1:], strict=True))
         history.rows.append(
             HistoryRow(stage, step, values[0], {n: list(v) for n, v in raw.items()}, dict(breakdown.weights))
         )

@@ -100,10 +100,14 @@ class Component:
 
     def __post_init__(self) -> None:
         if not dataclasses.is_dataclass(self.config):
-            raise ComponentError(f"{self.kind} '{self.name}': config must be a dataclass, not {self.config!r}")
+            raise ComponentError(
+                f"{self.kind} '{self.name}': config must be a dataclass, not {self.config!r}"
+            )
         module, _, attribute = self.target.partition(":")
         if not module or not attribute:
-            raise ComponentError(f"{self.kind} '{self.name}': target '{self.target}' is not 'module:callable'")
+            raise ComponentError(
+                f"{self.kind} '{self.name}': target '{self.target}' is not 'module:callable'"
+            )
 
     def load(self) -> Callable[[Any, BuildContext], Any]:
         """Import the target and return the callable; ComponentError names the component when that fails."""
@@ -113,5 +117,7 @@ class Component:
             for part in attribute.split("."):
                 target = getattr(target, part)
         except (ImportError, AttributeError) as error:
-            raise ComponentError(f"{self.kind} '{self.name}' cannot be loaded from '{self.target}': {error}") from error
+            raise ComponentError(
+                f"{self.kind} '{self.name}' cannot be loaded from '{self.target}': {error}"
+            ) from error
         return target  # type: ignore[return-value]

@@ -96,7 +96,9 @@ class Layout:
     def check(self, theta: Tensor) -> Tensor:
         """Return θ unchanged; raise ConfigError when its last axis is not P."""
         if theta.shape[-1] != self.size:
-            raise ConfigError(f"θ has {theta.shape[-1]} coefficients, this face model's layout has {self.size}")
+            raise ConfigError(
+                f"θ has {theta.shape[-1]} coefficients, this face model's layout has {self.size}"
+            )
         return theta
 
     def get(self, theta: Tensor, name: str) -> Tensor:

@@ -67,7 +67,9 @@ class Networks:
 
 def _present(component: T | None, what: str) -> T:
     if component is None:
-        raise ComponentError(f"a term asked for a component that is not composed: {what}", f"Select a {what}.")
+        raise ComponentError(
+            f"a term asked for a component that is not composed: {what}", f"Select a {what}."
+        )
     return component
 
 

@@ -29,7 +29,8 @@ TOY_LAYOUT = Layout(
 def _orthogonal(rows: int, columns: int, rng: torch.Generator) -> Tensor:
     """A (rows, columns) matrix with orthonormal columns; rows >= columns."""
     matrix = torch.randn(rows, columns, generator=rng, dtype=torch.float64)
-    return torch.linalg.qr(matrix)[0]
+    columns_of: Tensor = torch.linalg.qr(matrix)[0]
+    return columns_of
 
 
 class ToyFaceModel(nn.Module):
@@ -38,7 +39,9 @@ class ToyFaceModel(nn.Module):
     pixels: Tensor
     points: Tensor
 
-    def __init__(self, size: int = 16, num_landmarks: int = 6, layout: Layout = TOY_LAYOUT, seed: int = 0) -> None:
+    def __init__(
+        self, size: int = 16, num_landmarks: int = 6, layout: Layout = TOY_LAYOUT, seed: int = 0
+    ) -> None:
         super().__init__()
         rng = torch.Generator().manual_seed(seed)
         self.layout = layout

@@ -33,4 +33,6 @@ class EditProperty:
         losses = analysis_losses(
             image.repeat(n, 1, 1, 1), landmarks.repeat(n, 1, 1), torch.cat(mixed), face_model, self.size
         )
-        return {part: view.mean_over_prior(value.reshape(n, -1).mean(dim=0)) for part, value in losses.items()}
+        return {
+            part: view.mean_over_prior(value.reshape(n, -1).mean(dim=0)) for part, value in losses.items()
+        }

@@ -26,7 +26,8 @@ def close(a: Image.Image, b: Image.Image, tolerance: float = 3.0) -> bool:
 def test_formats(tmp_path: Path, photo: Image.Image, name: str) -> None:
     photo.save(tmp_path / name)
     picture = read_photo(tmp_path / name)
-    assert picture.mode == "RGB" and picture.size == photo.size
+    assert picture.mode == "RGB"
+    assert picture.size == photo.size
     assert close(picture, photo, 12.0)
 
 
@@ -57,7 +58,9 @@ def test_transparency_is_laid_over_white(tmp_path: Path, photo: Image.Image) -> 
     assert np.asarray(read_photo(tmp_path / "clear.png")).min() == 255
 
 
-def test_huge_pictures_are_bounded(tmp_path: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huge_pictures_are_bounded(
+    tmp_path: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(images, "MAX_SIDE", 32)
     photo.save(tmp_path / "large.png")
     assert max(read_photo(tmp_path / "large.png").size) == 32
@@ -106,6 +109,8 @@ def test_truncation_at_every_tenth_gives_a_picture_or_one_clear_error(
 
 def test_tensor_round_trip(photo: Image.Image) -> None:
     image = to_tensor(photo, dtype=torch.float64)
-    assert image.shape == (3, 48, 64) and image.dtype == torch.float64
-    assert image.min() >= -1 and image.max() <= 1
+    assert image.shape == (3, 48, 64)
+    assert image.dtype == torch.float64
+    assert image.min() >= -1
+    assert image.max() <= 1
     assert np.array_equal(np.asarray(to_picture(image)), np.asarray(photo))

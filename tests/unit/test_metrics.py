@@ -34,6 +34,9 @@ def test_ssim_is_one_for_equal_images_and_falls_with_noise() -> None:
 
 
 def test_ssim_equals_its_formula_on_constant_images() -> None:
-    a, b = torch.full((1, 1, 16, 16), 0.5, dtype=torch.float64), torch.full((1, 1, 16, 16), 0.25, dtype=torch.float64)
+    a, b = (
+        torch.full((1, 1, 16, 16), 0.5, dtype=torch.float64),
+        torch.full((1, 1, 16, 16), 0.25, dtype=torch.float64),
+    )
     c1 = 0.02**2
     assert ssim(a, b).item() == pytest.approx((2 * 0.5 * 0.25 + c1) / (0.25 + 0.0625 + c1), rel=1e-6)

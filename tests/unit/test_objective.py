@@ -37,7 +37,9 @@ def view_and_target() -> tuple[LatentView, TargetView]:
 
 def test_sum_of_weighted_parts(view_and_target: tuple[LatentView, TargetView]) -> None:
     view, target = view_and_target
-    objective = Objective({"c": WeightedTerm(Constant(3.0), 2.0), "p": WeightedTerm(TwoParts(), 10.0, {"b": 0.5})})
+    objective = Objective(
+        {"c": WeightedTerm(Constant(3.0), 2.0), "p": WeightedTerm(TwoParts(), 10.0, {"b": 0.5})}
+    )
     breakdown = objective(view, target, "w")
     size = view.latent.square().sum(dim=(1, 2))
     torch.testing.assert_close(breakdown.total, 6.0 + 10 * size + 10 * 0.5 * 2 * size)
@@ -57,8 +59,10 @@ def test_weight_zero_is_not_evaluated_and_weights_can_differ_by_stage(
     assert (off.calls, late.calls) == (0, 1)
 
 
-def test_nothing_to_minimise_and_unknown_parts_are_errors(view_and_target: tuple[LatentView, TargetView]) -> None:
+def test_nothing_to_minimise_and_unknown_parts_are_errors(
+    view_and_target: tuple[LatentView, TargetView],
+) -> None:
     with pytest.raises(ConfigError, match="no term"):
         Objective({"off": WeightedTerm(Constant(1.0), 0.0)})
-    with pytest.raises(ConfigError, match="no part 'aa'.*'a'"):
+    with pytest.raises(ConfigError, match=r"no part 'aa'.*'a'"):
         Objective({"p": WeightedTerm(TwoParts(), 1.0, {"aa": 1.0})})(*view_and_target, "w")

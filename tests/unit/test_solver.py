@@ -36,7 +36,8 @@ class Exploding:
 def problem(networks: Networks, image: Tensor, stages: tuple[Stage, ...], **kwargs: object) -> Problem:
     objective = Objective({"pixels": WeightedTerm(Pixels())})
     return replace(
-        Problem(networks, TargetView(networks, image), objective, stages, Adam()), **kwargs  # type: ignore[arg-type]
+        Problem(networks, TargetView(networks, image), objective, stages, Adam()),
+        **kwargs,  # type: ignore[arg-type]
     )
 
 
@@ -110,7 +111,8 @@ def test_a_non_finite_energy_is_named_and_the_last_finite_latent_kept() -> None:
     p = problem(networks, image, STAGES, objective=Objective(terms))
     solution = solve(p, p.start(start(networks, 1)))
     assert solution.ending is Ending.NON_FINITE
-    assert "'exploding'" in solution.message and "step 6" in solution.message
+    assert "'exploding'" in solution.message
+    assert "step 6" in solution.message
     assert solution.latent.isfinite().all()
     assert not torch.equal(solution.latent, start(networks, 1))
 
@@ -131,7 +133,8 @@ def test_an_interrupt_keeps_the_latent_so_far() -> None:
     p = problem(networks, image, STAGES, objective=Objective({"x": WeightedTerm(Interrupting())}))
     solution = solve(p, p.start(start(networks, 1)))
     assert solution.ending is Ending.INTERRUPTED
-    assert solution.state.total_steps == 8 and len(solution.history.rows) == 8
+    assert solution.state.total_steps == 8
+    assert len(solution.history.rows) == 8
 
 
 def test_should_stop_is_asked_at_each_check() -> None:
@@ -139,7 +142,8 @@ def test_should_stop_is_asked_at_each_check() -> None:
     image = networks.generator.synthesize(networks.generator.sample(1, torch.Generator().manual_seed(3)))
     p = problem(networks, image, STAGES)
     solution = solve(p, p.start(start(networks, 1)), check_every=5, should_stop=lambda: True)
-    assert solution.ending is Ending.INTERRUPTED and solution.state.total_steps == 5
+    assert solution.ending is Ending.INTERRUPTED
+    assert solution.state.total_steps == 5
 
 
 def test_converges_when_the_energy_settles() -> None:
@@ -157,7 +161,12 @@ def test_blocks_take_turns() -> None:
     image = networks.generator.synthesize(networks.generator.sample(1, torch.Generator().manual_seed(3)))
     blocks = ("rotation", "expression", "illumination")
     p = problem(networks, image, STAGES, blocks=blocks, blocks_per_step=1)
-    assert [p.blocks_at(i) for i in range(4)] == [("rotation",), ("expression",), ("illumination",), ("rotation",)]
+    assert [p.blocks_at(i) for i in range(4)] == [
+        ("rotation",),
+        ("expression",),
+        ("illumination",),
+        ("rotation",),
+    ]
     assert replace(p, blocks_per_step=2).blocks_at(1) == ("illumination", "rotation")
     assert replace(p, blocks_per_step=0).blocks_at(5) == blocks
 
@@ -194,6 +203,7 @@ def test_unknown_optimizers_and_settings_name_the_near_ones() -> None:
 def test_lr_schedules() -> None:
     assert Stage("w", "w", 3000, 50.0, decay=0.1).lr_at(2000) == pytest.approx(5.0)
     cosine = Stage("w", "w", 100, 2.0, cosine=True)
-    assert cosine.lr_at(0) == 2.0 and cosine.lr_at(50) == pytest.approx(1.0)
+    assert cosine.lr_at(0) == 2.0
+    assert cosine.lr_at(50) == pytest.approx(1.0)
     with pytest.raises(ConfigError, match="w_plus"):
         Stage("x", "z", 1, 1.0)

@@ -58,7 +58,9 @@ def test_synthesis_equals_its_formula() -> None:
     _, target, view = make(toy_networks(dtype=torch.float64))
     value = parts("synthesis", view, target)
     phi = view.networks.features["perceptual"]
-    expected = (phi.features(target.image)["projected"] - phi.features(view.image)["projected"]).square().mean(dim=1)
+    expected = (
+        (phi.features(target.image)["projected"] - phi.features(view.image)["projected"]).square().mean(dim=1)
+    )
     torch.testing.assert_close(value["perceptual"], expected)
     torch.testing.assert_close(value["l2"], (target.image - view.image).flatten(1).square().mean(dim=1))
     assert (value["l2"] > 0).all()
@@ -85,7 +87,8 @@ def test_edit_sees_a_rig_that_does_not_do_what_it_is_asked() -> None:
     idle = LatentView(networks, exact.latent, exact.prior, BLOCKS)
     for part in ("photometric", "landmark"):
         errors = [parts("edit", view, target)[part] for view in (exact, lazy, idle)]
-        assert (errors[0] < errors[1]).all() and (errors[1] < errors[2]).all()
+        assert (errors[0] < errors[1]).all()
+        assert (errors[1] < errors[2]).all()
         torch.testing.assert_close(errors[1], errors[2] / 4)
 
 
@@ -104,7 +107,11 @@ def test_invariance_sees_a_rig_that_changes_something_else() -> None:
             return cast(Tensor, latent_of.latent(theta))
 
     leaking = Networks(
-        networks.generator, networks.encoder, networks.face_model, {"rotation": Leaking()}, landmarks=networks.landmarks
+        networks.generator,
+        networks.encoder,
+        networks.face_model,
+        {"rotation": Leaking()},
+        landmarks=networks.landmarks,
     )
     view = LatentView(leaking, exact.latent, exact.prior, ("rotation",))
     assert (parts("invariance", view, target)["landmark"] > 1e-6).all()
@@ -132,7 +139,9 @@ def test_gradient_equals_finite_differences(name: str) -> None:
     prior = view.prior
 
     def total(latent: Tensor) -> Tensor:
-        return torch.stack(list(parts(name, LatentView(networks, latent, prior, BLOCKS), target).values())).sum()
+        return torch.stack(
+            list(parts(name, LatentView(networks, latent, prior, BLOCKS), target).values())
+        ).sum()
 
     latent = view.latent.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(total(latent), latent)

@@ -1,0 +1,270 @@
+"""The whole job from Python: compose, read a portrait, embed it, edit it, keep it.
+
+```python
+from pie_framework import Pipeline
+
+pipeline = Pipeline.compose("energy=full", "generator=stylegan2", "seed=1")
+embedding = pipeline.embed("photo.jpg")
+embedding.reconstruction().save("reconstruction.png")
+for result in embedding.edit(["rotation.yaw=15", "expression.smile=0.8"]):
+    print(result.asked, result.achieved, result.identity_similarity)
+```
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from PIL.Image import Image
+from torch import Tensor
+
+from pie_framework.api import AlignedPortrait, Kind, Networks
+from pie_framework.api.events import RunStarted, StepsDone
+from pie_framework.assets import resolve
+from pie_framework.build import Builder
+from pie_framework.config import RunConfig, parse
+from pie_framework.edit import EditResult, edit, vocabulary_of
+from pie_framework.embed import PriorSettings, make_problem, start_latent
+from pie_framework.errors import InputError
+from pie_framework.images import read_photo, to_picture, to_tensor
+from pie_framework.metrics import psnr, ssim
+from pie_framework.objective import Objective
+from pie_framework.optimizers import make_optimizer
+from pie_framework.plugins import Observers, Registry, discover
+from pie_framework.requirements import required
+from pie_framework.solver import History, OnCheck, Problem, Solution, SolverState, Stage, solve
+
+_EXAMPLE = re.compile(r"example(?::(\d+))?")
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A portrait ready to be embedded.
+
+    Attributes:
+        name: what files and messages call it.
+        aligned: the portrait with the way back to its photo.
+        photo: the photo it was cut from.
+    """
+
+    name: str
+    aligned: AlignedPortrait
+    photo: Image
+
+
+class Pipeline:
+    """The components of one configuration, built when they are first needed.
+
+    Args:
+        config: a composed configuration (`Pipeline.compose` makes one).
+        registry: the installed plugins; discovered when None.
+
+    Raises:
+        ConfigError, ComponentError: the configuration is wrong, or a term lacks what it requires.
+    """
+
+    def __init__(
+        self, config: DictConfig | Mapping[str, Any] | RunConfig, registry: Registry | None = None
+    ) -> None:
+        self.config = config if isinstance(config, RunConfig) else parse(config)
+        self.registry = discover() if registry is None else registry
+        self.builder = Builder(self.config, self.registry)
+        self.builder.check()
+
+    @classmethod
+    def compose(cls, *overrides: str, registry: Registry | None = None) -> Pipeline:
+        """Compose the configuration as `pie run OVERRIDES` does."""
+        from pie_framework.compose import compose
+
+        registry = discover() if registry is None else registry
+        return cls(compose(overrides, registry=registry), registry)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """The frozen components that the energy and the edits use, and Ψ, where one is chosen, to judge by."""
+        networks = self.builder.networks()
+        if "recognition" in networks.features or not self.config.features.get("recognition"):
+            return networks
+        recognition = self.builder.get(Kind.FEATURES, "recognition")
+        return replace(networks, features={**networks.features, "recognition": recognition})
+
+    @cached_property
+    def objective(self) -> Objective:
+        """E(w)."""
+        return self.builder.objective()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return tuple(Stage(**vars(stage)) for stage in self.config.schedule.stages)
+
+    def portrait(self, source: str | os.PathLike[str] | Image, name: str | None = None) -> Portrait:
+        """Read and align one portrait.
+
+        Args:
+            source: a path, "example" or "example:N" for a bundled portrait, or an RGB picture.
+            name: what to call it; made from the path when None.
+
+        Raises:
+            InputError: the file cannot be used, or no face is found.
+        """
+        if isinstance(source, Image):
+            photo, called = source.convert("RGB"), name or "portrait"
+        else:
+            path = self._path(os.fspath(source))
+            photo, called = read_photo(path), name or path.stem
+        try:
+            aligned = self.builder.get(Kind.ALIGNER).align(photo, self.networks.generator.resolution)
+        except InputError as error:
+            where = "the picture" if isinstance(source, Image) else f"'{os.fspath(source)}'"
+            raise InputError(f"{where}: {error.message}", error.hint) from error
+        return Portrait(called, aligned, photo)
+
+    def _path(self, source: str) -> Path:
+        example = _EXAMPLE.fullmatch(source)
+        if example is None:
+            return Path(source).expanduser()
+        return resolve(f"{self.config.examples}/portrait_{int(example[1] or 0)}.png")
+
+    def images(self, portraits: Sequence[Portrait]) -> Tensor:
+        """The portraits as a batch, (B, 3, R, R) in [-1, 1] on the pipeline's device."""
+        device, dtype = self.builder.device, self.builder.dtype
+        return torch.stack([to_tensor(p.aligned.image, device, dtype) for p in portraits])
+
+    def source_theta(self, source: str | os.PathLike[str]) -> Tensor:
+        """θ of another portrait, (1, P), for edits that take blocks from it."""
+        with torch.no_grad():
+            return self.networks.need_encoder().encode(self.images([self.portrait(source)]))
+
+    def problem(self, images: Tensor) -> Problem:
+        """What the solver needs for these portraits, (B, 3, R, R)."""
+        config = self.config
+        name = str(config.optimizer.get("name", ""))
+        settings = {key: float(value) for key, value in config.optimizer.items() if key != "name"}
+        drawn = any(requirement.what == "prior" for requirement in required(config, self.registry))
+        prior = PriorSettings(**vars(config.prior)) if drawn else None
+        return make_problem(
+            self.networks,
+            self.objective,
+            images,
+            self.stages,
+            make_optimizer(name, **settings),
+            config.blocks,
+            prior,
+            config.seed,
+        )
+
+    def embed(
+        self,
+        *sources: str | os.PathLike[str] | Image | Portrait,
+        observers: Observers | None = None,
+        folder: Path | None = None,
+        resume: tuple[SolverState, History] | None = None,
+        on_check: OnCheck | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Embedding:
+        """Embed one portrait, or several together; each comes out as if it were alone.
+
+        Args:
+            sources: what `portrait` reads, or portraits it has read.
+            observers: are told about the run; the plugins' own by default.
+            folder: named to the observers.
+            resume: state and energies of a checkpoint.
+            on_check: called with the state and the energies so far every `schedule.check_every` steps.
+            should_stop: asked at the same times; True ends the run.
+
+        Raises:
+            InputError: a portrait cannot be used.
+        """
+        portraits = tuple(s if isinstance(s, Portrait) else self.portrait(s) for s in sources)
+        images = self.images(portraits)
+        started = time.perf_counter()
+        problem = self.problem(images)
+        if resume is None:
+            state = problem.start(start_latent(self.networks, images, self.config.init, self.config.seed))
+            history = History()
+        else:
+            state, history = resume
+        told = self.registry.observers() if observers is None else observers
+        steps = {stage.name: stage.steps for stage in problem.stages}
+        told.run_started(RunStarted(folder, len(portraits), steps, tuple(self.config.terms)))
+
+        def check(state: SolverState, history: History) -> None:
+            if history.rows:
+                row = history.rows[-1]
+                weighted = {n: row.weights[n] * sum(v) / len(v) for n, v in row.raw.items()}
+                total = sum(row.total) / len(row.total)
+                seconds = time.perf_counter() - started
+                told.steps_done(StepsDone(row.stage, row.step, steps[row.stage], total, weighted, seconds))
+            if on_check is not None:
+                on_check(state, history)
+
+        solution = solve(problem, state, history, self.config.schedule.check_every, check, should_stop)
+        return Embedding(self, portraits, problem.target.image, solution)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Portraits and the latents found for them.
+
+    Attributes:
+        pipeline: whose components made it.
+        portraits: B portraits.
+        images: the portraits as the generator's size, (B, 3, R, R).
+        solution: how the optimisation ended.
+    """
+
+    pipeline: Pipeline
+    portraits: tuple[Portrait, ...]
+    images: Tensor
+    solution: Solution
+
+    @property
+    def latent(self) -> Tensor:
+        """w as W+, (B, L, D)."""
+        return self.solution.latent
+
+    @cached_property
+    def generated(self) -> Tensor:
+        """G(w), (B, 3, R, R)."""
+        with torch.no_grad():
+            return self.pipeline.networks.generator.synthesize(self.latent)
+
+    def reconstruction(self, portrait: int = 0) -> Image:
+        """G(w) of one portrait as a picture."""
+        return to_picture(self.generated[portrait])
+
+    def metrics(self) -> dict[str, list[float]]:
+        """How close the reconstructions are: PSNR in dB, SSIM, and identity similarity; one value per portrait."""
+        found = {
+            "psnr": psnr(self.generated.clamp(-1, 1), self.images).tolist(),
+            "ssim": ssim(self.generated.clamp(-1, 1), self.images).tolist(),
+        }
+        recognition = self.pipeline.networks.features.get("recognition")
+        embed = getattr(recognition, "embed", None)
+        if embed is not None:
+            with torch.no_grad():
+                similarity = (embed(self.generated) * embed(self.images)).sum(dim=1)
+            found["identity_similarity"] = similarity.tolist()
+        return found
+
+    def edit(
+        self, controls: Sequence[str] | Mapping[str, Any], portrait: int = 0, name: str | None = None
+    ) -> list[EditResult]:
+        """Edit one portrait; `pie edit --help` explains the controls. A sweep gives several results.
+
+        Raises:
+            ConfigError: an unknown control or a value of the wrong kind.
+        """
+        networks = self.pipeline.networks
+        requests = vocabulary_of(networks).parse(controls, name)
+        source_theta = self.pipeline.source_theta(requests[0].source) if requests[0].source else None
+        return edit(self.latent[portrait : portrait + 1], requests, networks, source_theta=source_theta)

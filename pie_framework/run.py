@@ -1,0 +1,232 @@
+"""`pie run`: from a configuration to a run folder with everything needed to go on editing."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from pie_framework import __version__
+from pie_framework.api.events import RunEnded
+from pie_framework.checkpoint import pack, unpack
+from pie_framework.cli.progress import ProgressDisplay
+from pie_framework.config import RunConfig, parse
+from pie_framework.edit_files import save_edit, write_report, write_sheet
+from pie_framework.folder import CHECKPOINT, EDITS, Manifest, RunFolder, energy_table
+from pie_framework.images import to_picture
+from pie_framework.paste import paste_back
+from pie_framework.pipeline import Embedding, Pipeline, Portrait
+from pie_framework.solver import Ending, History, SolverState
+
+#: Packages whose versions a run records.
+RECORDED = ("torch", "numpy", "pillow", "hydra-core", "omegaconf", "pluggy", "safetensors")
+
+
+def run_from_config(config: DictConfig | RunConfig, console: Console | None = None) -> int:
+    """Do one run; returns the exit status: 0, 1 when the energy was not finite, 130 when it was interrupted.
+
+    Raises:
+        PieError: the configuration or the input cannot be used; no folder is left behind.
+    """
+    console = console or Console()
+    settings = config if isinstance(config, RunConfig) else parse(config)
+    if settings.resume:
+        return _resume(settings, console)
+    started = time.perf_counter()
+    pipeline = Pipeline(settings)
+    sources = settings.input if isinstance(settings.input, list) else [settings.input]
+    portraits = tuple(pipeline.portrait(source) for source in sources)
+    name = portraits[0].name if len(portraits) == 1 else f"{len(portraits)}_portraits"
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    with RunFolder.create(Path(settings.outputs) / f"{stamp}_{name}") as folder:
+        manifest = _manifest(pipeline, portraits, sources)
+        for i, portrait in enumerate(portraits):
+            folder.write_picture("input.png", portrait.aligned.image, _index(i, portraits))
+        folder.write_manifest(manifest)
+        return _solve(pipeline, portraits, folder, manifest, console, started)
+
+
+def _resume(settings: RunConfig, console: Console) -> int:
+    """Go on with the run in `settings.resume`, with the configuration it was started with."""
+    started = time.perf_counter()
+    folder = RunFolder.open(str(settings.resume))
+    manifest = folder.read_manifest()
+    if manifest.outcome in (Ending.FINISHED.value, Ending.CONVERGED.value):
+        console.print(f"{folder.path} is complete: {manifest.message}")
+        return 0
+    pipeline = Pipeline(dict(manifest.config))
+    portraits = tuple(pipeline.portrait(source) for source in manifest.inputs)
+    return _solve(pipeline, portraits, folder, manifest, console, started, resume=True)
+
+
+def _solve(
+    pipeline: Pipeline,
+    portraits: tuple[Portrait, ...],
+    folder: RunFolder,
+    manifest: Manifest,
+    console: Console,
+    started: float,
+    resume: bool = False,
+) -> int:
+    every = pipeline.config.checkpoint_every
+    last = 0
+
+    def keep(state: SolverState, history: History) -> None:
+        nonlocal last
+        if every and state.total_steps - last >= every:
+            last = state.total_steps
+            folder.write_checkpoint(*pack(state, history))
+            folder.keep()
+
+    checkpoint = None
+    if resume and folder.file(CHECKPOINT).is_file():
+        checkpoint = unpack(*folder.read_checkpoint(), pipeline.builder.device, str(folder.file(CHECKPOINT)))
+        last = checkpoint[0].total_steps
+        console.print(f"going on from step {last} of {folder.path}")
+    with ProgressDisplay(console) as display:
+        observers = pipeline.registry.observers(display)
+        prepared = time.perf_counter()
+        embedding = pipeline.embed(
+            *portraits, observers=observers, folder=folder.path, resume=checkpoint, on_check=keep
+        )
+        solution = embedding.solution
+        observers.run_ended(
+            RunEnded(folder.path, solution.ending.value, solution.message, time.perf_counter() - started)
+        )
+    folder.keep()
+    optimised = time.perf_counter()
+    folder.write_checkpoint(*pack(solution.state, solution.history))
+    folder.write_latent(embedding.latent)
+    for i in range(len(portraits)):
+        folder.write_picture("reconstruction.png", embedding.reconstruction(i), _index(i, portraits))
+    columns, rows = energy_table((r.stage, r.step, r.total, r.raw, r.weights) for r in solution.history.rows)
+    folder.write_energies(columns, rows)
+    metrics = embedding.metrics()
+    _edits(embedding, folder)
+    if pipeline.config.paste_back:
+        _paste(embedding, folder)
+    ended = time.perf_counter()
+    timings = {
+        "prepare": prepared - started,
+        "optimise": optimised - prepared,
+        "edit": ended - optimised,
+        "total": ended - started,
+    }
+    if resume:
+        timings = {phase: seconds + manifest.timings.get(phase, 0.0) for phase, seconds in timings.items()}
+    energies = {}
+    if solution.history.rows:
+        row = solution.history.rows[-1]
+        energies = {"total": row.total, "raw": row.raw, "weights": row.weights}
+    folder.write_manifest(
+        dataclasses.replace(
+            manifest,
+            outcome=solution.ending.value,
+            message=solution.message,
+            steps=solution.state.total_steps,
+            energies=energies,
+            metrics=metrics,
+            timings=timings,
+            plugins=_plugins(pipeline),
+            licences=_licences(pipeline),
+        )
+    )
+    write_sheet(folder)
+    write_report(folder)
+    _summary(console, folder, embedding, metrics, timings)
+    return {Ending.NON_FINITE: 1, Ending.INTERRUPTED: 130}.get(solution.ending, 0)
+
+
+def _index(i: int, portraits: tuple[Portrait, ...]) -> int | None:
+    return None if len(portraits) == 1 else i
+
+
+def _edits(embedding: Embedding, folder: RunFolder) -> None:
+    if not embedding.pipeline.networks.rigs or embedding.pipeline.networks.encoder is None:
+        return
+    for i in range(len(embedding.portraits)):
+        for name, controls in embedding.pipeline.config.edit.requests.items():
+            save_edit(
+                folder.file(EDITS), embedding.edit(controls, i, name), name, _index(i, embedding.portraits)
+            )
+
+
+def _paste(embedding: Embedding, folder: RunFolder) -> None:
+    """The full-size photos with the reconstructed and the edited faces."""
+    for i, portrait in enumerate(embedding.portraits):
+        pictures = {"reconstruction": embedding.reconstruction(i)}
+        if embedding.pipeline.networks.rigs:
+            for name, controls in embedding.pipeline.config.edit.requests.items():
+                pictures[name] = to_picture(embedding.edit(controls, i, name)[-1].image[0])
+        for name, picture in pictures.items():
+            pasted = paste_back(portrait.photo, portrait.aligned, picture, before=portrait.aligned.image)
+            folder.write_picture(f"pasted/{name}.png", pasted, _index(i, embedding.portraits))
+
+
+def _manifest(pipeline: Pipeline, portraits: tuple[Portrait, ...], sources: list[str]) -> Manifest:
+    inputs = [
+        str(s) if str(s).startswith("example") else str(Path(s).expanduser().resolve()) for s in sources
+    ]
+    versions = {"pie-framework": __version__, "python": platform.python_version()}
+    for package in RECORDED:
+        versions[package] = importlib.metadata.version(package)
+    return Manifest(
+        config=dataclasses.asdict(pipeline.config),
+        seed=pipeline.config.seed,
+        inputs=inputs,
+        versions=versions,
+    )
+
+
+def _plugins(pipeline: Pipeline) -> list[dict[str, str]]:
+    """The components that took part, by the role they played, with the packages they come from."""
+    found = []
+    for role, component in sorted(pipeline.builder.used.items()):
+        origin = pipeline.registry.provenance(component)
+        found.append(
+            {
+                "role": role,
+                "kind": component.kind.value,
+                "name": component.name,
+                "package": origin.distribution,
+                "version": origin.version,
+            }
+        )
+    return found
+
+
+def _licences(pipeline: Pipeline) -> list[dict[str, str]]:
+    """The licence of every asset that the components declare."""
+    assets = {
+        asset.name: asset.licence
+        for component in pipeline.builder.used.values()
+        for asset in component.assets
+    }
+    return [{"name": name, "licence": licence} for name, licence in sorted(assets.items())]
+
+
+def _summary(
+    console: Console,
+    folder: RunFolder,
+    embedding: Embedding,
+    metrics: dict[str, list[float]],
+    timings: dict[str, float],
+) -> None:
+    console.print(embedding.solution.message, highlight=False)
+    for i, portrait in enumerate(embedding.portraits):
+        shown = f"PSNR {metrics['psnr'][i]:.1f} dB, SSIM {metrics['ssim'][i]:.3f}"
+        if "identity_similarity" in metrics:
+            shown += f", identity {metrics['identity_similarity'][i]:.2f}"
+        console.print(f"{portrait.name}: {shown}", highlight=False)
+    console.print(
+        f"{timings['total']:.0f} s ({timings['optimise']:.0f} s of optimisation). "
+        f"See {folder.file('report.html')}; go on with: pie edit {folder.path} rotation.yaw=15",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pie_framework.checkpoint import pack, unpack
+from pie_framework.errors import RunError
+from pie_framework.solver import History, HistoryRow, SolverState
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def state() -> SolverState:
+    rng = torch.Generator().manual_seed(0)
+    return SolverState(
+        torch.randn(2, 1, 5, generator=rng),
+        tuple(torch.randn(2, 2, 1, 5, generator=rng)),
+        stage=1,
+        step=7,
+        total_steps=17,
+    )
+
+
+@pytest.fixture
+def history() -> History:
+    rows = [
+        HistoryRow(
+            "w", i + 1, [1.0 / (i + 1), 2.0], {"a": [0.1, 0.2], "b.c": [0.3, 0.4]}, {"a": 1.0, "b.c": 2.0}
+        )
+        for i in range(3)
+    ]
+    rows += [HistoryRow("w_plus", i + 1, [0.5, 0.25], {"a": [0.5, 0.25]}, {"a": 1.0}) for i in range(2)]
+    return History(rows)
+
+
+def test_round_trip_is_exact(state: SolverState, history: History) -> None:
+    back, energies = unpack(*pack(state, history), CPU, "x")
+    assert torch.equal(back.variable, state.variable)
+    assert all(torch.equal(a, b) for a, b in zip(back.optimizer, state.optimizer, strict=True))
+    assert (back.stage, back.step, back.total_steps) == (1, 7, 17)
+    assert energies.rows == history.rows
+
+
+def test_damage_and_newer_versions_are_told(state: SolverState, history: History) -> None:
+    tensors, metadata = pack(state, history)
+    with pytest.raises(RunError, match="not a checkpoint"):
+        unpack(tensors, {}, CPU, "x")
+    with pytest.raises(RunError, match="newer"):
+        unpack(tensors, {**metadata, "version": "99"}, CPU, "x")
+    for broken in (
+        {"step": "x"},
+        {"history": "{"},
+        {"history": '[{"stage": "w"}]'},
+        {"optimizer_tensors": "9"},
+    ):
+        with pytest.raises(RunError, match="damaged"):
+            unpack(tensors, {**metadata, **broken}, CPU, "x")
