@@ -90,7 +90,7 @@ def mean_colours(t: Template) -> Array:
         colour[t.slices[name]] = eye_colours(DEFAULT_IRIS[None])[0]
     for name in ("teeth_upper", "teeth_lower"):
         colour[t.slices[name]] = tooth_weight(t, name)[:, None] * DEFAULT_TEETH
-    return np.clip(colour, 0.0, 1.0)
+    return np.asarray(np.clip(colour, 0.0, 1.0))
 
 
 def tooth_weight(t: Template, name: str) -> Array:
@@ -142,8 +142,8 @@ def named_fields(t: Template) -> dict[str, Array]:
     ring = (lips * (1 - lips) * 4.0)
     fields = {
         "melanin": SKIN_PER_MELANIN * plain * dark + LIPS_PER_MELANIN * lips * dark,
-        "haemoglobin": np.array([0.012, -0.020, -0.017]) * plain * (1 + 0.6 * cheeks + 0.6 * nose),
-        "warmth": np.array([0.008, 0.004, -0.026]) * plain,
+        "haemoglobin": np.array([0.007, -0.013, -0.010]) * plain * (1 + 0.6 * cheeks + 0.6 * nose),
+        "warmth": np.array([0.004, 0.004, -0.018]) * plain,
         "lip_redness": np.array([0.030, -0.045, -0.030]) * lips,
         "lip_darkness": np.array([-0.070, -0.050, -0.045]) * lips,
         "brow_colour": np.array([0.110, 0.085, 0.060]) * brow,

@@ -79,7 +79,8 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("lip_press", dy=-0.034 * thin_up + 0.042 * thin_low, dz=-0.034 * lips * np.exp(-((h / 0.1) ** 2)))
     f.add("upper_lip_raise", dy=0.060 * up * reach + 0.02 * up)
     f.add("lower_lip_down", dy=-0.068 * low * reach - 0.02 * low)
-    f.add("stretch", dx=0.085 * side * corner, dy=-0.025 * corner + (0.012 * up - 0.020 * low) * reach, dz=-0.05 * corner)
+    f.add("stretch", dx=0.085 * side * corner, dy=-0.025 * corner, dz=-0.05 * corner)
+    f.add("stretch", dy=(0.012 * up - 0.020 * low) * reach)
     f.add("dimple", dx=0.045 * side * corner, dy=0.015 * corner, dz=-0.055 * corner)
     wings = pair(x, y, (0.13, -0.46), (0.07, 0.08)) * move
     f.add("sneer", dy=0.045 * wings + 0.050 * t.upper * pair(x, h, (0.15, 0.04), (0.09, 0.10)) * move * np.sqrt(reach),
@@ -87,7 +88,7 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("sneer", dy=0.020 * cheek - 0.020 * inner)
     f.add("nose_wrinkle", dy=0.035 * wings + 0.02 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * move - 0.030 * inner)
     puff = pair(x, y, (0.47, -0.66), (0.16, 0.17)) * skin * smoothstep(z, -0.1, 0.3)
-    f.add("cheek_puff", dx=0.075 * side * puff, dz=0.075 * puff)
+    f.add("cheek_puff", dx=0.100 * side * puff, dz=0.100 * puff)
     f.add("cheek_raise", dy=0.060 * cheek + 0.022 * lower_lid, dz=0.035 * cheek)
     f.add("squint", dy=0.036 * lower_lid - 0.030 * upper_lid - 0.018 * brow + 0.02 * cheek, dz=0.012 * cheek)
     f.add("eyes_wide", dy=0.032 * upper_lid - 0.010 * lower_lid + 0.025 * brow)
@@ -100,10 +101,12 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("jaw_left", dx=0.085 * jaw * smoothstep(z, 0.0, 0.6))
     f.add("jaw_right", dx=-0.085 * jaw * smoothstep(z, 0.0, 0.6))
     f.add("jaw_forward", dz=0.075 * jaw)
-    f.add("chin_raise", dy=0.055 * chin + 0.022 * lips * t.lower + 0.018 * lips * t.upper, dz=0.025 * chin + 0.018 * low)
+    f.add("chin_raise", dy=0.055 * chin + 0.022 * lips * t.lower + 0.018 * lips * t.upper)
+    f.add("chin_raise", dz=0.025 * chin + 0.018 * low)
     f.add("nostril_flare", dx=0.022 * side * wings, dz=0.008 * wings)
-    f.add("smirk_left", dx=0.06 * left * corner, dy=0.07 * left * corner + 0.03 * cheek * left, dz=-0.03 * left * corner)
-    f.add("smirk_right", dx=-0.06 * right * corner, dy=0.07 * right * corner + 0.03 * cheek * right, dz=-0.03 * right * corner)
+    for name, half, outward in (("smirk_left", left, 1.0), ("smirk_right", right, -1.0)):
+        pull = half * corner
+        f.add(name, dx=0.06 * outward * pull, dy=0.07 * pull + 0.03 * cheek * half, dz=-0.03 * pull)
     return f.fields
 
 

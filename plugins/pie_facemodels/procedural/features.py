@@ -8,6 +8,7 @@ depths only. Relief elsewhere is a sum of Gaussians over the face's front.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from pie_facemodels.procedural.fields import Array, bump, pair, smoothstep
 from pie_facemodels.procedural.loft import MOUTH_ROW, loft
@@ -48,16 +49,17 @@ def _lid_distance(x: Array, y: Array, blink: float) -> tuple[Array, Array, Array
 
 
 def _nose(x: Array, y: Array) -> Array:
-    heights = [0.30, 0.16, 0.06, -0.05, -0.18, -0.30, -0.40, -0.455, -0.50, -0.535, -0.57]
+    heights = [0.30, 0.16, 0.06, -0.05, -0.18, -0.30, -0.40, -0.455, -0.505, -0.545, -0.59]
     relief = [0.00, 0.022, 0.045, 0.085, 0.140, 0.190, 0.222, 0.210, 0.150, 0.070, 0.0]
     widths = [0.16, 0.12, 0.090, 0.086, 0.098, 0.116, 0.132, 0.140, 0.142, 0.140, 0.14]
     order = np.argsort(heights)
     height = np.interp(y, np.array(heights)[order], np.array(relief)[order])
     width = np.interp(y, np.array(heights)[order], np.array(widths)[order])
-    ridge = height * np.exp(-((np.abs(x) / width) ** 2.0) * 0.80)
+    across = np.asarray(x / width) ** 2
+    ridge = height * (0.66 * np.exp(-0.95 * across) + 0.34 * np.exp(-0.23 * across))
     ball = 0.058 * bump(x, y, (0.0, -0.438), (0.076, 0.058))
-    wings = 0.100 * pair(x, y, (0.140, -0.478), (0.045, 0.044))
-    crease = -0.020 * pair(x, y, (0.222, -0.46), (0.022, 0.05))
+    wings = 0.098 * pair(x, y, (0.146, -0.482), (0.040, 0.042))
+    crease = -0.028 * pair(x, y, (0.226, -0.46), (0.022, 0.05))
     nostrils = -0.055 * pair(x, y, (0.072, -0.530), (0.028, 0.016))
     return np.asarray(ridge + ball + wings + crease + nostrils)
 
@@ -69,7 +71,7 @@ def lip_profile(x: Array) -> tuple[Array, Array]:
     return 0.088 * inside**0.75 * bow, 0.108 * inside**0.62
 
 
-def _lips(x: Array, below: Array, lower_half: Array) -> Array:
+def _lips(x: Array, below: Array, lower_half: npt.NDArray[np.bool_]) -> Array:
     """Relief of the lips; ``below`` is the height over the mouth line."""
     upper, lower = lip_profile(x)
     reach = np.clip(1.0 - (x / MOUTH_HALF_WIDTH) ** 2, 0.0, None)
@@ -101,24 +103,24 @@ def _relief(x: Array, y: Array) -> Array:
 
 def skin(blink_left: float = 0.0, blink_right: float = 0.0) -> Array:
     """Vertices (ROWS, COLUMNS, 3) of the neutral skin; blink_left is the eye at positive x (image right)."""
-    points = loft().points.copy()
-    x, y, base = points[..., 0], points[..., 1], points[..., 2].copy()
+    x, y, base = np.moveaxis(loft().points, -1, 0)
     front = smoothstep(base, 0.0, 0.45)
-    rows = np.arange(points.shape[0])[:, None]
+    rows = np.arange(len(x))[:, None]
     mouth = loft().mouth_line[None, :]
     lower_half = np.broadcast_to(rows > MOUTH_ROW + 2, x.shape)
-    relief = _relief(x, y) + _nose(x, y) + _lips(x, y - mouth, lower_half)
+    relief = np.asarray(_relief(x, y) + _nose(x, y) + _lips(x, y - mouth, lower_half))
     z = base + front * relief
     for sign, blink in ((1.0, blink_left), (-1.0, blink_right)):
         near = (sign * x > 0.02) & (base > 0.0)
         distance, above, s = _lid_distance(x, y, blink)
-        _, above_open, _ = _lid_distance(x, y, 0.0)
+        distance_open, above_open, _ = _lid_distance(x, y, 0.0)
+        # A closed lid rises more gently from its margin, so that it does not face the ground.
+        distance = np.where((distance > 0) & (above > 0), distance * (1.0 - 0.45 * blink), distance)
         ball = eyeball_depth(x, y)
         window = smoothstep(np.abs(s), 1.25, 0.85)
         lid = ball + _LID_SLOPE * distance + 0.012 * np.tanh(distance / 0.010) + 0.004 * blink
         crease = -0.020 * np.exp(-0.5 * ((above_open - 0.050) / 0.013) ** 2) * window
         bag = -0.008 * np.exp(-0.5 * ((above_open + 0.235) / 0.025) ** 2) * window
-        distance_open, _, _ = _lid_distance(x, y, 0.0)
         blend = smoothstep(distance_open, 0.015, 0.125)
         hull = np.maximum(z, np.where(np.hypot(np.abs(x) - EYE_X, y) < 0.27, ball + 0.012, -np.inf))
         shaped = lid + (hull - lid) * blend + crease + bag
@@ -126,5 +128,4 @@ def skin(blink_left: float = 0.0, blink_right: float = 0.0) -> Array:
     reach = np.sqrt(np.clip(1.0 - (x / MOUTH_HALF_WIDTH) ** 2, 0.0, None)) * (base > 0)
     for offset, depth in ((1, 0.10), (2, 0.34), (3, 0.10)):
         z[MOUTH_ROW + offset] -= depth * reach[MOUTH_ROW + offset]
-    points[..., 2] = z
-    return points
+    return np.stack([x, y, z], -1)

@@ -65,7 +65,7 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("forehead_height", dy=0.05 * smoothstep(y, 0.30, 0.75))
     f.add("forehead_slope", dz=-0.06 * smoothstep(y, 0.32, 1.0) * front)
     f.add("brow_ridge", dz=0.030 * (pair(x, y, (0.30, 0.20), (0.20, 0.06))) * front)
-    brows = (plateau(x, y * 1.6, (0.37, 0.255 * 1.6), 0.16, 0.34) + plateau(x, y * 1.6, (-0.37, 0.255 * 1.6), 0.16, 0.34))
+    brows = plateau(np.abs(x), y * 1.6, (0.37, 0.255 * 1.6), 0.16, 0.34)
     f.add("brow_height", dy=0.026 * np.clip(brows, 0, 1) * front)
     f.add("brow_tilt", dy=0.10 * (np.abs(x) - 0.37) * np.clip(brows, 0, 1) * front)
     f.add("eye_size", dx=0.075 * lateral * local_x, dy=0.085 * local_y * eyes)

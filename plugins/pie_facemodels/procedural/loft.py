@@ -78,7 +78,7 @@ def _column_angles() -> Array:
             np.linspace(90.0, 180.0, 9)[1:],
         ]
     )
-    return np.deg2rad(np.concatenate([half, half[-2:0:-1] - 360.0 + 2 * (180.0 - half[-2:0:-1])]))
+    return np.asarray(np.deg2rad(np.concatenate([half, -half[-2:0:-1]])))
 
 
 ROW_PARAMETERS, MOUTH_ROW = _row_parameters()

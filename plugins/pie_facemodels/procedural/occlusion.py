@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from pie_facemodels.procedural.loft import COLUMNS, ROWS
 from pie_facemodels.procedural.template import Template, template
 from pie_framework.rendering import interpolate, rasterise, vertex_normals
 
-FLOOR, EYE_FLOOR, EYEBALL_FLOOR, NOSE_FLOOR = 0.46, 0.78, 0.86, 0.66
+FLOOR, EYE_FLOOR, EYEBALL_FLOOR, NOSE_FLOOR = 0.46, 0.82, 0.86, 0.80
 _SHIPPED = Path(__file__).with_name("occlusion.npz")
 
 
@@ -103,4 +102,4 @@ def write(path: Path = _SHIPPED) -> None:
     np.savez_compressed(buffer, visible=bake().astype(np.float16))
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_facemodels.procedural.ranges import coefficient_range
-
 from pie_framework.api import FaceModel
 from pie_framework.rendering import directional_light
 
@@ -51,7 +51,8 @@ def test_layout_and_contract(model: ProceduralFaceModel) -> None:
     sizes = [(block.name, block.size) for block in model.layout.blocks]
     assert sizes == [("rotation", 3), ("translation", 3), ("identity", 80), ("albedo", 80), ("expression", 64),
                      ("illumination", 27)]  # fmt: skip
-    assert model.layout.size == 257 and model.num_landmarks == 66
+    assert model.layout.size == 257
+    assert model.num_landmarks == 66
     assert isinstance(model, FaceModel)
     assert {"smile", "jaw_open", "blink_left", "gaze_horizontal"} <= set(model.layout.names("expression"))
     for block in ("identity", "albedo", "expression"):
@@ -63,9 +64,11 @@ def test_layout_and_contract(model: ProceduralFaceModel) -> None:
 def test_shapes(model: ProceduralFaceModel) -> None:
     theta = neutral(model, 2)
     mesh = model.mesh(theta)
-    assert mesh.vertices.shape == mesh.colours.shape and mesh.faces.max() < mesh.vertices.shape[1]
+    assert mesh.vertices.shape == mesh.colours.shape
+    assert mesh.faces.max() < mesh.vertices.shape[1]
     rendering = model.render(theta, 48, supersample=2)
-    assert rendering.image.shape == (2, 3, 48, 48) and rendering.mask.shape == (2, 1, 48, 48)
+    assert rendering.image.shape == (2, 3, 48, 48)
+    assert rendering.mask.shape == (2, 1, 48, 48)
     assert rendering.landmarks.shape == (2, 66, 2)
     assert set(rendering.mask.unique().tolist()) == {0.0, 1.0}
     assert torch.isfinite(rendering.image).all()
@@ -123,7 +126,8 @@ def test_jaw_opens_and_smile_lifts(model: ProceduralFaceModel) -> None:
     pucker = model.landmarks(posed(model, pucker=1.0), 128)[0]
     assert pucker[54, 0] - pucker[48, 0] < rest[54, 0] - rest[48, 0] - 3.0
     brow = model.landmarks(posed(model, brow_raise_left=1.0), 128)[0]
-    assert brow[24, 1] < rest[24, 1] - 1.5 and (brow[19] - rest[19]).abs().max() < 0.2
+    assert brow[24, 1] < rest[24, 1] - 1.5
+    assert (brow[19] - rest[19]).abs().max() < 0.2
 
 
 def test_gaze_moves_the_iris_and_not_the_lids(model: ProceduralFaceModel) -> None:
@@ -193,7 +197,10 @@ def test_head_surface_follows_identity(model: ProceduralFaceModel) -> None:
     points, normals = surface.points(alpha, u, torch.full_like(u, 0.2))
     assert points.shape == normals.shape == (2, 4, 3)
     assert (points[1, :, 1] > points[0, :, 1] + 0.01).all()
-    assert normals[0, 0, 2] > 0.6 and normals[0, 1, 0] > 0.6 and normals[0, 2, 0] < -0.6 and normals[0, 3, 2] < -0.6
+    assert normals[0, 0, 2] > 0.6
+    assert normals[0, 1, 0] > 0.6
+    assert normals[0, 2, 0] < -0.6
+    assert normals[0, 3, 2] < -0.6
     v = surface.v_of_height(torch.tensor([0.7, 0.3], dtype=torch.float64))
     found, _ = surface.points(alpha[:1], torch.zeros(2, dtype=torch.float64), v)
     assert torch.allclose(found[0, :, 1], torch.tensor([0.7, 0.3], dtype=torch.float64), atol=0.02)
@@ -206,4 +213,5 @@ def test_eye_and_tooth_colours_are_arguments(model: ProceduralFaceModel) -> None
     changed = torch.zeros_like(difference)
     for name in ("eye_left", "eye_right"):
         changed[model.slices[name]] = 1.0
-    assert difference[changed == 0].max() == 0 and difference.max() > 0.1
+    assert difference[changed == 0].max() == 0
+    assert difference.max() > 0.1
