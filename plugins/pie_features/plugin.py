@@ -1,0 +1,54 @@
+"""Declares Φ, Ψ and their recipes; imports no model code."""
+
+from __future__ import annotations
+
+from pie_features.settings import (
+    PerceptualSettings,
+    PerceptualTraining,
+    RecognitionSettings,
+    RecognitionTraining,
+)
+from pie_framework.api import Asset, Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+
+@hookimpl
+def pie_features() -> list[Component]:
+    return [
+        Component(
+            Kind.FEATURES,
+            "recognition",
+            "pie_features.recognition:build",
+            config=RecognitionSettings,
+            summary="Ψ of the embedded world: who is shown, whatever the pose, expression and light.",
+            assets=(Asset("Ψ weights", RecognitionSettings.weights),),
+        ),
+        Component(
+            Kind.FEATURES,
+            "perceptual",
+            "pie_features.perceptual:build",
+            config=PerceptualSettings,
+            summary="Φ of the embedded world: features trained to label the regions of a portrait.",
+            assets=(Asset("Φ weights", PerceptualSettings.weights),),
+        ),
+    ]
+
+
+@hookimpl
+def pie_trainers() -> list[Component]:
+    return [
+        Component(
+            Kind.TRAINER,
+            "recognition",
+            "pie_features.recognition_training:run",
+            config=RecognitionTraining,
+            summary="Train Ψ by margin softmax over the persons of a portrait dataset.",
+        ),
+        Component(
+            Kind.TRAINER,
+            "perceptual",
+            "pie_features.perceptual_training:run",
+            config=PerceptualTraining,
+            summary="Train Φ to label regions, find landmarks and read θ.",
+        ),
+    ]
