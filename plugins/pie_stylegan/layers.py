@@ -32,32 +32,20 @@ def fir_kernel(device: torch.device | str | None = None, dtype: torch.dtype | No
     return kernel / kernel.sum()
 
 
-def depthwise_fir(x: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
-    """Filter every channel of x (B, C, H, W) with kernel (k, k), padding (before, after) zeros on both axes."""
-    channels = x.shape[1]
-    before, after = padding
-    if before != after:
-        x = F.pad(x, (before, after, before, after))
-        before = 0
-    weight = kernel.to(x.dtype).expand(channels, 1, -1, -1)
-    return F.conv2d(x, weight, padding=before, groups=channels)
+def depthwise_fir(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
+    """Filter every channel of x (B, C, H, W) with the symmetric kernel (k, k), with zeros around."""
+    weight = kernel.to(x.dtype).expand(x.shape[1], 1, -1, -1)
+    return F.conv2d(x, weight, padding=padding, groups=x.shape[1])
 
 
-def upsample2x(image: Tensor, kernel: Tensor) -> Tensor:
-    """Double the size of image (B, C, H, W): zeros between the pixels, then the low-pass filter with gain 4.
+def upsample2x(image: Tensor) -> Tensor:
+    """Double the size of image (B, C, H, W): zeros between the pixels, then the filter [1, 3, 3, 1] with gain 4.
 
-    The filter [1, 3, 3, 1] makes each output pixel 9/16, 3/16, 3/16, 1/16 of its four nearest input pixels, with
-    zeros outside the image: bilinear interpolation of the zero-padded image, which is how it is computed.
+    Each output pixel is 9/16, 3/16, 3/16, 1/16 of its four nearest input pixels, with zeros outside the image:
+    bilinear interpolation of the zero-padded image, which is how it is computed.
     """
-    if torch.equal(kernel.detach().cpu().float(), fir_kernel()):
-        padded = F.pad(image, (1, 1, 1, 1))
-        return F.interpolate(padded, scale_factor=2.0, mode="bilinear", align_corners=False)[..., 2:-2, 2:-2]
-    b, c, h, w = image.shape
-    spread = image.new_zeros(b, c, h, 2, w, 2)
-    spread[:, :, :, 0, :, 0] = image
-    size = kernel.shape[-1]
-    padding = ((size + 1) // 2, (size - 2) // 2)
-    return depthwise_fir(spread.reshape(b, c, 2 * h, 2 * w), kernel.flip(0, 1) * 4.0, padding)
+    padded = F.pad(image, (1, 1, 1, 1))
+    return F.interpolate(padded, scale_factor=2.0, mode="bilinear", align_corners=False)[..., 2:-2, 2:-2]
 
 
 class FullyConnected(nn.Module):
@@ -197,7 +185,7 @@ class ModulatedConv(nn.Module):
         x = x * styles.to(x.dtype)[:, :, None, None]
         if self.up == 2:
             x = F.conv_transpose2d(x, weight, stride=2)
-            x = depthwise_fir(x, kernel * 4.0, (1, 1))
+            x = depthwise_fir(x, kernel * 4.0, 1)
         else:
             x = F.conv2d(x, weight, padding=1)
         x = (x * scale).add_(self._offset(noise_mode, x.shape[0], rng).to(x.dtype))

@@ -6,14 +6,24 @@ Z width of the prior, R resolution; L = 2 * log2(R) - 2.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass
 
 import torch
-from pie_framework.errors import ConfigError
 from torch import Tensor, nn
 
-from .layers import NOISE_MODES, FullyConnected, ModulatedConv, ToRGB, fir_kernel, normalize_second_moment, upsample2x
+from pie_framework.errors import ConfigError
+
+from .layers import (
+    NOISE_MODES,
+    FullyConnected,
+    ModulatedConv,
+    ToRGB,
+    fir_kernel,
+    normalize_second_moment,
+    upsample2x,
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,8 @@ class StyleGAN2Config:
         object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             raise ConfigError(
-                f"StyleGAN2 resolution {self.resolution} is not a power of two from 8 on", "Use 8, 16, ..., 1024."
+                f"StyleGAN2 resolution {self.resolution} is not a power of two from 8 on",
+                "Use 8, 16, ..., 1024.",
             )
         blocks = int(math.log2(self.resolution)) - 1
         if len(self.channels) != blocks:
@@ -51,7 +62,9 @@ class StyleGAN2Config:
                 "Give one channel count for each of 4, 8, ..., resolution.",
             )
         if min(self.channels) < 1 or self.latent_dim < 1 or self.prior_dim < 1 or self.mapping_layers < 1:
-            raise ConfigError("StyleGAN2 widths and depths must be positive", "Check channels, *_dim, mapping_layers.")
+            raise ConfigError(
+                "StyleGAN2 widths and depths must be positive", "Check channels, *_dim, mapping_layers."
+            )
 
     @classmethod
     def standard(
@@ -83,7 +96,7 @@ class MappingNetwork(nn.Module):
         widths = [config.prior_dim] + [config.latent_dim] * config.mapping_layers
         self.layers = nn.ModuleList(
             FullyConnected(a, b, activation="lrelu", lr_multiplier=config.mapping_lr_multiplier)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in itertools.pairwise(widths)
         )
         self.register_buffer("w_avg", torch.zeros(config.latent_dim))
 
@@ -137,7 +150,7 @@ class StyleGAN2(nn.Module):
         for index, channels in enumerate(config.channels):
             self.blocks.append(SynthesisBlock(width, channels, 4 * 2**index, config))
             width = channels
-        self.register_buffer("fir", fir_kernel())
+        self.register_buffer("fir", fir_kernel(), persistent=False)
 
     # ---- the prior -------------------------------------------------------------------------------------------
 
@@ -233,7 +246,7 @@ class StyleGAN2(nn.Module):
             x = block.conv1(x, layers[at], self.fir, noise_mode, rng)
             at += 1
             colour = block.torgb(x, layers[at])
-            images.append(colour if not images else upsample2x(images[-1], self.fir) + colour)
+            images.append(colour if not images else upsample2x(images[-1]) + colour)
         return images
 
     forward = synthesize

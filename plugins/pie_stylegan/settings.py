@@ -1,0 +1,61 @@
+"""Settings of the generator's training recipe. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pie_framework.errors import ConfigError
+from pie_framework.training import TrainerSettings
+
+
+@dataclass(frozen=True)
+class GeneratorTraining(TrainerSettings):
+    """How the generator and its inverter are trained as an autoencoder of portraits.
+
+    Attributes:
+        resolution: side of the images, pixels.
+        latent_dim: D.
+        channels: feature channels of the generator's blocks at 4, 8, ..., resolution.
+        inverter_channels: feature channels of the inverter at 32, 16, 8, 4 pixels.
+        mapping_layers: depth of the mapping network that is fitted to the codes afterwards.
+        coarse_share, middle_share: shares of the budget spent at a quarter and at half of the resolution first.
+        latent_noise: standard deviation of the Gaussian noise added to w, whose mean square is bounded by one.
+        region_weights: weight of each pixel in the loss by its region label.
+        sharp_share: last share of the budget in which the fine gradients count `sharpness` times as much.
+        sharpness: see above.
+        texture: weight of the local amount of fine gradient, in the same last share.
+        ema_halflife: half-life of the moving average of the weights, in steps.
+        mapping_seconds: time for fitting the mapping network at the end.
+        codes: number of portraits whose codes the mapping network is fitted to.
+    """
+
+    batch: int = 16
+    learning_rate: float = 4e-3
+    evaluate_every: float = 180.0
+    resolution: int = 128
+    latent_dim: int = 512
+    channels: tuple[int, ...] = (256, 256, 192, 128, 64, 32)
+    inverter_channels: tuple[int, ...] = (64, 128, 256, 256)
+    mapping_layers: int = 4
+    coarse_share: float = 0.12
+    middle_share: float = 0.28
+    latent_noise: float = 0.1
+    region_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 2.0, 16.0, 5.0, 12.0)
+    sharp_share: float = 0.35
+    sharpness: float = 3.0
+    texture: float = 0.5
+    ema_halflife: float = 400.0
+    mapping_seconds: float = 180.0
+    codes: int = 20000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.coarse_share + self.middle_share < 1 or not 0 <= self.sharp_share <= 1:
+            raise ConfigError("coarse_share + middle_share must be in [0, 1) and sharp_share in [0, 1]")
+        if not self.region_weights or min(self.region_weights) < 0:
+            raise ConfigError("region_weights must list a weight of at least 0 for each region label")
+
+    def beside(self, suffix: str) -> Path:
+        """A file beside the weights, such as `generator.inverter.safetensors`."""
+        return Path(self.out).with_suffix(suffix)

@@ -1,0 +1,413 @@
+"""Training a generator and its inverter as an autoencoder of portraits, on one processor.
+
+    python -m pie_stylegan.training --dataset FOLDER --heldout FOLDER --out generator.safetensors --seconds 5400
+
+The inverter maps a portrait to w, the synthesis network maps w (with a little noise, the same for every layer) back to
+the portrait. Resolution grows from a quarter over a half to the whole. At the end the basis of w is whitened and the
+mapping network is fitted, see `prior`. Beside the weights: the inverter, the curve (CSV), a sheet of pictures, and the
+state from which `--resume` continues.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pie_framework.errors import ConfigError, RunError
+from pie_framework.training.command import command
+from pie_framework.training.settings import PortraitReader, open_readers
+
+from .inverter import Inverter, InverterConfig
+from .io import save_generator, save_inverter
+from .memory import keep_freed_memory
+from .prior import fit_mapping, whiten
+from .reconstruction import psnr, pyramid_loss, region_weight_map
+from .settings import GeneratorTraining
+from .sheet import save_sheet
+from .stylegan2 import StyleGAN2, StyleGAN2Config, SynthesisBlock
+
+WARM_UP_STEPS = 100
+EMA_EVERY = 5
+REFRESH_EVERY = 200
+HELDOUT_COUNT = 200
+COLOUR_START = 0.1
+FINE_LABELS = (5, 7)
+
+
+class Autoencoder(nn.Module):
+    """The inverter and the generator, trained together."""
+
+    def __init__(self, settings: GeneratorTraining) -> None:
+        super().__init__()
+        dtype = torch.bfloat16 if settings.bf16 else None
+        self.generator = StyleGAN2(
+            StyleGAN2Config(
+                resolution=settings.resolution,
+                latent_dim=settings.latent_dim,
+                prior_dim=settings.latent_dim,
+                channels=settings.channels,
+                mapping_layers=settings.mapping_layers,
+            ),
+            compute_dtype=dtype,
+        )
+        self.inverter = Inverter(
+            InverterConfig(settings.resolution, settings.latent_dim, settings.inverter_channels),
+            compute_dtype=dtype,
+        )
+        with torch.no_grad():
+            for block in self.generator.blocks:
+                assert isinstance(block, SynthesisBlock)
+                block.torgb.weight.mul_(COLOUR_START)
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """All but the mapping network and the noise strengths."""
+        return [
+            p
+            for name, p in self.named_parameters()
+            if not name.startswith("generator.mapping") and not name.endswith("noise_strength")
+        ]
+
+
+def stage_resolution(settings: GeneratorTraining, progress: float) -> int:
+    """Side of the images in pixels at this share of the budget; progress in [0, 1]."""
+    if progress < settings.coarse_share:
+        return max(8, settings.resolution // 4)
+    if progress < settings.coarse_share + settings.middle_share:
+        return max(8, settings.resolution // 2)
+    return settings.resolution
+
+
+def learning_rate_factor(progress: float, step: int) -> float:
+    """Warm-up over the first 100 steps, then a cosine to zero; progress in [0, 1]."""
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def to_images(pixels: Any) -> Tensor:
+    """(n, S, S, 3) uint8 -> (n, 3, S, S) float32 in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
+
+
+def draw_batch(
+    reader: PortraitReader, settings: GeneratorTraining, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, R, R) in [-1, 1] and pixel weights (B, 1, R, R), each flipped left-right with probability 1/2."""
+    rows = torch.randint(len(reader), (settings.batch,), generator=rng).numpy()
+    images = to_images(reader.images(rows))
+    weight = region_weight_map(torch.from_numpy(reader.regions(rows)), settings.region_weights)
+    flip = (torch.rand(settings.batch, generator=rng) < 0.5)[:, None, None, None]
+    return torch.where(flip, images.flip(3), images), torch.where(flip, weight.flip(3), weight)
+
+
+def reduce_to(x: Tensor, size: int) -> Tensor:
+    """Box-filter x (B, C, S, S) down to `size` pixels."""
+    factor = x.shape[-1] // size
+    return F.avg_pool2d(x, factor) if factor > 1 else x
+
+
+def training_loss(
+    model: Autoencoder,
+    images: Tensor,
+    weight: Tensor,
+    settings: GeneratorTraining,
+    progress: float,
+    rng: torch.Generator,
+) -> Tensor:
+    """The reconstruction loss of one batch plus the bound on the codes; a scalar."""
+    size = stage_resolution(settings, progress)
+    w = model.inverter(images)
+    noisy = w + settings.latent_noise * torch.randn(w.shape, generator=rng)
+    made = model.generator.synthesize_pyramid(
+        model.generator.broadcast(noisy), up_to=size, noise_mode="none"
+    )[-1]
+    sharp = progress >= 1 - settings.sharp_share and size == settings.resolution
+    loss = pyramid_loss(
+        made,
+        reduce_to(images, size),
+        reduce_to(weight, size),
+        sharpness=settings.sharpness if sharp else 1.0,
+        texture=settings.texture if sharp else 0.0,
+    )
+    return loss + F.relu(w.square().mean() - 1.0)
+
+
+@torch.no_grad()
+def evaluate(
+    model: Autoencoder, heldout: PortraitReader, settings: GeneratorTraining, size: int
+) -> dict[str, float]:
+    """Mean held-out PSNR in dB at each trained resolution, and over the pixels of eyes and mouth at the finest."""
+    count = min(HELDOUT_COUNT, len(heldout))
+    sums: dict[str, float] = {}
+    for begin in range(0, count, 20):
+        rows = list(range(begin, min(begin + 20, count)))
+        images = to_images(heldout.images(rows))
+        latent = model.generator.broadcast(model.inverter(images))
+        for made in model.generator.synthesize_pyramid(latent, up_to=size, noise_mode="none"):
+            side = made.shape[-1]
+            target = reduce_to(images, side)
+            if side * 4 >= settings.resolution and side >= 8:
+                key = f"psnr_{side}"
+                sums[key] = sums.get(key, 0.0) + float(psnr(made, target).sum())
+        fine = torch.isin(torch.from_numpy(heldout.regions(rows)), torch.tensor(FINE_LABELS))[:, None].float()
+        share = reduce_to(fine, size)
+        error = (share * (made.clamp(-1, 1) - target).square()).sum() / (3 * share.sum().clamp_min(1e-6))
+        sums["mse_fine"] = sums.get("mse_fine", 0.0) + float(error) * len(rows)
+    figures = {name: total / count for name, total in sums.items() if name.startswith("psnr")}
+    figures["psnr_eyes_mouth"] = 10 * math.log10(4.0 / max(sums["mse_fine"] / count, 1e-12))
+    return figures
+
+
+class Trainer:
+    """One training run: its networks, their moving average, and where it stands.
+
+    Args:
+        settings: of the recipe.
+        dataset, heldout: portraits to train on, and portraits of other persons for the curve.
+        report: gets a line at every evaluation.
+    """
+
+    def __init__(
+        self,
+        settings: GeneratorTraining,
+        dataset: PortraitReader,
+        heldout: PortraitReader,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        if not len(dataset) or not len(heldout):
+            raise ConfigError("the dataset and the held-out portraits must not be empty")
+        side = dataset.images([0]).shape[1]
+        if side != settings.resolution:
+            raise ConfigError(
+                f"the portraits are {side} pixels wide, the generator {settings.resolution}",
+                f"Set resolution={side}.",
+            )
+        torch.set_num_threads(settings.threads)
+        self.settings, self.dataset, self.heldout, self.report = settings, dataset, heldout, report
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.model = Autoencoder(settings)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.optimiser = torch.optim.Adam(
+            self.model.trained_parameters(),
+            lr=settings.learning_rate,
+            betas=(0.0, 0.99),
+            eps=1e-8,
+            fused=True,
+        )
+        self.rng = torch.Generator().manual_seed(settings.seed)
+        self.step, self.spent, self.loss = 0, 0.0, math.nan
+        self.rows: list[dict[str, float]] = []
+        if settings.resume:
+            self._read_state()
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent."""
+        return (
+            self.step / self.settings.steps if self.settings.steps > 0 else self.spent / self.settings.seconds
+        )
+
+    def run(self, stop_after: int | None = None) -> Autoencoder:
+        """Train until the budget is spent (or `stop_after` steps are done); returns the averaged networks."""
+        settings = self.settings
+        now = time.process_time if settings.clock == "cpu" else time.monotonic
+        last = self.step if settings.steps > 0 else self.spent
+        while self.progress < 1 and (stop_after is None or self.step < stop_after):
+            begun = now()
+            self._take_step()
+            self.spent += now() - begun
+            at = float(self.step) if settings.steps > 0 else self.spent
+            if at - last >= settings.evaluate_every:
+                last = at
+                begun = now()
+                self.checkpoint()
+                self.spent += now() - begun
+        self.checkpoint()
+        return self.average
+
+    def _take_step(self) -> None:
+        settings = self.settings
+        if self.step % REFRESH_EVERY == 0 and hasattr(self.dataset, "refresh"):
+            self.dataset.refresh()
+        for group in self.optimiser.param_groups:
+            group["lr"] = settings.learning_rate * learning_rate_factor(self.progress, self.step)
+        images, weight = draw_batch(self.dataset, settings, self.rng)
+        loss = training_loss(self.model, images, weight, settings, self.progress, self.rng)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise RunError(
+                f"the loss is {value} at step {self.step}", "Lower learning_rate or set bf16=false."
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.step += 1
+        self.loss = value if math.isnan(self.loss) else 0.99 * self.loss + 0.01 * value
+        if self.step % EMA_EVERY == 0:
+            halflife = min(settings.ema_halflife, self.step / 10)
+            decay = 0.5 ** (EMA_EVERY / halflife)
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(self.average.parameters()), list(self.model.parameters()), 1 - decay
+                )
+
+    def checkpoint(self) -> None:
+        """Evaluate the averaged networks; write the curve, the sheet, the weights and the state."""
+        settings = self.settings
+        size = stage_resolution(settings, min(self.progress, 1 - 1e-9))
+        figures = evaluate(self.average, self.heldout, settings, size)
+        row = {
+            "step": self.step,
+            "seconds": round(self.spent, 1),
+            "size": size,
+            "portraits": len(self.dataset),
+        }
+        self.rows.append({**row, "loss": self.loss, **figures})
+        self.report("  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items()))
+        columns = list(dict.fromkeys(name for entry in self.rows for name in entry))
+        with _replacing(settings.curve_path) as temporary, temporary.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, fieldnames=columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        rows = list(range(min(200, len(self.heldout))))
+        save_sheet(
+            settings.beside(".sheet.png"),
+            self.average.generator,
+            self.average.inverter,
+            self.heldout,
+            rows,
+            size,
+        )
+        save_generator(self.average.generator, settings.out, notes={"figures": figures, "steps": self.step})
+        save_inverter(self.average.inverter, settings.beside(".inverter.safetensors"))
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng": self.rng.get_state(),
+            "step": self.step,
+            "spent": self.spent,
+            "loss": self.loss,
+            "rows": self.rows,
+        }
+        with _replacing(settings.state_path) as temporary:
+            torch.save(state, temporary)
+
+    def _read_state(self) -> None:
+        path = self.settings.state_path
+        if not path.is_file():
+            raise RunError(f"there is no training state '{path}' to resume from", "Start with resume=false.")
+        try:
+            state = torch.load(path, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.rng.set_state(state["rng"])
+            self.step, self.spent, self.loss = state["step"], state["spent"], state["loss"]
+            self.rows = state["rows"]
+        except Exception as error:
+            raise RunError(
+                f"'{path}' is not a state of this training: {error}", "Start with resume=false."
+            ) from error
+
+
+class _replacing:
+    """A temporary path that takes the target's place when the block ends without an error."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.temporary = target.with_name(target.name + ".part")
+
+    def __enter__(self) -> Path:
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        return self.temporary
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self.temporary.replace(self.target)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+@torch.no_grad()
+def collect_codes(inverter: Inverter, reader: PortraitReader, count: int, rng: torch.Generator) -> Tensor:
+    """The codes (N, D) of `count` different portraits, or of all if there are fewer; each flipped with chance 1/2."""
+    rows = torch.randperm(len(reader), generator=rng)[:count]
+    codes = []
+    for part in torch.split(rows, 50):
+        images = to_images(reader.images(part.numpy()))
+        flip = (torch.rand(len(part), generator=rng) < 0.5)[:, None, None, None]
+        codes.append(inverter(torch.where(flip, images.flip(3), images)))
+    return torch.cat(codes)
+
+
+def finish(
+    model: Autoencoder,
+    settings: GeneratorTraining,
+    dataset: PortraitReader,
+    heldout: PortraitReader,
+    report: Callable[[str], None] = print,
+) -> dict[str, float]:
+    """Whiten w, fit the mapping network, and write the generator and the inverter for use; returns the figures."""
+    rng = torch.Generator().manual_seed(settings.seed + 1)
+    codes = collect_codes(model.inverter, dataset, settings.codes, rng)
+    codes = codes + settings.latent_noise * torch.randn(codes.shape, generator=rng)
+    codes = whiten(model.generator, model.inverter, codes)
+    figures = fit_mapping(model.generator, codes, rng, seconds=settings.mapping_seconds, report=report)
+    figures.update(evaluate(model, heldout, settings, settings.resolution))
+    notes = {"figures": figures, "settings": {"seconds": settings.seconds, "steps": settings.steps}}
+    save_generator(model.generator, settings.out, notes=notes)
+    save_inverter(model.inverter, settings.beside(".inverter.safetensors"), notes=notes)
+    rows = list(range(min(200, len(heldout))))
+    save_sheet(
+        settings.beside(".sheet.png"),
+        model.generator,
+        model.inverter,
+        heldout,
+        rows,
+        settings.resolution,
+        prior=model.generator.sample(6, torch.Generator().manual_seed(settings.seed)),
+    )
+    report("finished: " + "  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    return figures
+
+
+def train_generator(
+    settings: GeneratorTraining,
+    dataset: PortraitReader | None = None,
+    heldout: PortraitReader | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, float]:
+    """The whole recipe; returns the held-out figures and those of the mapping network.
+
+    Args:
+        settings: of the recipe.
+        dataset, heldout: portraits; opened by `settings.reader` where not given.
+    """
+    keep_freed_memory()
+    if dataset is None or heldout is None:
+        dataset, heldout = open_readers(settings)
+    model = Trainer(settings, dataset, heldout, report).run()
+    return finish(model, settings, dataset, heldout, report)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the recipe from the command line; returns the exit status."""
+
+    def run(settings: GeneratorTraining, _: Any) -> None:
+        train_generator(settings, report=lambda line: print(line, flush=True))
+
+    return command(GeneratorTraining, run, "Train a generator and its inverter on portraits.", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
