@@ -16,7 +16,7 @@ def pie_encoders() -> list[Component]:
             "pie_mofa.network:build",
             config=EncoderConfig,
             summary="MoFA: a small residual network that reads θ from a portrait.",
-            assets=(Asset("encoder", DEFAULT_WEIGHTS, licence="Apache-2.0"),),
+            assets=(Asset("encoder", DEFAULT_WEIGHTS, licence="MIT"),),
         )
     ]
 

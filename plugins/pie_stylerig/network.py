@@ -1,0 +1,155 @@
+"""RigNet (StyleRig, §4): one linear encoder and one decoder per layer of the latent, batched over the layers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pie_framework.api import BuildContext, Layout
+from pie_framework.errors import AssetError, ConfigError, InputError
+from pie_framework.training.progress import layout_as_values, layout_from_values
+from pie_framework.training.weights import load_into, read_weights, write_weights
+from pie_stylerig.settings import Architecture, RigConfig
+
+KIND = "rig"
+
+
+class LayerLinear(nn.Module):
+    """One linear map per layer: (B, L, inputs) -> (B, L, outputs)."""
+
+    def __init__(self, layers: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(layers, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(layers, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight).transpose(0, 1)
+
+
+class RigNet(nn.Module):
+    """ŵ = w + d: RigNet(w, θ^τ) for one block τ (§4). Satisfies `RigNetwork`.
+
+    For each layer i a linear map gives the code l_i of w_i, and a linear map of [l_i, θ^τ] gives d_i. Inputs and
+    output are normalised by stored statistics, which only rescales those maps. With `Architecture.hidden` an ELU
+    layer lies between [l_i, θ^τ] and d_i (not in StyleRig). A new rig network changes nothing: d = 0.
+
+    Args:
+        layout: of θ.
+        block: τ.
+        num_layers: L.
+        latent_dim: D.
+        architecture: widths.
+    """
+
+    latent_mean: Tensor
+    latent_scale: Tensor
+    block_mean: Tensor
+    block_scale: Tensor
+
+    def __init__(
+        self,
+        layout: Layout,
+        block: str,
+        num_layers: int,
+        latent_dim: int,
+        architecture: Architecture | None = None,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.block = block
+        self.num_layers = num_layers
+        self.latent_dim = latent_dim
+        self.architecture = architecture or Architecture()
+        size, code, hidden = layout.block(block).size, self.architecture.code, self.architecture.hidden
+        self.encoder = LayerLinear(num_layers, latent_dim, code)
+        self.middle = LayerLinear(num_layers, code + size, hidden) if hidden else None
+        self.decoder = LayerLinear(num_layers, hidden or code + size, latent_dim)
+        self.decoder.weight.data.zero_()
+        self.register_buffer("latent_mean", torch.zeros(latent_dim))
+        self.register_buffer("latent_scale", torch.ones(()))
+        self.register_buffer("block_mean", torch.zeros(size))
+        self.register_buffer("block_scale", torch.ones(size))
+
+    def set_statistics(self, latents: Tensor, parameters: Tensor) -> None:
+        """Take means and deviations from samples: latents (N, L, D), their θ^τ (N, block size)."""
+        flat = latents.reshape(-1, self.latent_dim)
+        self.latent_mean.copy_(flat.mean(0))
+        self.latent_scale.copy_((flat - flat.mean(0)).square().mean().sqrt().clamp_min(1e-6))
+        self.block_mean.copy_(parameters.mean(0))
+        self.block_scale.copy_(parameters.std(0).clamp_min(1e-3))
+
+    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+        """Move latents so that their block τ becomes what is asked.
+
+        Args:
+            latent: w, (B, L, D).
+            parameters: θ^τ, (B, block size), in the layout's units.
+
+        Returns:
+            ŵ, (B, L, D), differentiable in both.
+
+        Raises:
+            InputError: a shape is not this rig's.
+        """
+        size = self.block_mean.numel()
+        if latent.shape[1:] != (self.num_layers, self.latent_dim) or latent.ndim != 3:
+            raise InputError(
+                f"the {self.block} rig moves latents (B, {self.num_layers}, {self.latent_dim}), "
+                f"not {tuple(latent.shape)}"
+            )
+        if parameters.shape != (len(latent), size):
+            raise InputError(
+                f"the {self.block} rig takes parameters ({len(latent)}, {size}), not {tuple(parameters.shape)}"
+            )
+        code = self.encoder((latent - self.latent_mean) / self.latent_scale)
+        asked = (parameters - self.block_mean) / self.block_scale
+        both = torch.cat([code, asked[:, None].expand(-1, self.num_layers, -1)], dim=2)
+        if self.middle is not None:
+            both = functional.elu(self.middle(both))
+        moved: Tensor = latent + self.decoder(both) * self.latent_scale
+        return moved
+
+    forward = rig
+
+    def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
+        """Write the weights in float16 with block, layout and architecture; `notes`: JSON values."""
+        description = {
+            **dataclasses.asdict(self.architecture),
+            "block": self.block,
+            "layout": layout_as_values(self.layout),
+            "num_layers": self.num_layers,
+            "latent_dim": self.latent_dim,
+        }
+        write_weights(path, KIND, description, self.state_dict(), notes)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RigNet:
+        """Read what `save` wrote; AssetError when the file is something else."""
+        weights = read_weights(path, KIND)
+        values = weights.architecture
+        try:
+            layout = layout_from_values(values.pop("layout"))
+            block, layers, width = values.pop("block"), values.pop("num_layers"), values.pop("latent_dim")
+            rig = cls(layout, block, layers, width, Architecture(**values))
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
+            raise AssetError(f"{path} does not describe a rig network: {error!r}") from error
+        load_into(rig, weights, path)
+        return rig
+
+    def freeze(self) -> RigNet:
+        """For use: no gradients of weights. Returns self."""
+        self.eval()
+        return self.requires_grad_(False)
+
+
+def build(config: RigConfig, context: BuildContext) -> RigNet:
+    """The frozen rig of the weight file that the settings name."""
+    return RigNet.load(context.asset(config.weights)).freeze().to(context.device, context.dtype)

@@ -1,0 +1,116 @@
+"""The samples that rigs are trained on: latents with the coefficients that the face encoder reads from their images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pie_framework.api import FaceEncoder, Generator
+
+RING = ("latents", "images", "theta")
+
+
+def draw_latents(generator: Generator, n: int, spread: float, offset: float, rng: torch.Generator) -> Tensor:
+    """Latents from the prior, a share of them moved apart layer by layer as W+ optimisation would.
+
+    Args:
+        generator: G.
+        n: how many.
+        spread: share of them that is moved.
+        offset: each layer is moved by `offset` times another draw's deviation from the mean, and by white noise of
+            a quarter of that size.
+        rng: source of randomness.
+
+    Returns:
+        (n, L, D).
+    """
+    latents = generator.sample(n, rng).clone()
+    moved = round(spread * n)
+    if moved == 0 or offset == 0:
+        return latents
+    mean = generator.mean_latent()
+    others = generator.sample(n, rng) - mean
+    deviation = others.square().mean().sqrt()
+    rows = torch.randint(n, (moved, generator.num_layers), generator=rng)
+    layers = torch.arange(generator.num_layers)
+    noise = torch.randn(latents[:moved].shape, generator=rng).to(latents)
+    latents[:moved] += offset * (others[rows, layers] + 0.25 * deviation * noise)
+    order = torch.randperm(n, generator=rng)
+    return latents[order]
+
+
+@torch.no_grad()
+def observe(
+    generator: Generator, encoder: FaceEncoder, latents: Tensor, size: int, batch: int = 16
+) -> tuple[Tensor, Tensor]:
+    """Images and coefficients of latents (n, L, D): uint8 (n, 3, size, size) and θ (n, P)."""
+    images, thetas = [], []
+    for part in torch.split(latents, batch):
+        image = generator.synthesize(part)
+        thetas.append(encoder.encode(image))
+        images.append(to_bytes(shrink(image, size)))
+    return torch.cat(images), torch.cat(thetas)
+
+
+def shrink(image: Tensor, size: int) -> Tensor:
+    """Average an image (B, 3, R, R) down to `size` pixels."""
+    return image if image.shape[-1] == size else functional.interpolate(image, (size, size), mode="area")
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    """[-1, 1] -> uint8."""
+    return ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_bytes(image: Tensor, like: Tensor) -> Tensor:
+    """uint8 -> [-1, 1] in the dtype and on the device of `like`."""
+    return image.to(like) / 127.5 - 1
+
+
+class Pool:
+    """A fixed set of samples, and a ring of rigged latents of which the newest are kept.
+
+    Attributes:
+        fixed: number of the fixed samples N; they come first.
+
+    Args:
+        latents: (N, L, D).
+        images: (N, 3, s, s) uint8.
+        theta: (N, P).
+        extra: how many the ring holds.
+    """
+
+    def __init__(self, latents: Tensor, images: Tensor, theta: Tensor, extra: int) -> None:
+        self.fixed, self.extra, self.added = len(latents), extra, 0
+        self.latents, self.images, self.theta = (
+            torch.cat([values, values.new_zeros(extra, *values.shape[1:])])
+            for values in (latents, images, theta)
+        )
+
+    def __len__(self) -> int:
+        return self.fixed + min(self.added, self.extra)
+
+    def add(self, latents: Tensor, images: Tensor, theta: Tensor) -> None:
+        """Put rigged latents with their images (uint8) and coefficients into the ring."""
+        if not self.extra:
+            return
+        keep = slice(-self.extra, None)
+        first = self.added + max(0, len(latents) - self.extra)
+        at = self.fixed + (first + torch.arange(len(latents[keep]))) % self.extra
+        self.latents[at], self.images[at], self.theta[at] = latents[keep], images[keep], theta[keep]
+        self.added += len(latents)
+
+    def draw(self, n: int, rng: torch.Generator, first: int = 0) -> Tensor:
+        """Indices of n samples, fixed or of the ring, evenly from number `first` on."""
+        return torch.randint(first, len(self), (n,), generator=rng)
+
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """The ring; the fixed samples are kept apart."""
+        ring = {name: getattr(self, name)[self.fixed : len(self)].clone() for name in RING}
+        return {**ring, "added": self.added}
+
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        self.added = int(state["added"])
+        for name in RING:
+            getattr(self, name)[self.fixed : len(self)] = state[name]

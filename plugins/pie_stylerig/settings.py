@@ -1,0 +1,148 @@
+"""Settings of the rig networks and of their training; imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pie_framework.errors import ConfigError
+
+#: Weights of the rigs of the embedded world, by block.
+DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/rig_{block}.safetensors"
+
+
+@dataclass(frozen=True)
+class RigConfig:
+    """Settings of the component.
+
+    Attributes:
+        weights: weight file, `pkg://package/path` or a path; it tells the block that it edits.
+    """
+
+    weights: str = DEFAULT_WEIGHTS.format(block="rotation")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of a rig network; stored with the weights.
+
+    Attributes:
+        code: width of each layer's code l_i; 32 in StyleRig.
+        hidden: width of an ELU layer between [l_i, θ^τ] and d_i; 0 for StyleRig's linear decoder.
+    """
+
+    code: int = 32
+    hidden: int = 0
+
+    def __post_init__(self) -> None:
+        if self.code < 1 or self.hidden < 0:
+            raise ConfigError(
+                f"a rig network of code {self.code} and hidden width {self.hidden} is impossible"
+            )
+
+
+@dataclass(frozen=True)
+class RigWeights:
+    """Weights of the training losses, each a mean over the batch.
+
+    The first four make StyleRig's losses (§4), both ways between w and v. The others are added here.
+
+    Attributes:
+        reconstruction: ‖RigNet(w, θ_w^τ) - w‖², mean over the components, in standard deviations of w.
+        edit: ℓ of the edit loss.
+        consistency: ℓ of the consistency loss.
+        landmark: of the landmarks within ℓ: mean squared distance, in tenths of the image side.
+        photometric: of the colours within ℓ: squared colour difference in [-1, 1], mean over the face mask.
+        coefficients: added to ℓ: squared difference of the coefficients in standard deviations, mean over the
+            block that ℓ compares.
+        drift: ‖ŵ - w‖² as above: the shortest change that does what is asked.
+        recognition: squared distance of the recognition embeddings of G(ŵ) and G(w); through images only.
+        background: squared colour difference of G(ŵ) and G(w) outside both faces; through images only.
+    """
+
+    reconstruction: float = 1.0
+    edit: float = 1.0
+    consistency: float = 1.0
+    landmark: float = 10.0
+    photometric: float = 2.0
+    coefficients: float = 0.05
+    drift: float = 0.02
+    recognition: float = 0.1
+    background: float = 0.3
+
+
+@dataclass(frozen=True)
+class TrainRigConfig:
+    """Settings of the recipe that trains rig networks; all blocks share the samples.
+
+    Attributes:
+        output: folder for the weights, the curve, the state and the sample sheet.
+        blocks: the blocks τ, one rig each.
+        seconds: time budget after the samples are made, 0 for none.
+        steps: step budget, 0 for none; a step trains every block once.
+        stop_at: stop after this many steps so as to resume later; 0 for not.
+        seed: of initialisation and of everything drawn.
+        threads: CPU threads.
+        resume: go on from the state in `output`.
+        optimizer: "adam", or "adadelta" as published (with learning_rate=0.01).
+        learning_rate: at its highest.
+        pool: latents drawn from the prior, with their images and coefficients; 200 000 in StyleRig.
+        spread: share of the pool that gets its own offset in every layer, as W+ optimisation does.
+        offset: standard deviation of those offsets, in standard deviations of w.
+        mlp_hidden: width of the network from latent to coefficients.
+        mlp_steps: its training steps before the rigs start.
+        batch: pairs (w, v) per step through the latent-to-coefficients network.
+        image_batch: pairs per step through generator and encoder.
+        image_from: share of the budget after which steps go through the images; 1 for never, 0 for always.
+        refresh_every: steps between two refreshes, in which rigged latents with the coefficients of their images
+            are added to the training set of the latent-to-coefficients network; 0 for never.
+        refresh: rigged latents in a refresh.
+        refresh_steps: training steps of the latent-to-coefficients network in a refresh.
+        render_size: side in pixels of the photometric loss.
+        render_batch: pairs in a step through images that are rendered for the losses that need pixels; for the
+            others a quadratic form stands for the photometric loss (see `losses.photometric_metric`).
+        metric_samples: coefficients at which that form is measured.
+        bfloat16: the encoder's convolutions in bfloat16 while training (the generator has its own setting).
+        measure_every: steps between two measurements.
+        measure_latents: held-out latents in a measurement.
+        save_seconds: seconds between two saved states.
+    """
+
+    output: str = "outputs/rig"
+    blocks: tuple[str, ...] = ("rotation", "expression", "illumination")
+    seconds: float = 600.0
+    steps: int = 0
+    stop_at: int = 0
+    seed: int = 0
+    threads: int = 1
+    resume: bool = False
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    pool: int = 4096
+    spread: float = 0.4
+    offset: float = 0.3
+    mlp_hidden: int = 256
+    mlp_steps: int = 1500
+    batch: int = 64
+    image_batch: int = 4
+    image_from: float = 0.5
+    refresh_every: int = 250
+    refresh: int = 192
+    refresh_steps: int = 250
+    render_size: int = 64
+    render_batch: int = 1
+    metric_samples: int = 6
+    bfloat16: bool = True
+    measure_every: int = 500
+    measure_latents: int = 48
+    save_seconds: float = 60.0
+    architecture: Architecture = field(default_factory=Architecture)
+    weights: RigWeights = field(default_factory=RigWeights)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        if self.optimizer not in ("adam", "adadelta"):
+            raise ConfigError(f"optimizer is '{self.optimizer}'", "Choose adam or adadelta.")
+        if not self.blocks or self.pool < 2 * self.measure_latents or self.measure_latents < 2:
+            raise ConfigError(
+                "training rigs needs a block, and a pool of twice the measured latents at least"
+            )

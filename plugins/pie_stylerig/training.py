@@ -1,0 +1,338 @@
+"""The recipe that trains rig networks on the generator's own samples, without labels (StyleRig, §4).
+
+Published: losses and networks; 200 000 latents, F a perceptron on the latent. Added here, to be done in minutes:
+
+- all blocks share one pool of latents whose coefficients the face encoder has read once;
+- F on the latent learns from those answers, and again and again from the answers for rigged latents, so that it is
+  right where the rigs go;
+- from `image_from` on, the gradient is the image path's: that of F on a large batch, plus image path minus F on a
+  small one (a control variate: unbiased, and noisy only where the two differ).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pie_framework.api import BuildContext, FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
+from pie_framework.errors import ComponentError
+from pie_framework.training.progress import Budget, Curve, load_state, save_state
+from pie_stylerig.latent_coefficients import LatentCoefficients
+from pie_stylerig.losses import Analysis, background_loss, latent_distance, photometric_metric, rig_losses
+from pie_stylerig.measure import measure_rig, write_sheet
+from pie_stylerig.network import RigNet
+from pie_stylerig.pool import Pool, draw_latents, from_bytes, observe, shrink, to_bytes
+from pie_stylerig.settings import TrainRigConfig
+
+Report = Callable[[str], None]
+
+
+def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
+    """The trainer component: build what the settings need, train, return the weight files by block."""
+    torch.set_num_threads(config.threads)
+    try:
+        recognition = context.get("features", "recognition")
+    except ComponentError:
+        recognition = None
+    return train_rig(
+        config, context.get("generator"), context.get("encoder"), context.get("face_model"), recognition
+    )
+
+
+def train_rig(
+    config: TrainRigConfig,
+    generator: Generator,
+    encoder: FaceEncoder,
+    face_model: FaceModel,
+    recognition: RecognitionNetwork | None = None,
+    report: Report = print,
+) -> dict[str, Path]:
+    """Train, or go on training, one rig for each block.
+
+    Args:
+        config: settings; `config.output` gets `rig_BLOCK.safetensors`, `curve.csv`, `state.pt`, `pool.pt` and
+            `sheet.png`.
+        generator: G, frozen.
+        encoder: MoFA, frozen.
+        face_model: for ℓ.
+        recognition: Ψ; without it that loss and measurement are left out.
+        report: called with a line of progress.
+
+    Returns:
+        The weight files by block.
+    """
+    folder = Path(config.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = RigRecipe(config, generator, encoder, face_model, recognition, report)
+    state_file = folder / "state.pt"
+    if config.resume and state_file.exists():
+        recipe.load_state_dict(load_state(state_file))
+    budget = recipe.budget
+    curve = Curve(folder / "curve.csv", budget.step)
+    saved_at = budget.spent()
+    while not budget.over() and not (config.stop_at and budget.step >= config.stop_at):
+        losses = recipe.step()
+        if budget.step % config.measure_every == 0 or budget.step == 1:
+            values = {"seconds": budget.spent(), **losses, **recipe.measure()}
+            curve.add(budget.step, values)
+            report(
+                f"step {budget.step}  " + "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            )
+        if config.save_seconds and budget.spent() - saved_at > config.save_seconds:
+            save_state(state_file, recipe.state_dict())
+            saved_at = budget.spent()
+    save_state(state_file, recipe.state_dict())
+    figures = recipe.measure()
+    if budget.step % config.measure_every:
+        curve.add(budget.step, {"seconds": budget.spent(), **figures})
+    report(
+        f"step {budget.step}, {budget.spent():.0f} s  "
+        + "  ".join(f"{k} {v:.4g}" for k, v in figures.items())
+    )
+    recipe.sheet(folder / "sheet.png")
+    files = {}
+    for block, rig in recipe.rigs.items():
+        own = {name: value for name, value in figures.items() if name.startswith(block)}
+        files[block] = folder / f"rig_{block}.safetensors"
+        rig.save(files[block], {"training": dataclasses.asdict(config), "figures": own})
+    return files
+
+
+class RigRecipe:
+    """Everything that changes while training, so that it can be saved and restored."""
+
+    def __init__(
+        self,
+        config: TrainRigConfig,
+        generator: Generator,
+        encoder: FaceEncoder,
+        face_model: FaceModel,
+        recognition: RecognitionNetwork | None,
+        report: Report,
+    ) -> None:
+        self.config = config
+        self.generator, self.encoder, self.face_model = generator, encoder, face_model
+        self.recognition = recognition
+        self.rng = torch.Generator().manual_seed(config.seed)
+        layout = face_model.layout
+        fixed, metric = self._samples(report)
+        self.pool = Pool(*fixed, extra=config.pool)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            sizes = (generator.num_layers, generator.latent_dim)
+            self.rigs = {block: RigNet(layout, block, *sizes, config.architecture) for block in config.blocks}
+            self.latent_coefficients = LatentCoefficients(layout, *sizes, config.mlp_hidden)
+        train = slice(config.measure_latents, None)
+        latents, theta = self.pool.latents[train], self.pool.theta[train]
+        for block, rig in self.rigs.items():
+            rig.set_statistics(latents, layout.get(theta, block))
+            rig.to(latents)
+        mlp = self.latent_coefficients.to(latents)
+        mlp.set_statistics(latents, theta)
+        error = mlp.fit_linear(latents, theta)
+        report(f"coefficients from latents: a linear map leaves {error:.3f} of the variance")
+        self.analysis = Analysis(face_model, metric, mlp.scale, config.weights, config.render_size)
+        make: Any = torch.optim.Adadelta if config.optimizer == "adadelta" else torch.optim.Adam
+        self.optimizers = {b: make(rig.parameters(), config.learning_rate) for b, rig in self.rigs.items()}
+        self.mlp_optimizer = torch.optim.AdamW(mlp.parameters(), 5e-4, weight_decay=0.05)
+        self.budget = Budget(config.steps, config.seconds)
+        mlp.requires_grad_(False)
+        self.started = False
+
+    def _samples(self, report: Report) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """The fixed samples and the photometric metric, from `pool.pt` when training is resumed."""
+        config, path = self.config, Path(self.config.output) / "pool.pt"
+        if config.resume and path.exists():
+            kept = load_state(path)
+            self.rng.set_state(kept["rng"])
+            like = self.generator.mean_latent()
+            device = like.device
+            fixed = (kept["latents"].to(like), kept["images"].to(device), kept["theta"].to(like))
+            return fixed, kept["metric"].to(like)
+        latents = draw_latents(self.generator, config.pool, config.spread, config.offset, self.rng)
+        images, theta = observe(self.generator, self.encoder, latents, config.render_size)
+        scale = theta.std(0).clamp_min(1e-4)
+        metric = photometric_metric(
+            self.face_model, theta[: config.metric_samples], scale, config.render_size
+        )
+        report(f"{len(latents)} samples observed")
+        state = {
+            "latents": latents,
+            "images": images,
+            "theta": theta,
+            "metric": metric,
+            "rng": self.rng.get_state(),
+        }
+        save_state(path, state)
+        return (latents, images, theta), metric
+
+    # ---- F on the latent -------------------------------------------------------------------------------------
+
+    def _teach(self, steps: int) -> float:
+        """Training steps of F on the pool, half of each batch from the ring; the last batch's error."""
+        error, ring = 0.0, self.pool.fixed
+        self.latent_coefficients.requires_grad_(True)
+        for _ in range(steps):
+            rows = self.pool.draw(self.config.batch, self.rng, self.config.measure_latents)
+            if len(self.pool) > ring:
+                rows = torch.cat([rows, self.pool.draw(self.config.batch, self.rng, ring)])
+            loss = self.latent_coefficients.loss(self.pool.latents[rows], self.pool.theta[rows])
+            self.mlp_optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            self.mlp_optimizer.step()
+            error = float(loss.detach())
+        self.latent_coefficients.requires_grad_(False)
+        return error
+
+    @torch.no_grad()
+    def _refresh(self) -> None:
+        """Add rigged latents, of every block, with the coefficients of their images."""
+        share = max(1, self.config.refresh // len(self.rigs))
+        for block, rig in self.rigs.items():
+            w, v = (self.pool.draw(share, self.rng, self.config.measure_latents) for _ in range(2))
+            asked = self.face_model.layout.get(self.pool.theta[v], block)
+            rigged = rig.rig(self.pool.latents[w], asked)
+            self.pool.add(rigged, *observe(self.generator, self.encoder, rigged, self.config.render_size))
+
+    # ---- a step ----------------------------------------------------------------------------------------------
+
+    def step(self) -> dict[str, float]:
+        """One step of every rig; its losses, unweighted."""
+        config = self.config
+        if not self.started:
+            self._teach(config.mlp_steps)
+            self.started = True
+        through_images = self.budget.fraction() >= config.image_from
+        if config.refresh_every and self.budget.step and self.budget.step % config.refresh_every == 0:
+            self._refresh()
+            self._teach(config.refresh_steps)
+        rate = config.learning_rate
+        if config.optimizer == "adam":
+            rate *= 0.5 * (1 + math.cos(math.pi * self.budget.fraction()))
+        figures: dict[str, float] = {}
+        for block, rig in self.rigs.items():
+            optimizer = self.optimizers[block]
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            losses = self._latent_losses(rig, config.batch)
+            total = self._total(losses)
+            if through_images:
+                total = total + self._image_correction(rig)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(total)
+            optimizer.step()
+            figures |= {f"{block}_{name}_loss": float(value.detach()) for name, value in losses.items()}
+        if through_images:
+            figures["coefficients_loss"] = self._teach(1)
+        self.budget.step += 1
+        return figures
+
+    def _total(self, losses: dict[str, Tensor]) -> Tensor:
+        weights = dataclasses.asdict(self.config.weights)
+        return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+
+    def _pairs(self, n: int) -> tuple[Tensor, Tensor]:
+        """Rows of w and v: n pairs, then the same with w and v exchanged."""
+        w, v = (self.pool.draw(n, self.rng, self.config.measure_latents) for _ in range(2))
+        return torch.cat([w, v]), torch.cat([v, w])
+
+    def _latent_losses(self, rig: RigNet, n: int) -> dict[str, Tensor]:
+        """All losses that need no image, with θ_ŵ by F on the latent."""
+        w, v = self._pairs(n)
+        latent, theta_w, theta_v = self.pool.latents[w], self.pool.theta[w], self.pool.theta[v]
+        layout, block, scale = self.face_model.layout, rig.block, rig.latent_scale
+        rigged = rig.rig(latent, layout.get(theta_v, block))
+        same = rig.rig(latent, layout.get(theta_w, block))
+        return {
+            "reconstruction": latent_distance(same, latent, scale),
+            "drift": latent_distance(rigged, latent, scale),
+            **rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v),
+        }
+
+    def _image_correction(self, rig: RigNet) -> Tensor:
+        """Losses through generator and encoder, minus the same by F on the latent, plus those of images only."""
+        config, layout, block = self.config, self.face_model.layout, rig.block
+        w, v = self._pairs(config.image_batch)
+        theta_w, theta_v = self.pool.theta[w], self.pool.theta[v]
+        rigged = rig.rig(self.pool.latents[w], layout.get(theta_v, block))
+        image = self.generator.synthesize(rigged)
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=config.bfloat16):
+            theta = self.encoder.encode(image)
+        small = shrink(image, config.render_size)
+        n = config.render_batch
+        images_w = from_bytes(self.pool.images[w[:n]], image) if n else None
+        images_v = from_bytes(self.pool.images[v[:n]], image) if n else None
+        total = self._total(rig_losses(block, self.analysis, theta, theta_w, theta_v, images_w, images_v))
+        known = rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v)
+        total = total - self._total(known)
+        only: dict[str, Tensor] = {}
+        if n and config.weights.background:
+            with torch.no_grad():
+                masks = [self.face_model.render(t[:n], config.render_size).mask for t in (theta, theta_w)]
+            assert images_w is not None
+            only["background"] = background_loss(small[:n], images_w, (masks[0], masks[1]))
+        if n and self.recognition is not None and config.weights.recognition:
+            with torch.no_grad():
+                before = self.recognition.embed(self.generator.synthesize(self.pool.latents[w[:n]]))
+            only["recognition"] = (self.recognition.embed(image[:n]) - before).square().sum(dim=1).mean()
+        self.pool.add(rigged.detach(), to_bytes(small.detach()), theta.detach())
+        return total + self._total(only) if only else total
+
+    # ---- what is reported ------------------------------------------------------------------------------------
+
+    def measure(self) -> dict[str, float]:
+        """`measure_rig` of every block on the latents that are not trained on; and F's error on them."""
+        held = slice(0, self.config.measure_latents)
+        latents, theta = self.pool.latents[held], self.pool.theta[held]
+        with torch.no_grad():
+            error = self.latent_coefficients.loss(latents, theta)
+        figures = {"coefficients_error": float(error)}
+        for block, rig in self.rigs.items():
+            found = measure_rig(
+                rig,
+                self.generator,
+                self.encoder,
+                self.face_model,
+                self.analysis.metric,
+                latents,
+                theta,
+                self.recognition,
+            )
+            figures |= {f"{block}_{name}": value for name, value in found.items()}
+        return figures
+
+    def sheet(self, path: Path) -> None:
+        held = slice(0, self.config.measure_latents)
+        rigs = cast(dict[str, RigNetwork], self.rigs)
+        write_sheet(path, rigs, self.generator, self.pool.latents[held], self.pool.theta[held])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "rigs": {block: rig.state_dict() for block, rig in self.rigs.items()},
+            "optimizers": {block: optimizer.state_dict() for block, optimizer in self.optimizers.items()},
+            "mlp": self.latent_coefficients.state_dict(),
+            "mlp_optimizer": self.mlp_optimizer.state_dict(),
+            "ring": self.pool.state_dict(),
+            "started": self.started,
+            "rng": self.rng.get_state(),
+            "step": self.budget.step,
+            "elapsed": self.budget.spent(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for block, rig in self.rigs.items():
+            rig.load_state_dict(state["rigs"][block])
+            self.optimizers[block].load_state_dict(state["optimizers"][block])
+        self.latent_coefficients.load_state_dict(state["mlp"])
+        self.mlp_optimizer.load_state_dict(state["mlp_optimizer"])
+        self.pool.load_state_dict(state["ring"])
+        self.started = bool(state["started"])
+        self.rng.set_state(state["rng"])
+        self.budget.step = int(state["step"])
+        self.budget.elapsed = float(state["elapsed"])
