@@ -30,7 +30,7 @@ ARRAYS = ("images", "theta", "landmarks", "regions", "person")
 #: Raised whenever the same seed gives different portraits.
 WORLD_VERSION = 1
 PORTRAITS_PER_SHARD = 500
-BATCH = 10
+BATCH = 4
 
 
 class DatasetError(PieError):

@@ -18,7 +18,7 @@ from pie_synthetic.grids import FloatArray, grid_faces, grid_normals, smoothstep
 ON_HEAD, HANGING, INSIDE, COLUMNS = 30, 14, 4, 132
 ROWS = ON_HEAD + HANGING + INSIDE
 STYLES = ("bald", "cropped", "short", "swept", "tied", "bob", "long", "curly")
-STYLE_WEIGHTS = (0.05, 0.14, 0.20, 0.16, 0.09, 0.13, 0.15, 0.08)
+STYLE_WEIGHTS = (0.04, 0.12, 0.18, 0.15, 0.09, 0.16, 0.18, 0.08)
 #: Natural hair colours: black, dark brown, brown, chestnut, auburn, dark blond, blond, grey, white.
 PALETTE = np.array(
     [
