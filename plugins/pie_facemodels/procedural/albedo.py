@@ -25,7 +25,9 @@ def lip_mask(t: Template) -> Array:
     upper, lower = lip_profile(t.x)
     edge = np.where(t.lower > 0.5, lower, upper)
     p = np.abs(t.height) / np.maximum(edge, 0.014)
-    inside = smoothstep(p, 1.10, 0.86) * smoothstep(np.abs(t.x), MOUTH_HALF_WIDTH * 1.02, MOUTH_HALF_WIDTH * 0.93)
+    inside = smoothstep(p, 1.10, 0.86) * smoothstep(
+        np.abs(t.x), MOUTH_HALF_WIDTH * 1.02, MOUTH_HALF_WIDTH * 0.93
+    )
     return np.asarray(inside * t.mask("skin") * (t.z > 0))
 
 
@@ -36,7 +38,7 @@ def brow_mask(t: Template, thicker: float = 0.0) -> Array:
     half = np.interp(a, [0.12, 0.22, 0.40, 0.60], [0.036, 0.041, 0.033, 0.014]) + thicker
     ends = smoothstep(a, 0.105, 0.17) * smoothstep(a, 0.625, 0.53)
     strokes = 0.93 + 0.07 * np.sin(170.0 * (a + 0.7 * t.y))
-    cover = np.exp(-np.abs((t.y - centre) / half) ** 2.6) * ends * strokes
+    cover = np.exp(-(np.abs((t.y - centre) / half) ** 2.6)) * ends * strokes
     return np.asarray(cover * t.mask("skin") * (t.z > 0))
 
 
@@ -63,7 +65,9 @@ def _darkening(t: Template) -> Array:
     crease = 0.24 * np.exp(-0.5 * ((t.y - upper - 0.046) / 0.011) ** 2) * along
     margin = 0.30 * np.exp(-0.5 * ((t.y - upper - 0.004) / 0.010) ** 2) * along
     under = 0.10 * np.exp(-0.5 * ((t.y - lower + 0.055) / 0.03) ** 2) * along
-    line = 0.28 * np.exp(-0.5 * (t.height / 0.008) ** 2) * smoothstep(np.abs(t.x), MOUTH_HALF_WIDTH * 1.1, 0.22)
+    line = (
+        0.28 * np.exp(-0.5 * (t.height / 0.008) ** 2) * smoothstep(np.abs(t.x), MOUTH_HALF_WIDTH * 1.1, 0.22)
+    )
     return np.asarray(1.0 - np.clip(nostril + wing + crease + margin + under + line, 0.0, 0.85) * skin)
 
 
@@ -71,11 +75,11 @@ def mean_colours(t: Template) -> Array:
     """(V, 3) mean albedo in [0, 1] with brown irises."""
     lips, brow = lip_mask(t)[:, None], 0.80 * brow_mask(t)[:, None]
     colour = (SKIN * (1 - lips) + LIPS * lips) * _darkening(t)[:, None]
-    warm = (pair(t.x, t.y, (0.46, -0.38), (0.16, 0.13)) + bump(t.x, t.y, (0.0, -0.42), (0.13, 0.12))) * t.front
+    warm = (
+        pair(t.x, t.y, (0.46, -0.38), (0.16, 0.13)) + bump(t.x, t.y, (0.0, -0.42), (0.13, 0.12))
+    ) * t.front
     colour = colour + warm[:, None] * np.array([0.026, -0.014, -0.012]) * (1 - lips)
     colour = colour * (1 - brow) + BROW * brow
-    for name in ("ear_left", "ear_right"):
-        colour[t.slices[name]] += np.array([0.02, -0.02, -0.02])
     for name in ("lash_left", "lash_right"):
         start = t.slices[name].start
         n = parts.LASH_POINTS
@@ -96,7 +100,9 @@ def mean_colours(t: Template) -> Array:
 def tooth_weight(t: Template, name: str) -> Array:
     """(V_part,) how bright each vertex of a strip of teeth is: darker towards the cheeks."""
     x = t.x[t.slices[name]]
-    return np.asarray((1.0 if name == "teeth_upper" else 0.86) * (1.0 - 0.55 * smoothstep(np.abs(x), 0.11, 0.235)))
+    return np.asarray(
+        (1.0 if name == "teeth_upper" else 0.86) * (1.0 - 0.55 * smoothstep(np.abs(x), 0.11, 0.235))
+    )
 
 
 def iris_weights() -> tuple[Array, Array]:
@@ -133,13 +139,15 @@ def named_fields(t: Template) -> dict[str, Array]:
     below = smoothstep(h, 0.10, -0.10) * smoothstep(np.hypot(x / 0.20, (h + 0.03) / 0.13), 0.9, 1.25)
     beard = np.clip(moustache + below * smoothstep(y, -1.52, -1.25), 0.0, 1.0)
     side = smoothstep(y, -0.20, -0.55) * smoothstep(np.abs(x), 0.50, 0.68) * smoothstep(t.z, -0.15, 0.15)
-    beard = (np.clip(beard * smoothstep(t.z, -0.1, 0.2) + 0.9 * side, 0.0, 1.0) * t.mask("skin"))[:, None] * (1 - lips)
+    beard = (np.clip(beard * smoothstep(t.z, -0.1, 0.2) + 0.9 * side, 0.0, 1.0) * t.mask("skin"))[:, None] * (
+        1 - lips
+    )
     freckle = np.sin(61 * np.abs(x) + 3 * np.sin(37 * y)) * np.sin(67 * y + 2 * np.sin(41 * np.abs(x)))
     freckles = np.clip(freckle, 0.0, 1.0)[:, None] * np.clip(cheeks * 1.2 + nose, 0.0, 1.0)
     forehead = bump(x, y, (0.0, 0.58), (0.42, 0.17))[:, None] * front
     wide = (brow_mask(t, 0.011) - brow_mask(t, -0.006))[:, None]
     contrast = BROW - SKIN
-    ring = (lips * (1 - lips) * 4.0)
+    ring = lips * (1 - lips) * 4.0
     fields = {
         "melanin": SKIN_PER_MELANIN * plain * dark + LIPS_PER_MELANIN * lips * dark,
         "haemoglobin": np.array([0.007, -0.013, -0.010]) * plain * (1 + 0.6 * cheeks + 0.6 * nose),
@@ -158,7 +166,7 @@ def named_fields(t: Template) -> dict[str, Array]:
         "forehead_light": np.array([0.018, 0.016, 0.014]) * forehead * plain,
         "cheek_light": np.array([0.018, 0.015, 0.013]) * cheeks * plain,
         "lip_outline": np.array([-0.040, -0.040, -0.036]) * ring,
-        "lip_lightness": np.array([0.050, 0.044, 0.042]) * lips,
+        "lip_lightness": np.array([0.030, 0.025, 0.024]) * lips,
     }
     free = (1.0 - _fixed(t))[:, None]
     return {name: field * free for name, field in fields.items()}

@@ -49,10 +49,15 @@ def named_fields(t: Template) -> dict[str, Array]:
     lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
     jaw = _jaw(t)
 
-    f.add("smile", dx=0.080 * side * corner, dy=0.105 * corner - 0.014 * lips * (1 - (x / w) ** 2), dz=-0.045 * corner)
+    f.add(
+        "smile",
+        dx=0.080 * side * corner,
+        dy=0.105 * corner - 0.014 * lips * (1 - (x / w) ** 2),
+        dz=-0.045 * corner,
+    )
     f.add("smile", dy=0.055 * cheek + 0.016 * lower_lid, dz=0.045 * cheek - 0.028 * fold)
     f.fields["rest"] = REST_SMILE * f.fields["smile"]
-    f.add("smile", dy=(0.020 * up - 0.016 * low) * reach)
+    f.add("smile", dy=(0.010 * up - 0.008 * low) * reach)
     f.add("jaw_open", dy=-0.30 * (z + 0.1) * jaw, dz=0.13 * (y + 0.15) * jaw)
     base = neutral()
     f.fields["blink_left"] = neutral(blink=(1.0, 0.0)) - base
@@ -63,9 +68,19 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("brow_lower", dx=-0.030 * side * inner, dy=-0.050 * brow - 0.030 * inner - 0.008 * upper_lid,
           dz=0.018 * bump(x, y, (0.0, 0.19), (0.14, 0.07)) * move)  # fmt: skip
     f.add("brow_inner_up", dx=-0.012 * side * inner, dy=0.090 * inner - 0.018 * brow)
-    f.add("frown", dx=0.010 * side * corner, dy=-0.085 * corner + 0.012 * lips * (1 - (x / w) ** 2), dz=-0.015 * corner)
+    f.add(
+        "frown",
+        dx=0.010 * side * corner,
+        dy=-0.085 * corner + 0.012 * lips * (1 - (x / w) ** 2),
+        dz=-0.015 * corner,
+    )
     f.add("frown", dy=0.02 * chin, dz=0.02 * chin)
-    f.add("grin", dx=0.070 * side * corner, dy=0.075 * corner + (0.052 * up - 0.040 * low) * reach, dz=-0.040 * corner)
+    f.add(
+        "grin",
+        dx=0.070 * side * corner,
+        dy=0.075 * corner + (0.052 * up - 0.040 * low) * reach,
+        dz=-0.040 * corner,
+    )
     f.add("grin", dy=0.055 * cheek + 0.020 * lower_lid, dz=0.040 * cheek - 0.030 * fold)
     narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
     f.add("pucker", dx=-0.42 * x * narrow, dz=0.085 * lips * np.exp(-0.5 * (x / 0.2) ** 2),
@@ -86,7 +101,9 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("sneer", dy=0.045 * wings + 0.050 * t.upper * pair(x, h, (0.15, 0.04), (0.09, 0.10)) * move * np.sqrt(reach),
           dz=-0.018 * fold + 0.012 * cheek)  # fmt: skip
     f.add("sneer", dy=0.020 * cheek - 0.020 * inner)
-    f.add("nose_wrinkle", dy=0.035 * wings + 0.02 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * move - 0.030 * inner)
+    f.add(
+        "nose_wrinkle", dy=0.035 * wings + 0.02 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * move - 0.030 * inner
+    )
     puff = pair(x, y, (0.47, -0.66), (0.16, 0.17)) * skin * smoothstep(z, -0.1, 0.3)
     f.add("cheek_puff", dx=0.100 * side * puff, dz=0.100 * puff)
     f.add("cheek_raise", dy=0.060 * cheek + 0.022 * lower_lid, dz=0.035 * cheek)

@@ -67,7 +67,9 @@ def _nose(x: Array, y: Array) -> Array:
 def lip_profile(x: Array) -> tuple[Array, Array]:
     """Heights of the upper and the lower lip at x."""
     inside = np.clip(1.0 - (x / MOUTH_HALF_WIDTH) ** 2, 0.0, None)
-    bow = 1.0 - 0.16 * np.exp(-0.5 * (x / 0.028) ** 2) + 0.10 * np.exp(-0.5 * ((np.abs(x) - 0.065) / 0.04) ** 2)
+    bow = (
+        1.0 - 0.16 * np.exp(-0.5 * (x / 0.028) ** 2) + 0.10 * np.exp(-0.5 * ((np.abs(x) - 0.065) / 0.04) ** 2)
+    )
     return 0.088 * inside**0.75 * bow, 0.108 * inside**0.62
 
 
@@ -87,7 +89,9 @@ def _lips(x: Array, below: Array, lower_half: npt.NDArray[np.bool_]) -> Array:
 
 def _relief(x: Array, y: Array) -> Array:
     ridge = 0.040 * pair(x, y, (0.34, 0.205), (0.17, 0.065)) + 0.012 * bump(x, y, (0.0, 0.22), (0.13, 0.09))
-    cheekbone = 0.050 * pair(x, y, (0.50, -0.27), (0.15, 0.12)) + 0.018 * pair(x, y, (0.30, -0.33), (0.12, 0.10))
+    cheekbone = 0.050 * pair(x, y, (0.50, -0.27), (0.15, 0.12)) + 0.018 * pair(
+        x, y, (0.30, -0.33), (0.12, 0.10)
+    )
     hollow = -0.020 * pair(x, y, (0.52, -0.66), (0.12, 0.15))
     fold = -0.014 * pair(x, y, (0.27, -0.58), (0.035, 0.09))
     muzzle = 0.030 * bump(x, y, (0.0, -0.74), (0.26, 0.16))

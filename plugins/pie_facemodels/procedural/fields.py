@@ -16,7 +16,9 @@ def smoothstep(values: Array, low: float, high: float) -> Array:
 
 def bump(x: Array, y: Array, centre: tuple[float, float], radius: tuple[float, float]) -> Array:
     """Gaussian of height 1 at ``centre`` with standard deviations ``radius``."""
-    return np.asarray(np.exp(-0.5 * (((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2)))
+    return np.asarray(
+        np.exp(-0.5 * (((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2))
+    )
 
 
 def pair(x: Array, y: Array, centre: tuple[float, float], radius: tuple[float, float]) -> Array:
@@ -42,5 +44,11 @@ def catmull_rom(keys: Array, t: Array) -> Array:
     p0, p1 = keys[np.maximum(i - 1, 0)], keys[i]
     p2, p3 = keys[i + 1], keys[np.minimum(i + 2, last)]
     return np.asarray(
-        0.5 * (2 * p1 + (p2 - p0) * f + (2 * p0 - 5 * p1 + 4 * p2 - p3) * f**2 + (3 * p1 - p0 - 3 * p2 + p3) * f**3)
+        0.5
+        * (
+            2 * p1
+            + (p2 - p0) * f
+            + (2 * p0 - 5 * p1 + 4 * p2 - p3) * f**2
+            + (3 * p1 - p0 - 3 * p2 + p3) * f**3
+        )
     )

@@ -19,7 +19,9 @@ class FieldSet:
         self.t = shape
         self.fields: dict[str, Array] = {}
 
-    def add(self, name: str, dx: Array | float = 0.0, dy: Array | float = 0.0, dz: Array | float = 0.0) -> None:
+    def add(
+        self, name: str, dx: Array | float = 0.0, dy: Array | float = 0.0, dz: Array | float = 0.0
+    ) -> None:
         """Add a field; called again with the same name it adds up."""
         zero = np.zeros_like(self.t.x)
         field = np.stack([zero + dx, zero + dy, zero + dz], -1)
@@ -48,10 +50,16 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("head_depth", dz=-0.08 * smoothstep(z, 0.1, -1.2) * (1 - neck))
     f.add("face_length", dy=-0.065 * smoothstep(y, -0.05, -1.25))
     f.add("jaw_width", dx=0.10 * x * smoothstep(y, -0.30, -0.85) * (1 - 0.8 * neck))
-    f.add("jaw_angle", dx=0.065 * x * np.exp(-0.5 * ((y + 0.82) / 0.22) ** 2) * smoothstep(np.abs(x), 0.25, 0.6))
+    f.add(
+        "jaw_angle", dx=0.065 * x * np.exp(-0.5 * ((y + 0.82) / 0.22) ** 2) * smoothstep(np.abs(x), 0.25, 0.6)
+    )
     f.add("jaw_angle", dy=-0.04 * smoothstep(np.abs(x), 0.25, 0.6) * np.exp(-0.5 * ((y + 0.9) / 0.22) ** 2))
     f.add("chin_length", dy=-0.065 * smoothstep(y, -0.88, -1.22) * front)
-    f.add("chin_width", dx=0.20 * x * bump(x, y, (0.0, -1.18), (0.30, 0.13)) * front, dy=-0.02 * chin * (x / 0.3) ** 2)
+    f.add(
+        "chin_width",
+        dx=0.20 * x * bump(x, y, (0.0, -1.18), (0.30, 0.13)) * front,
+        dy=-0.02 * chin * (x / 0.3) ** 2,
+    )
     f.add("chin_projection", dz=0.055 * chin)
     f.add("chin_point", dx=-0.12 * x * chin, dz=0.03 * bump(x, y, (0.0, -1.17), (0.10, 0.08)) * front)
     f.add("cheekbones", dx=0.030 * side * pair(x, y, (0.60, -0.26), (0.20, 0.13)) * front,
@@ -107,7 +115,12 @@ def named_fields(t: Template) -> dict[str, Array]:
           dy=-0.03 * pair(x, y, (0.45, -1.03), (0.13, 0.12)) * front)  # fmt: skip
     f.add("temples", dx=-0.030 * side * pair(x, y, (0.82, 0.25), (0.14, 0.18)) * (1 - ears))
     pivot = np.stack([np.abs(x) - 0.83, y + 0.16, z + 0.20], -1)
-    f.add("ear_size", dx=0.10 * side * pivot[:, 0] * ears, dy=0.10 * pivot[:, 1] * ears, dz=0.10 * pivot[:, 2] * ears)
+    f.add(
+        "ear_size",
+        dx=0.10 * side * pivot[:, 0] * ears,
+        dy=0.10 * pivot[:, 1] * ears,
+        dz=0.10 * pivot[:, 2] * ears,
+    )
     f.add("ear_protrusion", dx=0.045 * side * ears * smoothstep(-z, 0.10, 0.42))
     f.add("neck_width", dx=0.10 * x * neck, dz=0.06 * (z + 0.27) * neck)
     return {name: STANDARD_DEVIATION * field for name, field in f.fields.items()}
@@ -134,5 +147,5 @@ def smooth_field(
     """A Gaussian displacement (V, 3) and its mirror image; ``odd`` gives the two sides opposite signs."""
     right, left = bump(t.x, t.y, centre, radius), bump(-t.x, t.y, centre, radius)
     sign = -1.0 if odd else 1.0
-    amount = (right[:, None] * direction + sign * left[:, None] * direction * np.array([-1.0, 1.0, 1.0]))
+    amount = right[:, None] * direction + sign * left[:, None] * direction * np.array([-1.0, 1.0, 1.0])
     return np.asarray(amount * t.front[:, None])

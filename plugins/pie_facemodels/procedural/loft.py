@@ -65,7 +65,9 @@ def _row_parameters() -> tuple[Array, int]:
     table_y = catmull_rom(KEYS[:, 0], table_t)
     face = np.interp(-heights, -table_y, table_t)
     top = np.linspace(0.0, face[0], 10)[:-1]
-    bottom = np.concatenate([np.linspace(face[-1], CHIN_KEY + 2.0, 10)[1:], np.linspace(CHIN_KEY + 2.0, 19.0, 7)[1:]])
+    bottom = np.concatenate(
+        [np.linspace(face[-1], CHIN_KEY + 2.0, 10)[1:], np.linspace(CHIN_KEY + 2.0, 19.0, 7)[1:]]
+    )
     mouth = len(top) + int(np.flatnonzero(np.isclose(heights, MOUTH_HEIGHT))[0])
     return np.concatenate([top, face, bottom]), mouth
 

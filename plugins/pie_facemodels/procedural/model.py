@@ -72,7 +72,9 @@ def _specular(normals: Tensor, gamma: Tensor, gloss_: Tensor) -> Tensor:
     return (cosine**SPECULAR_POWER * gloss_ * strength).unsqueeze(-1)
 
 
-def shade_vertices(colours: Tensor, normals: Tensor, gamma: Tensor, occluded: Tensor, gloss_: Tensor) -> Tensor:
+def shade_vertices(
+    colours: Tensor, normals: Tensor, gamma: Tensor, occluded: Tensor, gloss_: Tensor
+) -> Tensor:
     """Shaded colours (B, V, 3) before the soft shoulder.
 
     ``colours`` (B, V, 3) albedo; ``normals`` (B, V, 3) in world axes; ``gamma`` (B, 27); ``occluded`` (V,) factor
@@ -147,7 +149,9 @@ class ProceduralFaceModel(nn.Module):
 
     def _shape(self, theta: Tensor, prefix: str = "") -> Tensor:
         parts = self.layout.split(theta)
-        shape = torch.addmm(self.get_buffer(prefix + "mean"), parts["identity"], self.get_buffer(prefix + "identity"))
+        shape = torch.addmm(
+            self.get_buffer(prefix + "mean"), parts["identity"], self.get_buffer(prefix + "identity")
+        )
         shape = torch.addmm(shape, parts["expression"], self.get_buffer(prefix + "expression"))
         return shape.view(theta.shape[0], -1, 3)
 
@@ -181,7 +185,9 @@ class ProceduralFaceModel(nn.Module):
 
     def mesh(self, theta: Tensor, iris: Tensor | None = None, teeth: Tensor | None = None) -> Mesh:
         """The whole head, posed: (B, 257) -> vertices in world space, faces, albedo. ``slices`` names its parts."""
-        return Mesh(self.place(self._shape(theta), theta), self.faces, self.colours(theta, iris, teeth).clamp(0, 1))
+        return Mesh(
+            self.place(self._shape(theta), theta), self.faces, self.colours(theta, iris, teeth).clamp(0, 1)
+        )
 
     def landmarks(self, theta: Tensor, size: int) -> Tensor:
         """(B, 257) -> (B, 66, 2) pixels in an image of ``size`` x ``size``; differentiable."""
@@ -195,7 +201,9 @@ class ProceduralFaceModel(nn.Module):
         normals = vertex_normals(vertices, faces, self.get_buffer("region_seam"))
         used = self.get_buffer("region_vertices")
         colours = torch.addmm(
-            self.get_buffer("region_albedo_mean"), self.layout.get(theta, "albedo"), self.get_buffer("region_albedo")
+            self.get_buffer("region_albedo_mean"),
+            self.layout.get(theta, "albedo"),
+            self.get_buffer("region_albedo"),
         ).view(theta.shape[0], -1, 3)
         lit = shade_vertices(
             colours, normals, self.layout.get(theta, "illumination"), self.occlusion[used], self.gloss[used]

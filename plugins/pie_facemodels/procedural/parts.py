@@ -11,7 +11,9 @@ from pie_facemodels.procedural.features import EYE_HALF_WIDTH, EYE_X, eyeball_de
 from pie_facemodels.procedural.fields import Array, smoothstep
 
 PUPIL_RADIUS, IRIS_RADIUS, EYEBALL_RADIUS = 0.036, 0.092, 0.235
-EYE_RINGS = np.array([0.0, 0.026, 0.035, 0.040, 0.058, 0.080, 0.088, 0.096, 0.122, 0.155, 0.195, EYEBALL_RADIUS])
+EYE_RINGS = np.array(
+    [0.0, 0.026, 0.035, 0.040, 0.058, 0.080, 0.088, 0.096, 0.122, 0.155, 0.195, EYEBALL_RADIUS]
+)
 EYE_SECTORS = 24
 LASH_POINTS = 19
 TOOTH_COLUMNS, TOOTH_ROWS = 21, 4
@@ -28,7 +30,9 @@ class Part:
 
 def strip_faces(rows: int, columns: int, closed: bool = False, flip: bool = False) -> npt.NDArray[np.int64]:
     """Triangles of a rows x columns grid, row-major; ``closed`` joins the last column to the first."""
-    row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij")
+    row, column = np.meshgrid(
+        np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij"
+    )
     following = (column + 1) % columns
     a, b = row * columns + column, row * columns + following
     faces = np.concatenate(
@@ -80,9 +84,9 @@ def teeth(upper: bool, mouth_height: float) -> Part:
     u = np.linspace(-1.0, 1.0, TOOTH_COLUMNS)
     x = 0.235 * u
     depth = (0.845 if upper else 0.825) - 0.12 * u**2
-    scallop = 0.006 * np.cos(u * np.pi * 5.0) * (1 - u**2)
+    scallop = 0.003 * np.cos(u * np.pi * 5.0) * (1 - u**2)
     high = 0.075 if upper else -0.006
-    low = -0.016 + 0.02 * u**2 if upper else np.full_like(u, -0.085)
+    low = -0.036 + 0.03 * u**2 if upper else np.full_like(u, -0.085)
     t = np.linspace(0.0, 1.0, TOOTH_ROWS)[:, None]
     y = mouth_height + high + (low - high - (scallop if upper else 0.0)) * t
     z = np.broadcast_to(depth, y.shape) + 0.018 * np.sin(np.pi * t)

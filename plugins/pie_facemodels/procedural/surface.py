@@ -18,8 +18,8 @@ class HeadSurface:
 
     Continuous coordinates: ``u`` in [-1, 1] is the direction around the head, 0 the face's mid-line, +0.5 the side
     at positive x, +-1 the back (u = angle / 180 degrees); ``v`` in [0, 1] is the canonical row: 0 crown, 1 bottom
-    of the neck, linear in the loft's key rows (``v_of_height`` gives v for a height on the mid-line of the face:
-    hairline about 0.86, brows 0.27; at the back the same row lies lower, see ``loft.KEYS``).
+    of the neck, linear in the loft's key rows. ``v_of_height`` gives v for a height on the mid-line of the face
+    (a hairline is at about 0.8, the brows at 0.26); at the back the same row lies lower, see ``loft.KEYS``.
 
     Args:
         mean: (ROWS * COLUMNS, 3) neutral mean skin.
@@ -65,7 +65,9 @@ class HeadSurface:
         low, high = heights[index - 1], heights[index]
         fraction = ((height - low) / (high - low).clamp_min(1e-9)).clamp(0.0, 1.0)
         span = self._parameters[-1]
-        return (self._parameters[face[index - 1]] * (1 - fraction) + self._parameters[face[index]] * fraction) / span
+        return (
+            self._parameters[face[index - 1]] * (1 - fraction) + self._parameters[face[index]] * fraction
+        ) / span
 
     def points(self, alpha: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Positions and outward unit normals at continuous coordinates.

@@ -104,7 +104,9 @@ def template() -> Template:
     canonical[slices["skin"]] = loft().points.reshape(-1, 3)
     x, y, z = canonical.T
     half = COLUMNS // 2
-    line = np.interp(np.abs(x), loft().points[MOUTH_ROW, : half // 2 + 20, 0], loft().mouth_line[: half // 2 + 20])
+    line = np.interp(
+        np.abs(x), loft().points[MOUTH_ROW, : half // 2 + 20, 0], loft().mouth_line[: half // 2 + 20]
+    )
     line[slices["skin"]] = np.broadcast_to(loft().mouth_line, (ROWS, COLUMNS)).reshape(-1)
     height = y - line
     rows = np.repeat(np.arange(ROWS), COLUMNS)
@@ -134,13 +136,23 @@ def landmark_vertices() -> Index:
         return int(cost.argmin())
 
     found: list[int] = []
-    jaw = [(0.825, -0.05), (0.80, -0.26), (0.755, -0.47), (0.69, -0.68), (0.59, -0.87), (0.46, -1.03), (0.31, -1.17)]
+    jaw = [
+        (0.825, -0.05),
+        (0.80, -0.26),
+        (0.755, -0.47),
+        (0.69, -0.68),
+        (0.59, -0.87),
+        (0.46, -1.03),
+        (0.31, -1.17),
+    ]
     jaw = [*jaw, (0.155, -1.26), (0.0, -1.29)]
     found += [nearest(-x, y) for x, y in jaw] + [nearest(x, y) for x, y in jaw[-2::-1]]
     brow = [(0.565, 0.205), (0.485, 0.265), (0.385, 0.285), (0.28, 0.265), (0.175, 0.225)]
     found += [nearest(-x, y) for x, y in brow] + [nearest(x, y) for x, y in brow[::-1]]
     found += [nearest(0.0, y) for y in (0.03, -0.12, -0.27, -0.43)]
-    found += [nearest(x, y) for x, y in ((-0.13, -0.53), (-0.06, -0.55), (0.0, -0.56), (0.06, -0.55), (0.13, -0.53))]
+    found += [
+        nearest(x, y) for x, y in ((-0.13, -0.53), (-0.06, -0.55), (0.0, -0.56), (0.06, -0.55), (0.13, -0.53))
+    ]
     n = parts.LASH_POINTS
     picks = [0, n // 3, n - 1 - n // 3, n - 1]  # inner corner, inner third, outer third, outer corner
     for name, order in (("lash_right", (3, 2, 1, 0)), ("lash_left", (0, 1, 2, 3))):

@@ -20,7 +20,9 @@ def model() -> ProceduralFaceModel:
 
 def neutral(model: ProceduralFaceModel, batch: int = 1) -> torch.Tensor:
     theta = torch.zeros(batch, model.layout.size, dtype=torch.float64)
-    light = directional_light(torch.tensor([[0.5, 0.4, 1.0]], dtype=torch.float64), intensity=0.7, ambient=0.3)
+    light = directional_light(
+        torch.tensor([[0.5, 0.4, 1.0]], dtype=torch.float64), intensity=0.7, ambient=0.3
+    )
     theta[:, model.layout.slice("illumination")] = light
     return theta
 
@@ -180,7 +182,9 @@ def test_gradients_match_finite_differences(model: ProceduralFaceModel) -> None:
             direction = torch.zeros_like(theta)
             direction[:, model.layout.slice(block)] = 1.0
             with torch.no_grad():
-                change = (function(theta + step * direction) - function(theta - step * direction)) / (2 * step)
+                change = (function(theta + step * direction) - function(theta - step * direction)) / (
+                    2 * step
+                )
             assert torch.allclose((gradient * direction).sum(), change, rtol=1e-3, atol=1e-4), block
 
 
@@ -215,3 +219,16 @@ def test_eye_and_tooth_colours_are_arguments(model: ProceduralFaceModel) -> None
         changed[model.slices[name]] = 1.0
     assert difference[changed == 0].max() == 0
     assert difference.max() > 0.1
+
+
+def test_the_model_has_not_moved(model: ProceduralFaceModel) -> None:
+    """Generators, encoders and rigs are trained on this very geometry: a change here needs new weights."""
+    theta = torch.full((1, model.layout.size), 0.1, dtype=torch.float64)
+    expected = torch.tensor(
+        [[34.6521, 61.2673], [75.4923, 113.3645], [74.3037, 78.1406], [46.5518, 59.4329], [58.9245, 90.9378]],
+        dtype=torch.float64,
+    )
+    assert torch.allclose(model.landmarks(theta, 128)[0, [0, 8, 30, 36, 48]], expected, atol=2e-4)
+    assert abs(float(model.mesh(theta).colours.mean()) - 0.5188480877) < 1e-8
+    assert abs(float(model.shape(theta).square().mean()) - 0.4073839206) < 1e-8
+    assert abs(float(model.occlusion.mean()) - 0.96804901) < 1e-6
