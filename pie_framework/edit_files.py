@@ -82,8 +82,8 @@ def _tile(result: EditResult, picture: Image.Image) -> Tile:
 def caption_lines(frame: dict[str, Any], most: int = 3) -> tuple[str, ...]:
     """The lines under an edited picture: its readings, at most so many, then the identity similarity."""
     lines = [wording.caption(reading) for reading in frame["readings"][:most]]
-    if frame["identity_similarity"] is not None:
-        lines.append(f"identity {frame['identity_similarity']:.2f}")
+    if frame.get("identity_similarity") is not None:
+        lines.append(f"identity {wording.number(frame['identity_similarity'])}")
     return tuple(lines)
 
 
@@ -104,8 +104,8 @@ def write_sheet(run: RunFolder, heading: str = "") -> Path:
         for record in edits:
             if record.get("portrait", 0) == index and len(record["frames"]) == 1:
                 frame = record["frames"][0]
-                path = run.path / "edits" / str(frame.get("picture"))
-                if path.is_file():
+                path = run.edit_file(frame.get("picture"))
+                if path is not None:
                     tiles.append(
                         Tile(_loaded(path), wording.title(str(record["name"])), caption_lines(frame))
                     )

@@ -255,9 +255,36 @@ class RunFolder:
                 record = read_json(path)
             except RunError:
                 continue
-            if isinstance(record, dict) and isinstance(record.get("frames"), list):
-                found.append((record.get("order", 0), path.name, record))
+            if _is_edit_record(record):
+                order = record.get("order")
+                found.append((order if isinstance(order, (int, float)) else 0.0, path.name, record))
         return [record for _, _, record in sorted(found, key=lambda entry: entry[:2])]
+
+    def edit_file(self, name: Any) -> Path | None:
+        """A file that an edit's record names; None when there is none or it lies outside the edits' folder."""
+        base = (self.path / EDITS).resolve()
+        path = (base / name).resolve() if isinstance(name, str) and name else base
+        return path if path.is_file() and path.is_relative_to(base) else None
+
+
+_READING = {"control", "unit", "before", "asked", "achieved", "error", "error_unit"}
+
+
+def _is_edit_record(record: Any) -> bool:
+    """Whether it has the shape that `edit_files.save_edit` writes."""
+    frames = record.get("frames") if isinstance(record, dict) else None
+    return (
+        isinstance(frames, list)
+        and bool(frames)
+        and isinstance(record.get("portrait", 0), int)
+        and all(
+            isinstance(frame, dict)
+            and isinstance(frame.get("readings"), list)
+            and isinstance(frame.get("warnings", []), list)
+            and all(isinstance(r, dict) and set(r) >= _READING for r in frame["readings"])
+            for frame in frames
+        )
+    )
 
 
 def energy_table(

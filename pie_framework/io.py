@@ -143,11 +143,11 @@ def save_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write named tensors as safetensors, atomically; dtype and bits are kept, the device is not."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(plain, str(temporary), metadata=dict(metadata or {}))
+        temporary.write_bytes(save(plain, metadata=dict(metadata or {})))
 
 
 def load_tensors(
