@@ -32,20 +32,21 @@ def save_sheet(
     and a row of samples.
 
     Args:
-        rows: portraits whose codes are looked at; the first twelve are shown.
+        rows: portraits whose codes are looked at; twelve of them are shown.
         size: resolution to stop at, pixels; smaller images are enlarged without smoothing.
         prior: W+ (6, L, D) to show; None draws from a Gaussian with the codes' mean and covariance.
     """
     pixels = torch.from_numpy(reader.images(list(rows))).permute(0, 3, 1, 2).float() / 127.5 - 1
     codes = torch.cat([inverter(part) for part in torch.split(pixels, 20)])
     steps = torch.linspace(0, 1, COLUMNS)[:, None]
-    between = codes[0] * (1 - steps) + codes[min(1, len(codes) - 1)] * steps
+    between = codes[0] * (1 - steps) + codes[-1] * steps
     if prior is None:
         rng = torch.Generator().manual_seed(0)
         centred = codes - codes.mean(dim=0)
         mix = torch.randn(COLUMNS, len(codes), generator=rng) / max(1, len(codes) - 1) ** 0.5
         prior = generator.broadcast(codes.mean(dim=0) + mix @ centred)
-    shown = [pixels[:6], generator.broadcast(codes[:6]), pixels[6:12], generator.broadcast(codes[6:12])]
+    picks = torch.split(torch.linspace(0, len(codes) - 1, min(2 * COLUMNS, len(codes))).long(), COLUMNS)
+    shown = [item for pick in picks for item in (pixels[pick], generator.broadcast(codes[pick]))]
     strips = []
     for item in (*shown, generator.broadcast(between), prior):
         if item.ndim == 3:

@@ -1,0 +1,34 @@
+"""Declares the StyleGAN2 generator and the recipe that trains it; imports no model code."""
+
+from __future__ import annotations
+
+from pie_framework.api import Asset, Component, Kind
+from pie_framework.hookspecs import hookimpl
+from pie_stylegan.settings import DEFAULT_WEIGHTS, GeneratorConfig, GeneratorTraining
+
+
+@hookimpl
+def pie_generators() -> list[Component]:
+    return [
+        Component(
+            Kind.GENERATOR,
+            "stylegan2",
+            "pie_stylegan.component:build",
+            config=GeneratorConfig,
+            summary="StyleGAN2 in plain torch, from a weight file in safetensors.",
+            assets=(Asset("generator", DEFAULT_WEIGHTS, licence="MIT"),),
+        )
+    ]
+
+
+@hookimpl
+def pie_trainers() -> list[Component]:
+    return [
+        Component(
+            Kind.TRAINER,
+            "generator",
+            "pie_stylegan.component:train",
+            config=GeneratorTraining,
+            summary="Trains a generator and its inverter as an autoencoder of portraits, then fits the mapping.",
+        )
+    ]

@@ -1,0 +1,47 @@
+"""The plugin declares without torch; what it builds fulfils the generator's contract."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pie_framework.api import Generator
+from pie_framework.errors import ConfigError
+from pie_stylegan.component import build
+from pie_stylegan.io import save_generator
+from pie_stylegan.plugin import pie_generators, pie_trainers
+from pie_stylegan.settings import GeneratorConfig
+from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
+
+
+def test_declaring_imports_no_torch() -> None:
+    code = "import sys, pie_stylegan.plugin as p; p.pie_generators(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_declared_targets_exist() -> None:
+    for component in (*pie_generators(), *pie_trainers()):
+        assert callable(component.load())
+
+
+@pytest.mark.parametrize("features", ["same", "bfloat16"])
+def test_built_generator_is_frozen_and_fulfils_the_contract(tmp_path: Path, features: str) -> None:
+    torch.manual_seed(0)
+    config = StyleGAN2Config(resolution=8, latent_dim=6, prior_dim=6, channels=(4, 4))
+    save_generator(StyleGAN2(config), tmp_path / "g.safetensors")
+    context = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float64, asset=str)
+    generator = build(GeneratorConfig(str(tmp_path / "g.safetensors"), features), context)  # type: ignore[arg-type]
+    assert isinstance(generator, Generator)
+    assert not any(p.requires_grad for p in generator.parameters())
+    image = generator.synthesize(generator.sample(1, torch.Generator().manual_seed(0)))
+    assert (image.dtype, image.shape) == (torch.float64, (1, 3, 8, 8))
+
+
+def test_unknown_feature_dtype_is_refused() -> None:
+    with pytest.raises(ConfigError, match="bfloat16"):
+        GeneratorConfig(features="half")
