@@ -42,6 +42,8 @@ LIGHT_DIRECTIONS: Mapping[str, tuple[float, float, float]] = {
 }
 MAX_FRAMES = 512
 
+#: Parts that move to one side or the other: their left and right do not make a control of both.
+_SIDEWAYS = ("jaw", "mouth", "lips", "gaze", "head")
 _LIGHT_SCALARS = {"ambient": "", "intensity": "", "azimuth": "degrees", "elevation": "degrees"}
 _LIGHT_VECTORS = ("direction", "colour")
 _RENAMED = {"illumination.sh": "illumination.raw", "illumination.color": "illumination.colour"}
@@ -137,12 +139,27 @@ class Vocabulary:
         unit = self.layout.block(block).unit
         return "degrees" if unit == "radians" and key != "raw" else unit
 
+    def range_of(self, name: str) -> tuple[float, float] | None:
+        """The trained range of a control, if it is known; a control of both sides has that of its sides."""
+        if name in self.ranges:
+            low, high = self.ranges[name]
+            return (float(low), float(high))
+        block, _, key = name.partition(".")
+        if block == "illumination" or block not in self.blocks:
+            return None
+        names = self.layout.names(block)
+        sides = [
+            self.ranges.get(f"{block}.{names[index]}") for index in self.coefficients(block).get(key, ())
+        ]
+        known = [side for side in sides if side is not None]
+        return (max(low for low, _ in known), min(high for _, high in known)) if known else None
+
     def outside(self, name: str, value: float) -> tuple[float, float] | None:
         """The trained range when `value` lies outside it, else None."""
-        bounds = self.ranges.get(name)
+        bounds = self.range_of(name)
         if bounds is None or bounds[0] - 1e-6 <= value <= bounds[1] + 1e-6:
             return None
-        return (float(bounds[0]), float(bounds[1]))
+        return bounds
 
     def parse(
         self, settings: Sequence[str] | Mapping[str, Any], name: str | None = None
@@ -305,6 +322,8 @@ def _pairs(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
         ):
             if re.match(left, name) and (other := re.sub(left, right, name)) in where:
                 found[re.sub(left, stem, name)] = (index, where[other])
+    for part in _SIDEWAYS:
+        found.pop(part, None)
     return found
 
 

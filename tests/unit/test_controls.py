@@ -91,6 +91,9 @@ def test_parameter_file(tmp_path: Path) -> None:
 
 
 def test_ranges() -> None:
+    sides = Vocabulary(TOY_LAYOUT, {"expression.blink_left": (0, 1), "expression.blink_right": (-0.2, 0.9)})
+    assert sides.range_of("expression.blink") == (0.0, 0.9)
+    assert sides.range_of("illumination.ambient") is None
     assert WORDS.outside("rotation.yaw", 40) == (-30.0, 30.0)
     assert WORDS.outside("rotation.yaw", 30) is None
     assert WORDS.outside("rotation.pitch", math.inf) is None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pie_facemodels.procedural import albedo, expression, identity
 from pie_facemodels.procedural.loft import COLUMN_ANGLES, COLUMNS, ROW_PARAMETERS, ROWS, loft
 from pie_facemodels.procedural.occlusion import occlusion
+from pie_facemodels.procedural.ranges import control_ranges
 from pie_facemodels.procedural.regions import face_region_faces, gloss
 from pie_facemodels.procedural.surface import HeadSurface
 from pie_facemodels.procedural.symmetry import mirror_index
@@ -146,6 +147,11 @@ class ProceduralFaceModel(nn.Module):
         source, sign = mirror_index(self.layout)
         put("mirror_source", source)
         put("mirror_sign", sign, dtype)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Sensible range of each control of an edit, in its unit."""
+        return control_ranges(self.layout.block("expression").names)
 
     def _shape(self, theta: Tensor, prefix: str = "") -> Tensor:
         parts = self.layout.split(theta)

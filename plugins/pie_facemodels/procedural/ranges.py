@@ -7,9 +7,14 @@ activations that look natural; beyond them lids or lips pass through each other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 IDENTITY_RANGE = (-2.5, 2.5)
 ALBEDO_RANGE = (-2.0, 2.0)
 EXPRESSION_RANGE = (0.0, 1.0)
+
+#: Degrees either way within which an aligned portrait shows the face.
+ROTATION_RANGES = {"pitch": 15.0, "yaw": 32.0, "roll": 8.0}
 
 _SPECIAL: dict[str, tuple[float, float]] = {
     "melanin": (-1.6, 2.1),
@@ -52,3 +57,9 @@ def coefficient_range(block: str, name: str) -> tuple[float, float]:
     if name.startswith("expression_"):
         default = (-1.0, 1.0)
     return _SPECIAL.get(name, default)
+
+
+def control_ranges(expressions: Iterable[str]) -> dict[str, tuple[float, float]]:
+    """Sensible range of every control of an edit, "rotation.yaw" in degrees and "expression.NAME"."""
+    ranges = {f"rotation.{name}": (-limit, limit) for name, limit in ROTATION_RANGES.items()}
+    return ranges | {f"expression.{name}": coefficient_range("expression", name) for name in expressions}
