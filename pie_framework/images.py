@@ -30,7 +30,8 @@ def read_photo(path: str | os.PathLike[str]) -> Image.Image:
     """Read a photo as RGB, upright as its EXIF orientation says.
 
     Grey, palette, CMYK, 16-bit and float pictures are converted, transparency is laid over white, animations give
-    their first frame, and pictures with a side over `MAX_SIDE` are averaged down.
+    their first frame, and pictures with a side over `MAX_SIDE` are averaged down. The path is kept
+    as `info["path"]`, for messages about the photo.
 
     Raises:
         InputError: the file is missing, is no picture, is damaged or cut short, or has too many or too few pixels.
@@ -44,7 +45,9 @@ def read_photo(path: str | os.PathLike[str]) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                return _decode(picture, path)
+                photo = _decode(picture, path)
+                photo.info["path"] = str(path)
+                return photo
     except UnidentifiedImageError:
         raise InputError(
             f"'{path}' is not a picture that can be read", "Convert it to JPEG or PNG."

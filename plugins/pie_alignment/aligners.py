@@ -1,0 +1,138 @@
+"""The aligners: by the face (`ffhq`), by the centre (`none`), and whichever fits (`auto`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from pie_alignment.alignment import FRAMINGS, Framing, portrait_square, square_to_affine
+from pie_alignment.cascades import Face, find_faces
+from pie_alignment.cutting import PADDINGS, cut_portrait
+from pie_alignment.settings import AlignerSettings
+from pie_framework.affine import IDENTITY, Affine
+from pie_framework.api import AlignedPortrait, BuildContext, EmptyConfig
+from pie_framework.errors import ConfigError, InputError, did_you_mean
+
+
+class FaceAligner:
+    """FFHQ's alignment on the eyes and the mouth that opencv's cascades find.
+
+    Raises:
+        ConfigError: a setting is out of range or names no framing or padding.
+    """
+
+    def __init__(self, settings: AlignerSettings) -> None:
+        self.settings = settings
+        self.framing = _framing(settings)
+        if settings.face < 0:
+            raise ConfigError(
+                f"aligner.face={settings.face} is negative", "0 is the largest face, 1 the next."
+            )
+        if not settings.scale > 0:
+            raise ConfigError(f"aligner.scale={settings.scale} must be positive")
+        if settings.padding not in PADDINGS:
+            raise ConfigError(
+                f"aligner.padding='{settings.padding}' is unknown", did_you_mean(settings.padding, PADDINGS)
+            )
+
+    def align(self, photo: Image.Image, size: int) -> AlignedPortrait:
+        """The face of an RGB photo, upright, at `size` x `size`; InputError if there is none, or not the one asked."""
+        settings = self.settings
+        faces = find_faces(photo, settings.fallback)
+        chosen = self._choose(faces, photo)
+        square = portrait_square(
+            chosen.points, self.framing, settings.scale, (settings.shift_x, settings.shift_y)
+        )
+        to_source = square_to_affine(square, size)
+        portrait = cut_portrait(photo, to_source, size, settings.padding)
+        return AlignedPortrait(portrait, to_source, photo.size, faces=len(faces))
+
+    def _choose(self, faces: list[Face], photo: Image.Image) -> Face:
+        number = self.settings.face
+        if not faces:
+            raise InputError(
+                f"no face was found in {photo_name(photo)}",
+                "Use a photo whose face is seen from the front, or aligner=none for a ready crop.",
+            )
+        if number >= len(faces):
+            found = "1 face was" if len(faces) == 1 else f"{len(faces)} faces were"
+            raise InputError(
+                f"aligner.face={number} asks for face {number + 1} by size, but {found} found in {photo_name(photo)}",
+                "Use aligner.face=0." if len(faces) == 1 else f"Use aligner.face=0 to {len(faces) - 1}.",
+            )
+        return faces[number]
+
+
+class CentreAligner:
+    """The largest centred square, resized; looks for no face."""
+
+    def align(self, photo: Image.Image, size: int) -> AlignedPortrait:
+        """The centre of an RGB photo at `size` x `size`; a photo of that size is returned as it is."""
+        width, height = photo.size
+        if width == height == size:
+            return AlignedPortrait(photo.copy(), IDENTITY, photo.size)
+        side = min(width, height)
+        step = side / size
+        to_source: Affine = (step, 0.0, (width - side) / 2.0, 0.0, step, (height - side) / 2.0)
+        return AlignedPortrait(cut_portrait(photo, to_source, size, "edge"), to_source, photo.size)
+
+
+class AutoAligner:
+    """A square photo of the size asked for is a ready portrait; any other is aligned by its face."""
+
+    def __init__(self, settings: AlignerSettings) -> None:
+        self.by_face = FaceAligner(settings)
+        self.by_centre = CentreAligner()
+
+    def align(self, photo: Image.Image, size: int) -> AlignedPortrait:
+        """The portrait at `size` x `size`; InputError as from the aligner by face."""
+        if photo.size == (size, size):
+            return self.by_centre.align(photo, size)
+        return self.by_face.align(photo, size)
+
+
+def photo_name(photo: Image.Image) -> str:
+    """How an error names the photo: by its file where that is known."""
+    path = getattr(photo, "filename", "") or photo.info.get("path", "")
+    return f"'{Path(str(path)).name}'" if path else "the photo"
+
+
+def _framing(settings: AlignerSettings) -> Framing:
+    if settings.framing not in FRAMINGS:
+        raise ConfigError(
+            f"aligner.framing='{settings.framing}' is unknown", did_you_mean(settings.framing, FRAMINGS)
+        )
+    framing = FRAMINGS[settings.framing]
+    if settings.eye_distance is not None:
+        if not 0.01 <= settings.eye_distance <= 1.0:
+            raise ConfigError(
+                f"aligner.eye_distance={settings.eye_distance} is out of range", "It lies between 0.01 and 1."
+            )
+        ratio = framing.eye_to_mouth / framing.eye_distance
+        framing = replace(
+            framing, eye_distance=settings.eye_distance, eye_to_mouth=settings.eye_distance * ratio
+        )
+    if settings.eye_line is not None:
+        if not 0.0 <= settings.eye_line <= 1.0:
+            raise ConfigError(
+                f"aligner.eye_line={settings.eye_line} is out of range", "It lies between 0 and 1."
+            )
+        framing = replace(framing, eye_line=settings.eye_line)
+    return framing
+
+
+def build_ffhq(config: AlignerSettings, context: BuildContext) -> FaceAligner:
+    """The aligner `ffhq`."""
+    return FaceAligner(config)
+
+
+def build_centre(config: EmptyConfig, context: BuildContext) -> CentreAligner:
+    """The aligner `none`."""
+    return CentreAligner()
+
+
+def build_auto(config: AlignerSettings, context: BuildContext) -> AutoAligner:
+    """The aligner `auto`."""
+    return AutoAligner(config)

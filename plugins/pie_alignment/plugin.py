@@ -1,0 +1,61 @@
+"""Declares the aligners, the landmark detector and its recipe; imports no torch and no opencv."""
+
+from __future__ import annotations
+
+from pie_alignment.landmark_settings import LandmarkSettings, LandmarkTraining
+from pie_alignment.settings import AlignerSettings
+from pie_framework.api import Asset, Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+
+@hookimpl
+def pie_aligners() -> list[Component]:
+    return [
+        Component(
+            Kind.ALIGNER,
+            "auto",
+            "pie_alignment.aligners:build_auto",
+            config=AlignerSettings,
+            summary="Takes a square picture of the generator's size as it is, aligns any other by its face.",
+        ),
+        Component(
+            Kind.ALIGNER,
+            "ffhq",
+            "pie_alignment.aligners:build_ffhq",
+            config=AlignerSettings,
+            summary="Finds the face with opencv's cascades and cuts it out upright, as FFHQ does.",
+        ),
+        Component(
+            Kind.ALIGNER,
+            "none",
+            "pie_alignment.aligners:build_centre",
+            summary="Looks for no face: the largest centred square, for pictures that are already cut.",
+        ),
+    ]
+
+
+@hookimpl
+def pie_landmarks() -> list[Component]:
+    return [
+        Component(
+            Kind.LANDMARKS,
+            "embedded",
+            "pie_alignment.landmark_network:build",
+            config=LandmarkSettings,
+            summary="The 66 landmarks of an aligned portrait of the embedded world.",
+            assets=(Asset("landmark detector weights", LandmarkSettings.weights),),
+        ),
+    ]
+
+
+@hookimpl
+def pie_trainers() -> list[Component]:
+    return [
+        Component(
+            Kind.TRAINER,
+            "landmarks",
+            "pie_alignment.landmark_training:run",
+            config=LandmarkTraining,
+            summary="Train the landmark detector on rendered portraits.",
+        ),
+    ]

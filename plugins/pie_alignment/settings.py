@@ -1,0 +1,32 @@
+"""Settings of the aligners. Imports no torch and no opencv."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AlignerSettings:
+    """How the face of a photo is found and framed.
+
+    Attributes:
+        face: which face, by size: 0 is the largest, 1 the next.
+        framing: where the face lies in the portrait: `embedded` as in the bundled models' portraits, `ffhq` as in FFHQ.
+        eye_line: height of the eyes from the top as a fraction of the portrait's side; None takes the framing's.
+        eye_distance: distance of the eyes as a fraction of the side; None takes the framing's.
+        scale: the square's side is multiplied by this: above 1 shows more around the face.
+        shift_x: moves the square to its own right, as a fraction of its side.
+        shift_y: moves the square to its own bottom, as a fraction of its side.
+        padding: what lies beyond the photo's border: `blur` (mirrored and blurred, as FFHQ), `reflect` or `edge`.
+        fallback: when no upright frontal face is found, also look for tilted, dark and half-turned ones.
+    """
+
+    face: int = 0
+    framing: str = "embedded"
+    eye_line: float | None = None
+    eye_distance: float | None = None
+    scale: float = 1.0
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    padding: str = "blur"
+    fallback: bool = True
