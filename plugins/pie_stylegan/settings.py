@@ -50,12 +50,12 @@ class GeneratorTraining(TrainerSettings):
         codes: number of portraits whose codes the mapping network is fitted to.
     """
 
-    batch: int = 16
-    learning_rate: float = 4e-3
-    evaluate_every: float = 180.0
+    batch: int = 8
+    learning_rate: float = 3e-3
+    evaluate_every: float = 300.0
     resolution: int = 128
     latent_dim: int = 512
-    channels: tuple[int, ...] = (256, 256, 192, 128, 64, 32)
+    channels: tuple[int, ...] = (256, 256, 160, 96, 64, 32)
     inverter_channels: tuple[int, ...] = (64, 128, 256, 256)
     mapping_layers: int = 4
     coarse_share: float = 0.12
@@ -65,9 +65,9 @@ class GeneratorTraining(TrainerSettings):
     sharp_share: float = 0.35
     sharpness: float = 3.0
     texture: float = 0.5
-    ema_halflife: float = 400.0
-    mapping_seconds: float = 180.0
-    codes: int = 20000
+    ema_halflife: float = 500.0
+    mapping_seconds: float = 120.0
+    codes: int = 12000
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,8 +43,8 @@ class StyleGAN2Config:
     resolution: int = 128
     latent_dim: int = 512
     prior_dim: int = 512
-    channels: tuple[int, ...] = (256, 256, 192, 128, 64, 32)
-    mapping_layers: int = 2
+    channels: tuple[int, ...] = (256, 256, 160, 96, 64, 32)
+    mapping_layers: int = 4
     mapping_lr_multiplier: float = 0.01
     conv_clamp: float | None = None
 
