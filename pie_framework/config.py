@@ -181,7 +181,10 @@ def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None
         for child_path, child in children:
             if not isinstance(child, Mapping):
                 raise ConfigError(f"{child_path}: {child!r} is not a group of settings", _fields_hint(inner))
-            check_keys(inner, child, child_path)
+            if isinstance(value, list):
+                merge(inner, child, child_path)  # OmegaConf would not say which of the list it is
+            else:
+                check_keys(inner, child, child_path)
 
 
 def _fields_hint(schema: type) -> str:

@@ -129,22 +129,34 @@ class Registry:
 
     def observers(self, *others: object) -> Observers:
         """Everyone to be told about a run: the plugins' hooks, then `others` (objects with methods of those names)."""
-        listeners = [(str(p), hook, function) for p, hook, function in self._observers]
+        listeners = [
+            Listener(p, f"'{p.plugin}' of {p}", hook, function) for p, hook, function in self._observers
+        ]
         for other in others:
             for hook in OBSERVER_HOOKS:
                 function = getattr(other, hook, None)
                 if callable(function):
-                    listeners.append((type(other).__name__, hook, function))
+                    listeners.append(Listener(id(other), type(other).__name__, hook, function))
         return Observers(listeners)
 
 
 OBSERVER_HOOKS = ("pie_run_started", "pie_steps_done", "pie_run_ended")
 
 
+@dataclass(frozen=True)
+class Listener:
+    """One function to be told of one kind of event; `owner` is the same for all functions of an observer."""
+
+    owner: object
+    label: str
+    hook: str
+    function: Callable[..., object]
+
+
 class Observers:
     """Tells observers what happens; one that fails is reported once and left out."""
 
-    def __init__(self, listeners: Iterable[tuple[str, str, Callable[..., object]]]) -> None:
+    def __init__(self, listeners: Iterable[Listener]) -> None:
         self._listeners = list(listeners)
 
     def run_started(self, event: RunStarted) -> None:
@@ -157,13 +169,14 @@ class Observers:
         self._tell("pie_run_ended", event)
 
     def _tell(self, hook: str, event: RunStarted | StepsDone | RunEnded) -> None:
-        for listener in [entry for entry in self._listeners if entry[1] == hook]:
+        for listener in [entry for entry in self._listeners if entry.hook == hook]:
             try:
-                listener[2](event=event)
+                listener.function(event=event)
             except Exception as error:
-                name = listener[0]
-                _log.warning("observer '%s' failed in %s and is left out: %s", name, hook, _describe(error))
-                self._listeners = [entry for entry in self._listeners if entry[0] != name]
+                _log.warning(
+                    "the observer %s failed in %s and is left out: %s", listener.label, hook, _describe(error)
+                )
+                self._listeners = [entry for entry in self._listeners if entry.owner != listener.owner]
 
 
 def parse_kind(kind: Kind | str) -> Kind:

@@ -1,0 +1,244 @@
+"""Building components by name: only what is required, once, with checked settings; gaps found before loading."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from typing import Any
+
+import pytest
+import torch
+
+from pie_framework.api import LatentView, TargetView
+from pie_framework.build import Builder, choose_device
+from pie_framework.config import RunConfig, parse
+from pie_framework.errors import AssetError, ComponentError, ConfigError
+from pie_framework.plugins import Registry, discover
+from pie_framework.testing.toy_plugin import TOYS
+
+STAGES = {"stages": [{"name": "w", "space": "w", "steps": 1, "lr": 0.1}]}
+BLOCKS = ("rotation", "expression", "illumination")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return discover({"PIE_PLUGINS": "energies,toys"}, [*entry_points(group="pie_framework"), TOYS])
+
+
+def toy_run(*terms: str, **changes: Any) -> RunConfig:
+    tree: dict[str, Any] = {
+        "terms": {term: {"term": term} for term in terms},
+        "generator": {"name": "toy"},
+        "face_model": {"name": "toy"},
+        "encoder": {"name": "toy"},
+        "rig": {block: {"name": "toy", "block": block} for block in BLOCKS},
+        "features": {role: {"name": "toy"} for role in ("perceptual", "recognition")},
+        "landmarks": {"name": "toy"},
+        "schedule": STAGES,
+        "device": "cpu",
+    }
+    return parse({**tree, **changes})
+
+
+ALL = ("synthesis", "identity", "edit", "invariance", "recognition")
+
+
+def test_the_full_energy_builds_everything_it_requires(registry: Registry):
+    networks = Builder(toy_run(*ALL), registry).networks()
+    assert set(networks.rigs) == set(BLOCKS)
+    assert [networks.rigs[block].block for block in BLOCKS] == list(BLOCKS)
+    assert set(networks.features) == {"perceptual", "recognition"}
+    assert None not in (networks.encoder, networks.face_model, networks.landmarks)
+
+
+def test_only_what_is_required_is_built(registry: Registry):
+    networks = Builder(toy_run("synthesis"), registry).networks()
+    assert set(networks.features) == {"perceptual"}
+    assert networks.encoder is None
+    assert networks.landmarks is None
+    assert networks.rigs == {}
+
+
+def test_a_term_of_weight_zero_requires_nothing(registry: Registry):
+    run = toy_run("synthesis", "identity")
+    run.terms["identity"].weight = {"w": 0.0}
+    assert Builder(run, registry).networks().encoder is None
+    assert list(Builder(run, registry).objective().terms) == ["synthesis"]
+
+
+def test_edits_require_the_encoder_and_the_rigs(registry: Registry):
+    run = toy_run("synthesis", edit={"requests": {"smile": ["expression.smile=1"]}})
+    assert set(Builder(run, registry).networks().rigs) == set(BLOCKS)
+    assert Builder(run, registry).networks(edits=False).rigs == {}
+    assert Builder(toy_run("synthesis"), registry).networks(edits=True).encoder is not None
+
+
+def test_only_the_blocks_of_the_run_need_rigs(registry: Registry):
+    run = toy_run("identity", blocks=["rotation"], rig={"rotation": {"name": "toy"}})
+    assert set(Builder(run, registry).networks().rigs) == {"rotation"}
+
+
+def test_the_energy_of_the_toy_world_is_built_and_zero_for_the_right_answer(registry: Registry):
+    run = toy_run(*ALL, dtype="float64")
+    run.terms["edit"].weight = 3
+    builder = Builder(run, registry)
+    networks, objective = builder.networks(), builder.objective()
+    assert objective.terms["edit"].weight == 3
+    latent = networks.generator.sample(2, torch.Generator().manual_seed(0))
+    assert latent.dtype == torch.float64
+    from pie_framework.prior import PriorSampler
+
+    view = LatentView(networks, latent, PriorSampler(networks, 0, 1, 4).draw(0), BLOCKS)
+    target = TargetView(networks, networks.generator.synthesize(latent))
+    total = objective(view, target, "w").raw
+    assert total["synthesis.l2"].abs().max() < 1e-12
+    assert total["identity"].abs().max() < 1e-9
+
+
+def test_a_component_is_built_once_also_for_two_roles(registry: Registry):
+    builder = Builder(toy_run(*ALL), registry)
+    networks = builder.networks()
+    assert builder.get("generator") is networks.generator
+    assert builder.get("encoder").face_model is networks.face_model
+    assert networks.features["perceptual"] is networks.features["recognition"]
+    assert builder.get("features", "perceptual") is networks.features["perceptual"]
+    differing = toy_run(
+        *ALL, features={"perceptual": {"name": "toy"}, "recognition": {"name": "toy", "seed": 3}}
+    )
+    networks = Builder(differing, registry).networks()
+    assert networks.features["perceptual"] is not networks.features["recognition"]
+
+
+def test_networks_are_frozen(registry: Registry):
+    generator = Builder(toy_run("synthesis"), registry).get("generator")
+    assert not generator.training
+    assert not any(parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_what_was_used_is_recorded_by_role(registry: Registry):
+    builder = Builder(toy_run("identity"), registry)
+    builder.networks()
+    builder.objective()
+    assert {"generator", "encoder", "rig.rotation", "terms.identity"} <= set(builder.used)
+
+
+@pytest.mark.parametrize(
+    ("terms", "changes", "said"),
+    [
+        (
+            ("identity",),
+            {"rig": {}},
+            "the term 'identity' needs a rig network for the block 'rotation'.*rig=stylerig",
+        ),
+        (("identity",), {"encoder": {"name": "none"}}, "the term 'identity' needs .*'encoder'.*encoder=mofa"),
+        (("edit",), {"landmarks": {}}, "the term 'edit' needs .*'landmarks'"),
+        (
+            ("recognition",),
+            {"landmarks": {}},
+            "'recognition' .which draws latents from the prior. needs .*'landmarks'",
+        ),
+        (("synthesis",), {"features": {}}, "'synthesis' needs a feature network in the role 'perceptual'"),
+        (("synthesis",), {"generator": {}}, "every run needs .*'generator'.*generator=stylegan2"),
+        (("synthesis",), {"face_model": {}}, "generator 'toy' needs .*'face_model'"),
+        (("synthesis",), {"edit": {"requests": {"a": ["b"]}}, "rig": {}}, "making edits needs .*edit=none"),
+        (("synthesis",), {"generator": {"name": "tyo"}}, "no generator named 'tyo'.*Did you mean 'toy'"),
+        (("synthsis",), {}, "no energy named 'synthsis'.*Did you mean 'synthesis'"),
+    ],
+)
+def test_gaps_are_found_before_anything_is_loaded(
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    terms: tuple[str, ...],
+    changes: dict[str, Any],
+    said: str,
+):
+    monkeypatch.setattr(
+        "pie_framework.api.Component.load", lambda self: pytest.fail(f"{self.name} was loaded")
+    )
+    with pytest.raises(ComponentError, match=said):
+        Builder(toy_run(*terms, **changes), registry).check()
+
+
+def test_an_unused_gap_is_no_gap(registry: Registry):
+    Builder(toy_run("synthesis", rig={}, encoder={"name": "none"}, landmarks={}), registry).check()
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"name": "toy", "strenght": 1}, "no setting 'rig.rotation.strenght'. Did you mean 'strength'"),
+        ({"name": "toy", "strength": "all"}, "rig.rotation.strength: 'all' is not a number"),
+        ({"strength": 1}, "rig.rotation does not say which component"),
+    ],
+)
+def test_settings_are_checked_against_the_components_dataclass(
+    registry: Registry, node: dict[str, Any], said: str
+):
+    builder = Builder(toy_run("identity", rig={"rotation": node}, blocks=["rotation"]), registry)
+    with pytest.raises(ConfigError, match=said):
+        builder.networks()
+
+
+def test_options_of_a_term_are_checked(registry: Registry):
+    run = toy_run("edit")
+    run.terms["edit"].options = {"sise": 3}
+    with pytest.raises(ConfigError, match=r"no setting 'terms.edit.options.sise'. Did you mean 'size'"):
+        Builder(run, registry).objective()
+
+
+def test_a_registered_name_that_is_not_chosen_gets_its_defaults(registry: Registry):
+    builder = Builder(parse({"schedule": STAGES, "device": "cpu", "face_model": {"name": "toy"}}), registry)
+    assert builder.get("features", "toy").projection is not None
+    with pytest.raises(ComponentError, match="no encoder in this run"):
+        builder.get("encoder")
+
+
+FAULTY = """
+from pie_framework.api import Asset, Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+@hookimpl
+def pie_generators():
+    return [
+        Component(Kind.GENERATOR, "crashes", "faulty:crash"),
+        Component(Kind.GENERATOR, "absent", "faulty:not_there"),
+        Component(Kind.GENERATOR, "circular", "faulty:circle"),
+        Component(
+            Kind.GENERATOR, "heavy", "faulty:heavy", assets=(Asset("w", "pkg://faulty_data/w.bin", "0" * 64),)
+        ),
+    ]
+
+def crash(config, context):
+    return {}["no such key"]
+
+def circle(config, context):
+    return context.get("generator")
+
+def heavy(config, context):
+    return context.asset("pkg://faulty_data/w.bin")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("crashes", ComponentError, "generator 'crashes' of faulty-dist 1.2.3 cannot be built: KeyError"),
+        ("absent", ComponentError, "generator 'absent' cannot be loaded from 'faulty:not_there'"),
+        ("circular", ComponentError, "need one another: generator 'circular' -> generator 'circular'"),
+        ("heavy", AssetError, "not the file that was declared"),
+    ],
+)
+def test_faulty_factories_are_named(install, name: str, error: type[Exception], said: str):
+    files = {"faulty.py": FAULTY, "faulty_data/__init__.py": "", "faulty_data/w.bin": "x"}
+    install("faulty-dist", {"faulty": "faulty"}, files)
+    builder = Builder(toy_run("synthesis", generator={"name": name}), discover({"PIE_PLUGINS": "faulty"}))
+    with pytest.raises(error, match=said):
+        builder.get("generator")
+    sys.modules.pop("faulty", None)
+
+
+def test_choosing_a_device():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(ConfigError, match="not there"):
+        choose_device("cuda:99")

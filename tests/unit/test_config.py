@@ -1,0 +1,179 @@
+"""What a configuration composes to, and what a person is told when it is wrong."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from pie_framework.compose import compose
+from pie_framework.config import RunConfig, TermConfig, merge, parse
+from pie_framework.errors import ConfigError
+from pie_framework.plugins import Registry, discover
+
+FIVE = ["synthesis", "identity", "edit", "invariance", "recognition"]
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return discover({})
+
+
+def composed(registry: Registry, *overrides: str) -> RunConfig:
+    return parse(compose(overrides, registry))
+
+
+def test_the_default_is_the_main_command(registry: Registry):
+    default, main = composed(registry), composed(registry, "energy=full", "generator=stylegan2")
+    assert default == main
+    assert list(default.terms) == FIVE
+    assert default.generator["name"] == "stylegan2"
+    assert default.blocks == ["rotation", "expression", "illumination"]
+    assert [stage.name for stage in default.schedule.stages] == ["w", "w_plus"]
+
+
+@pytest.mark.parametrize("term", FIVE)
+def test_full_without_each_term(registry: Registry, term: str):
+    name = "synth" if term == "synthesis" else term
+    run = composed(registry, f"energy=full_no_{name}")
+    assert list(run.terms) == [other for other in FIVE if other != term]
+
+
+def test_synth_is_the_first_term_alone(registry: Registry):
+    assert list(composed(registry, "energy=synth").terms) == ["synthesis"]
+
+
+def test_the_papers_schedule(registry: Registry):
+    run = composed(registry, "schedule=paper")
+    assert [stage.steps for stage in run.schedule.stages] == [2000, 1000]
+    assert [stage.space for stage in run.schedule.stages] == ["w", "w_plus"]
+    assert run.optimizer["name"] == "adadelta"
+    assert composed(registry, "schedule=paper", "optimizer=adam").optimizer["name"] == "adam"
+
+
+@pytest.mark.parametrize(
+    ("group", "options"),
+    [
+        ("encoder", ["mofa", "none"]),
+        ("rig", ["stylerig", "none"]),
+        ("aligner", ["auto", "ffhq", "none"]),
+        ("optimizer", ["adadelta", "adam"]),
+        ("schedule", ["quick", "paper"]),
+        ("edit", ["standard", "none"]),
+    ],
+)
+def test_every_option_of_a_group_composes(registry: Registry, group: str, options: list[str]):
+    for option in options:
+        composed(registry, f"{group}={option}")
+
+
+def test_every_weight_is_a_value(registry: Registry):
+    run = composed(registry, "terms.edit.weight={w: 2, w_plus: 0}", "terms.edit.parts.landmark=0.25")
+    assert run.terms["edit"].weight == {"w": 2, "w_plus": 0}
+    assert run.terms["edit"].parts["landmark"] == 0.25
+    assert composed(registry, "schedule.stages.1.lr=0.5").schedule.stages[1].lr == 0.5
+
+
+def test_a_components_own_fields_are_keys_even_when_no_recipe_names_them(registry: Registry):
+    run = composed(registry, "features.perceptual.normalize=false", "terms.edit.options.size=32")
+    assert run.features["perceptual"]["normalize"] is False
+    assert run.terms["edit"].options == {"size": 32}
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("energy=ful", "no option 'ful'.*Did you mean 'full'"),
+        ("energyy=full", "Did you mean 'energy'"),
+        ("schedule.check_evry=3", "no setting 'schedule.check_evry'.*'check_every'"),
+        ("terms.identiti.weight=3", "Did you mean 'identity'"),
+        ("features.perceptual.normalise=true", "Did you mean 'normalize'"),
+        ("+schedule.check_evry=3", "no setting 'schedule.check_evry'.*'check_every'"),
+        ("a b=[", "not KEY=VALUE"),
+    ],
+)
+def test_overrides_that_name_nothing(registry: Registry, override: str, said: str):
+    with pytest.raises(ConfigError, match=f"(?s){said}") as caught:
+        composed(registry, override)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def default_tree(registry: Registry) -> DictConfig:
+    return compose((), registry)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("sed", 3, "no setting 'sed'. Did you mean 'seed'"),
+        ("terms.synthesis.wieght", 3, "no setting 'terms.synthesis.wieght'. Did you mean 'weight'"),
+        ("terms.mine", {"term": "synthesis", "wieght": 2}, "no setting 'terms.mine.wieght'.*'weight'"),
+        ("terms.mine", 3, "terms.mine: 3 is not a group of settings"),
+        ("terms.mine", {"weight": 3}, "terms.mine.term must be given"),
+        ("schedule.check_every", "often", "schedule.check_every: 'often' is not a whole number"),
+        ("schedule.stages.0.steps", 1.5, "schedule.stages.0.steps: '1.5' is not a whole number"),
+        ("schedule.stages.0.stepps", 1, "no setting 'schedule.stages.0.stepps'. Did you mean 'steps'"),
+        ("schedule.stages.0.space", "z", "'z' is not one of its values"),
+        ("schedule.stages.1.name", "w", "'w' is there twice"),
+        ("schedule.stages", [], "schedule.stages is empty"),
+        ("terms.edit.weight", "heavy", "terms.edit.weight: 'heavy' is not a finite number"),
+        ("terms.edit.weight", float("nan"), "not a finite number"),
+        ("terms.edit.weight", {"w_pls": 1}, "no stage 'w_pls'.*'w_plus'"),
+        ("terms.edit.parts.landmark", "x", "'x' is not a number"),
+        ("device", "gpu", "auto, cpu, cuda"),
+        ("dtype", "float8", "dtype: 'float8'"),
+        ("blocks", ["rotation", "rotation"], "'rotation' is there twice"),
+        ("prior.per_step", 0, "at least 1"),
+        ("paste_back", "perhaps", "paste_back: 'perhaps' is not true or false"),
+        ("input", [], "not a path or a list of paths"),
+        ("seed", "${nowhere}", "seed"),
+    ],
+)
+def test_values_that_cannot_be(default_tree: DictConfig, key: str, value: Any, said: str):
+    tree = copy.deepcopy(default_tree)
+    OmegaConf.set_struct(tree, False)
+    OmegaConf.update(tree, key, value, merge=False)
+    with pytest.raises(ConfigError, match=said) as caught:
+        parse(tree)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_term_is_active_when_any_stage_weighs_it():
+    assert TermConfig("t", 1).active
+    assert TermConfig("t", {"w": 0.0, "w_plus": 0.1}).active
+    assert not TermConfig("t", 0.0).active
+    assert not TermConfig("t", {"w": 0}).active
+
+
+@dataclass(frozen=True)
+class Sample:
+    count: int = 1
+    ratio: float = 0.5
+    names: tuple[str, ...] = ("a",)
+    pair: tuple[float, float] = (0.0, 1.0)
+    path: str | None = None
+
+
+def test_merge_gives_the_components_own_dataclass():
+    made = merge(Sample, OmegaConf.create({"names": ["x", "y"], "pair": [1, 2], "path": "p"}), "sample")
+    assert made == Sample(1, 0.5, ("x", "y"), (1.0, 2.0), "p")
+    assert merge(Sample, {}) == Sample()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"cuont": 1}, "no setting 'sample.cuont'. Did you mean 'count'"),
+        ({"count": "many"}, "sample.count: 'many' is not a whole number"),
+        ({"names": 3}, "sample.names: one value was given where a list is expected"),
+        ({"pair": [1, 2, 3]}, "sample.pair: 3 values were given, it takes 2"),
+        ({"count": None}, "sample.count: it may not be null"),
+    ],
+)
+def test_merge_names_what_is_wrong(values: dict[str, Any], said: str):
+    with pytest.raises(ConfigError, match=said):
+        merge(Sample, values, "sample")
