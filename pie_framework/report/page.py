@@ -314,7 +314,8 @@ def _folded(title: str, inner: str) -> str:
 def _records(records: Sequence[Any]) -> str:
     rows = [record for record in records if isinstance(record, Mapping)]
     head = list(dict.fromkeys(str(key) for record in rows for key in record))
-    return _table(head, [[str(record.get(key, "")) for key in head] for record in rows])
+    table = _table(head, [[str(record.get(key, "")) for key in head] for record in rows])
+    return f'<div class="words">{table}</div>'
 
 
 def _outline(value: Any, depth: int = 0) -> list[str]:
