@@ -139,4 +139,5 @@ def background_loss(edited: Tensor, original: Tensor, faces: tuple[Tensor, Tenso
 def landmark_pixels(face_model: FaceModel, first: Tensor, second: Tensor, size: int = 128) -> Tensor:
     """Mean distance of the landmarks of two θ (B, P) in pixels of an image of `size`, (B,)."""
     apart = face_model.landmarks(first, size) - face_model.landmarks(second, size)
-    return torch.linalg.vector_norm(apart, dim=-1).mean(dim=1)
+    pixels: Tensor = apart.square().sum(dim=-1).sqrt().mean(dim=1)
+    return pixels
