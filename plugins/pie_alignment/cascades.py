@@ -71,6 +71,15 @@ def find_faces(photo: Image.Image, fallback: bool = True) -> list[Face]:
         ComponentError: opencv is not installed, or is a version that carries no cascades.
     """
     cv2 = _opencv()
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a search is short: on a busy machine opencv's threads cost many times what they save
+    try:
+        return _search(cv2, photo, fallback)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _search(cv2: Any, photo: Image.Image, fallback: bool) -> list[Face]:
     grey, to_photo = _search_picture(photo)
     found = _upright(cv2, grey, "frontalface_alt2", 3)
     if found or not fallback:
