@@ -1,0 +1,33 @@
+"""Declares the embedded world and the recipe that renders its portraits; imports no model code."""
+
+from __future__ import annotations
+
+from pie_framework.api import Component, Kind
+from pie_framework.hookspecs import hookimpl
+from pie_synthetic.settings import PortraitRecipe, SceneSettings
+
+
+@hookimpl
+def pie_scenes() -> list[Component]:
+    return [
+        Component(
+            Kind.SCENES,
+            "embedded",
+            "pie_synthetic.source:build",
+            config=SceneSettings,
+            summary="Procedural portraits: face, hair, clothes, background and light, with θ known exactly.",
+        )
+    ]
+
+
+@hookimpl
+def pie_trainers() -> list[Component]:
+    return [
+        Component(
+            Kind.TRAINER,
+            "portraits",
+            "pie_synthetic.recipe:run",
+            config=PortraitRecipe,
+            summary="Renders the portraits that the other recipes train on.",
+        )
+    ]

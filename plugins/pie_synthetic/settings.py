@@ -1,0 +1,43 @@
+"""Settings of the embedded world's components. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pie_framework.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """Settings of the source of portraits.
+
+    Attributes:
+        size: height and width of the portraits, pixels.
+    """
+
+    size: int = 128
+
+    def __post_init__(self) -> None:
+        if self.size < 8:
+            raise ConfigError(f"scenes.size={self.size} is too small for a portrait", "Use 8 or more.")
+
+
+@dataclass(frozen=True)
+class PortraitRecipe:
+    """What `pie train portraits` renders.
+
+    Attributes:
+        folder: where the dataset is written; an interrupted one of the same settings is continued.
+        persons: number of different persons.
+        shots: portraits of each person, with differing pose, expression, light and surroundings.
+        seed: of the whole dataset; use different seeds for training and for held-out data.
+        size: height and width of the portraits, pixels.
+        workers: number of single-threaded processes.
+    """
+
+    folder: str = "data/train"
+    persons: int = 6000
+    shots: int = 4
+    seed: int = 1
+    size: int = 128
+    workers: int = 1
