@@ -136,7 +136,7 @@ class Builder:
     def _build(self, kind: Kind, node: Mapping[str, Any], role: str, where: str | None = None) -> Any:
         component = self.registry.get(kind, node["name"])
         given = {key: value for key, value in node.items() if key != "name"}
-        settings = merge(component.config, given, role if where is None else where)
+        settings: Any = merge(component.config, given, role if where is None else where)
         key = (kind, component.name, repr(sorted(dataclasses.asdict(settings).items())))
         if key not in self._built:
             label = f"{kind} '{component.name}'"

@@ -149,11 +149,14 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
         values: what differs from the defaults; nested mappings for nested dataclasses.
         where: the key these values stand under, for messages.
     """
-    plain = _plain(values, where) if OmegaConf.is_config(values) else dict(values)
+    if isinstance(values, DictConfig):
+        plain = _plain(values, where)
+    else:
+        plain = {str(key): value for key, value in values.items()}
     check_keys(schema, plain, where)
     try:
         node = OmegaConf.structured(schema)
-        OmegaConf.set_readonly(node, False)
+        _writable(node)
         result = OmegaConf.to_object(OmegaConf.merge(node, plain))
     except MissingMandatoryValue as error:
         raise ConfigError(f"{_key(where, error)} must be given") from error
@@ -161,6 +164,16 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
         raise ConfigError(f"{_key(where, error)}: {_reason(error)}") from error
     assert isinstance(result, schema)
     return _tuples(result, where)
+
+
+def _writable(node: Any) -> None:
+    """Frozen dataclasses come as read-only nodes, also inside one another; here they are still to be filled."""
+    OmegaConf.set_readonly(node, False)
+    for key in list(node):
+        if isinstance(node, DictConfig) and not OmegaConf.is_missing(node, key):
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none():
+                _writable(child)
 
 
 def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None:
@@ -228,6 +241,8 @@ def _tuples(instance: T, where: str) -> T:
     if dataclasses.is_dataclass(instance):
         for name, hint in _hints(type(instance)).items():
             value = getattr(instance, name)
+            if dataclasses.is_dataclass(value):
+                _tuples(value, f"{where}.{name}".lstrip("."))
             if isinstance(value, list) and typing.get_origin(hint) is tuple:
                 expected = typing.get_args(hint)
                 if Ellipsis not in expected and len(value) != len(expected):

@@ -45,7 +45,7 @@ def _list(registry: Registry, kind: str | None = None) -> int:
     return 2 if any(problem.fatal for problem in registry.problems) else 0
 
 
-def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header) - 1)]
     for row in [header, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -94,16 +94,24 @@ def _describe(component: Component, registry: Registry) -> str:
 
 
 def settings_of(component: Component) -> list[tuple[str, str, str]]:
-    """Name, type and default of each field of a component's configuration."""
-    found = []
-    hints = typing.get_type_hints(component.config)
-    for field in dataclasses.fields(component.config):
-        if field.default is not dataclasses.MISSING:
-            default = repr(field.default)
+    """Name, type and default of each field of a component's configuration, nested ones as `group.name`."""
+    return _fields(component.config, "")
+
+
+def _fields(schema: type, prefix: str, instance: object = None) -> list[tuple[str, str, str]]:
+    found: list[tuple[str, str, str]] = []
+    hints = typing.get_type_hints(schema)
+    for field in dataclasses.fields(schema):
+        name, hint = prefix + field.name, hints.get(field.name, field.type)
+        if instance is not None:
+            value = getattr(instance, field.name)
         elif field.default_factory is not dataclasses.MISSING:
-            default = repr(field.default_factory())
+            value = field.default_factory()
         else:
-            default = "(must be given)"
-        hint = hints.get(field.name, field.type)
-        found.append((field.name, hint.__name__ if isinstance(hint, type) else str(hint), default))
+            value = field.default
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            found += _fields(type(value), f"{name}.", value)
+            continue
+        default = "(must be given)" if value is dataclasses.MISSING else repr(value)
+        found.append((name, hint.__name__ if isinstance(hint, type) else str(hint), default))
     return found

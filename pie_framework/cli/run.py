@@ -20,7 +20,10 @@ PROGRAM = "pie run"
 
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit status; raises PieError for what the person can mend."""
-    compose.prepare(discover())
+    registry = discover()
+    for problem in registry.problems:
+        print(f"pie: warning: {problem}", file=sys.stderr)
+    compose.prepare(registry)
     multirun = any(word in ("-m", "--multirun") for word in arguments)
     statuses: list[int] = []
     errors: list[PieError] = []
@@ -67,7 +70,9 @@ class FailedJob(Exception):
 
 def run(config: DictConfig) -> int:
     """Check one composed configuration, then run it; returns the exit status."""
-    requirements.check(parse(config), discover())
+    parsed = parse(config)
+    if parsed.resume is None:
+        requirements.check(parsed, discover())
     from pie_framework.run import run_from_config
 
     return run_from_config(config)

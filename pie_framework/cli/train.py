@@ -44,7 +44,7 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
     own = {name for name, _, _ in settings_of(trainer)}
     values = _parse(overrides)
     where = {key: values.pop(key, default) for key, default in WHERE.items() if key not in own}
-    settings = merge(trainer.config, values)
+    settings: object = merge(trainer.config, values)
     recipe = trainer.load()
 
     from pie_framework.build import Builder

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
-from pie_framework.api.component import Component, Kind
+from pie_framework.api.component import Component, EmptyConfig, Kind
 from pie_framework.hookspecs import hookimpl
 
 #: What an installed distribution would declare.
@@ -42,15 +42,14 @@ class ToyFeaturesConfig:
 _FACTORIES = "pie_framework.testing.toy_factories"
 
 
-def _toy(kind: Kind, config: type | None = None, requires: frozenset[str] = frozenset()) -> Component:
-    settings = {} if config is None else {"config": config}
+def _toy(kind: Kind, config: type = EmptyConfig, requires: frozenset[str] = frozenset()) -> Component:
     return Component(
         kind,
         "toy",
         f"{_FACTORIES}:{kind.value}",
+        config=config,
         summary="Exact and linear; for tests.",
         requires=requires,
-        **settings,
     )
 
 

@@ -267,6 +267,12 @@ def test_multirun_goes_on_after_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     assert "pie: error: the second is wrong" in capfd.readouterr().err
 
 
+def test_a_run_names_the_plugins_that_are_broken(engine: list[dict[str, object]], install, capsys):
+    install("broken-dist", {"broken": "broken_plugin"}, {"broken_plugin.py": "import not_there_at_all"})
+    assert main(["run", "energy=synth"]) == 0
+    assert "warning: plugin 'broken' of broken-dist 1.2.3: cannot be loaded" in capsys.readouterr().err
+
+
 def test_showing_the_configuration_runs_nothing(engine: list[dict[str, object]], capsys):
     assert main(["run", "energy=synth", "--cfg", "job"]) == 0
     assert "synthesis" in capsys.readouterr().out

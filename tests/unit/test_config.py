@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -162,6 +162,21 @@ def test_merge_gives_the_components_own_dataclass():
     made = merge(Sample, OmegaConf.create({"names": ["x", "y"], "pair": [1, 2], "path": "p"}), "sample")
     assert made == Sample(1, 0.5, ("x", "y"), (1.0, 2.0), "p")
     assert merge(Sample, {}) == Sample()
+
+
+@dataclass(frozen=True)
+class Nest:
+    sample: Sample = field(default_factory=lambda: Sample(count=4))
+    depth: int = 2
+
+
+def test_frozen_dataclasses_inside_one_another_are_filled():
+    assert merge(Nest, {}) == Nest()
+    assert merge(Nest, {"sample": {"names": ["z"]}}) == Nest(Sample(4, names=("z",)))
+    with pytest.raises(ConfigError, match=r"no setting 'nest.sample.cuont'. Did you mean 'count'"):
+        merge(Nest, {"sample": {"cuont": 1}}, "nest")
+    with pytest.raises(ConfigError, match=r"nest.sample.pair: 3 values were given, it takes 2"):
+        merge(Nest, {"sample": {"pair": [1, 2, 3]}}, "nest")
 
 
 @pytest.mark.parametrize(
