@@ -109,8 +109,6 @@ def _solve(
     folder.write_energies(columns, rows)
     metrics = embedding.metrics()
     _edits(embedding, folder)
-    if pipeline.config.paste_back:
-        _paste(embedding, folder)
     ended = time.perf_counter()
     timings = {
         "prepare": prepared - started,
@@ -148,25 +146,19 @@ def _index(i: int, portraits: tuple[Portrait, ...]) -> int | None:
 
 
 def _edits(embedding: Embedding, folder: RunFolder) -> None:
-    if not embedding.pipeline.networks.rigs or embedding.pipeline.networks.encoder is None:
-        return
-    for i in range(len(embedding.portraits)):
-        for name, controls in embedding.pipeline.config.edit.requests.items():
-            save_edit(
-                folder.file(EDITS), embedding.edit(controls, i, name), name, _index(i, embedding.portraits)
-            )
-
-
-def _paste(embedding: Embedding, folder: RunFolder) -> None:
-    """The full-size photos with the reconstructed and the edited faces."""
+    """The configured edits of every portrait, and, where asked for, the full-size photos they belong in."""
+    config = embedding.pipeline.config
     for i, portrait in enumerate(embedding.portraits):
+        index = _index(i, embedding.portraits)
         pictures = {"reconstruction": embedding.reconstruction(i)}
-        if embedding.pipeline.networks.rigs:
-            for name, controls in embedding.pipeline.config.edit.requests.items():
-                pictures[name] = to_picture(embedding.edit(controls, i, name)[-1].image[0])
-        for name, picture in pictures.items():
-            pasted = paste_back(portrait.photo, portrait.aligned, picture, before=portrait.aligned.image)
-            folder.write_picture(f"pasted/{name}.png", pasted, _index(i, embedding.portraits))
+        for name, controls in config.edit.requests.items():
+            results = embedding.edit(controls, i, name)
+            save_edit(folder.file(EDITS), results, name, index)
+            pictures[name] = to_picture(results[-1].image[0])
+        if config.paste_back:
+            for name, picture in pictures.items():
+                pasted = paste_back(portrait.photo, portrait.aligned, picture, before=portrait.aligned.image)
+                folder.write_picture(f"pasted/{name}.png", pasted, index)
 
 
 def _manifest(pipeline: Pipeline, portraits: tuple[Portrait, ...], sources: list[str]) -> Manifest:
