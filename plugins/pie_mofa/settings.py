@@ -70,7 +70,7 @@ class LossWeights:
     landmark: float = 0.2
     prior: float = 0.0
     rotation: float = 0.1
-    expression_landmark: float = 0.3
+    expression_landmark: float = 1.5
     rotation_landmark: float = 0.1
     effect: float = 1.0
     coefficients: float = 0.2
