@@ -44,7 +44,7 @@ class RecognitionHeads(nn.Module):
         super().__init__()
         self.network = network
         embedding = network.architecture["embedding"]
-        self.centres = nn.Parameter(torch.randn(persons, embedding))
+        self.centres = nn.Parameter(0.1 * torch.randn(persons, embedding))
         self.description = nn.Linear(embedding, described)
 
 
@@ -138,7 +138,12 @@ class RecognitionRecipe:
         rows = rows[order.numpy()]
         images = to_unit_range(self.data.images(rows))
         regions = torch.from_numpy(self.data.regions(rows))
-        images = replace_surroundings(images, regions, self.settings.surroundings, self.settings.masked, rng)
+        outside, loose = (
+            torch.isin(regions, torch.tensor(labels, dtype=regions.dtype))
+            for labels in (self.settings.surroundings, self.settings.loose)
+        )
+        outside |= loose & (torch.rand(len(rows), 1, 1, generator=rng) < 0.5)
+        images = replace_surroundings(images, outside, self.settings.masked, rng)
         flipped = torch.rand(len(rows), generator=rng) < 0.5
         images = torch.where(flipped[:, None, None, None], images.flip(-1), images)
         return degrade(images, rng)[torch.argsort(order)]
@@ -158,25 +163,21 @@ def shared_columns(theta: NDArray[np.float32], shots: list[NDArray[Any]]) -> NDA
     return columns
 
 
-def replace_surroundings(
-    images: Tensor, regions: Tensor, labels: tuple[int, ...], fraction: float, rng: torch.Generator
-) -> Tensor:
+def replace_surroundings(images: Tensor, outside: Tensor, fraction: float, rng: torch.Generator) -> Tensor:
     """Give some portraits other surroundings: another portrait's pixels, or one plain colour.
 
     Args:
         images: (B, 3, S, S) in [-1, 1].
-        regions: (B, S, S) labels.
-        labels: the regions to replace.
+        outside: (B, S, S) bool, the pixels to replace.
         fraction: of the portraits that are changed; half of them get a plain colour.
         rng: source of the draws.
     """
     n = len(images)
-    outside = torch.isin(regions, torch.tensor(labels, dtype=regions.dtype))[:, None]
     choice = torch.rand(n, 1, 1, 1, generator=rng)
     plain = torch.rand(n, 3, 1, 1, generator=rng) * 2.0 - 1.0
     other = images[torch.randperm(n, generator=rng)]
     filling = torch.where(choice < 0.5 * fraction, plain, other)
-    return torch.where(outside & (choice < fraction), filling, images)
+    return torch.where(outside[:, None] & (choice < fraction), filling, images)
 
 
 def half_resolution(images: Tensor) -> Tensor:

@@ -49,15 +49,17 @@ class RecognitionTraining(TrainerSettings):
         description_weight: weight of reading the person's coefficients from the embedding.
         masked: fraction of portraits whose surroundings are replaced.
         surroundings: labels of the regions that do not belong to the person: background (0) and clothes (1).
+        loose: labels of regions that count little; half of those portraits lose them too: hair (3).
     """
 
     margin_kind: str = "cosface"
     margin: float = 0.2
     scale: float = 24.0
     pair_weight: float = 1.0
-    description_weight: float = 1.0
+    description_weight: float = 5.0
     masked: float = 0.7
     surroundings: tuple[int, ...] = (0, 1)
+    loose: tuple[int, ...] = (3,)
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,12 @@ def test_columns_of_the_person_are_found() -> None:
 
 def test_surroundings_are_replaced_and_the_person_is_not() -> None:
     images = torch.rand(6, 3, 8, 8)
-    regions = torch.zeros(6, 8, 8, dtype=torch.uint8)
-    regions[:, 2:6, 2:6] = 4
-    changed = replace_surroundings(images, regions, (0, 1), 1.0, torch.Generator().manual_seed(0))
+    outside = torch.ones(6, 8, 8, dtype=torch.bool)
+    outside[:, 2:6, 2:6] = False
+    changed = replace_surroundings(images, outside, 1.0, torch.Generator().manual_seed(0))
     assert torch.equal(changed[:, :, 2:6, 2:6], images[:, :, 2:6, 2:6])
     assert not torch.equal(changed, images)
-    kept = replace_surroundings(images, regions, (0, 1), 0.0, torch.Generator().manual_seed(0))
+    kept = replace_surroundings(images, outside, 0.0, torch.Generator().manual_seed(0))
     assert torch.equal(kept, images)
 
 
