@@ -1,0 +1,38 @@
+"""Conformance suites for plugin authors: subclass one, build your component, and the contract's tests run.
+
+```python
+from pie_framework.testing.conformance import GeneratorTests
+
+class TestMyGenerator(GeneratorTests):
+    def build(self):
+        return MyGenerator(...)
+```
+
+`build` is called once for each class, with small or random weights if possible: nothing here asks for quality. Set
+`dtype = torch.float64` and build in it to have gradients compared with finite differences; in float32 they are only
+required to be there and finite. Needs pytest, which `pip install pie-framework[test]` brings.
+"""
+
+from __future__ import annotations
+
+from pie_framework.testing.suites.energy_terms import EnergyTermTests
+from pie_framework.testing.suites.face_models import FaceModelTests
+from pie_framework.testing.suites.generators import GeneratorTests
+from pie_framework.testing.suites.images import (
+    FaceEncoderTests,
+    FeatureNetworkTests,
+    LandmarkDetectorTests,
+)
+from pie_framework.testing.suites.photos import AlignerTests
+from pie_framework.testing.suites.rigs import RigNetworkTests
+
+__all__ = [
+    "AlignerTests",
+    "EnergyTermTests",
+    "FaceEncoderTests",
+    "FaceModelTests",
+    "FeatureNetworkTests",
+    "GeneratorTests",
+    "LandmarkDetectorTests",
+    "RigNetworkTests",
+]

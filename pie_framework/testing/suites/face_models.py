@@ -1,0 +1,111 @@
+"""Conformance suite of 3D morphable face models and their renderers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pie_framework.api import FaceModel
+from pie_framework.testing.suites.base import Suite
+
+#: Landmarks of the 66-point scheme: the jaw's ends and the tip of the nose.
+JAW_LEFT, JAW_RIGHT, NOSE_TIP = 0, 16, 30
+
+
+class FaceModelTests(Suite):
+    """Override `build` to return a `FaceModel`.
+
+    Attributes:
+        size: side at which it is rendered, pixels.
+        spread: standard deviation of the random coefficients.
+        ambient: value of the constant illumination band, so that something is lit.
+    """
+
+    size: ClassVar[int] = 32
+    spread: ClassVar[float] = 0.1
+    ambient: ClassVar[float] = 3.0
+
+    def theta(self, component: FaceModel, count: int = 2) -> Tensor:
+        """Random coefficients near the mean face, (count, P)."""
+        theta = self.spread * self.randn(count, component.layout.size)
+        if "illumination" in component.layout.block_names:
+            first = component.layout.slice("illumination").start
+            theta[:, [first, first + 9, first + 18]] += self.ambient
+        return theta
+
+    def test_satisfies_the_protocol(self, component: FaceModel) -> None:
+        assert isinstance(component, FaceModel)
+        assert component.num_landmarks > 0
+
+    def test_mesh(self, component: FaceModel) -> None:
+        with torch.no_grad():
+            mesh = component.mesh(self.theta(component))
+        self.check_place({"vertices": mesh.vertices, "colours": mesh.colours})
+        assert mesh.vertices.shape == mesh.colours.shape
+        assert mesh.vertices.shape[0] == 2 and mesh.vertices.shape[2] == 3
+        assert mesh.faces.dtype == torch.int64 and mesh.faces.shape[1] == 3
+        assert int(mesh.faces.min()) >= 0 and int(mesh.faces.max()) < mesh.vertices.shape[1]
+        assert float(mesh.colours.min()) >= 0 and float(mesh.colours.max()) <= 1
+
+    def test_rendering(self, component: FaceModel) -> None:
+        theta = self.theta(component)
+        with torch.no_grad():
+            rendering = component.render(theta, self.size)
+            landmarks = component.landmarks(theta, self.size)
+        assert rendering.image.shape == (2, 3, self.size, self.size)
+        assert rendering.mask.shape == (2, 1, self.size, self.size)
+        assert landmarks.shape == (2, component.num_landmarks, 2)
+        self.check_place({"image": rendering.image, "mask": rendering.mask, "landmarks": landmarks})
+        assert ((rendering.mask == 0) | (rendering.mask == 1)).all()
+        assert (rendering.mask.sum(dim=(1, 2, 3)) > 0).all(), "the face is not in the image"
+        self.close(rendering.landmarks, landmarks, "landmarks of the rendering")
+
+    def test_landmarks_scale_with_the_image(self, component: FaceModel) -> None:
+        theta = self.theta(component)
+        with torch.no_grad():
+            small, large = component.landmarks(theta, self.size), component.landmarks(theta, 2 * self.size)
+        torch.testing.assert_close(2 * small, large, rtol=1e-4, atol=1e-3)
+
+    def test_functions_of_each_row(self, component: FaceModel) -> None:
+        def everything(theta: Tensor) -> dict[str, Tensor]:
+            rendering = component.render(theta, self.size)
+            mesh = component.mesh(theta)
+            image = rendering.image * rendering.mask
+            return {"image": image, "vertices": mesh.vertices, "landmarks": rendering.landmarks}
+
+        self.check_function(everything, self.theta(component, 3))
+
+    def test_gradient_of_the_landmarks(self, component: FaceModel) -> None:
+        self.check_gradient(lambda theta: component.landmarks(theta, self.size), self.theta(component))
+
+    def test_gradient_of_the_colours(self, component: FaceModel) -> None:
+        theta = self.theta(component).requires_grad_(True)
+        rendering = component.render(theta, self.size)
+        assert not rendering.mask.requires_grad, "the mask carries no gradient"
+        (gradient,) = torch.autograd.grad((rendering.image * rendering.mask).sum(), theta)
+        assert torch.isfinite(gradient).all()
+        for name in ("albedo", "illumination"):
+            if name in component.layout.block_names:
+                assert component.layout.get(gradient, name).abs().max() > 0, (
+                    f"colours do not depend on {name}"
+                )
+
+    def test_rotation_has_the_contract_s_signs(self, component: FaceModel) -> None:
+        """Only for models with the 66 landmarks: yaw to the image's right, pitch bows, roll counter-clockwise."""
+        if component.num_landmarks != 66 or "rotation" not in component.layout.block_names:
+            return
+        layout = component.layout
+        theta = torch.zeros(4, layout.size, dtype=self.dtype, device=self.device)
+        for row, angle in enumerate(("pitch", "yaw", "roll"), start=1):
+            theta[row, layout.index("rotation", angle)] = 0.2
+        with torch.no_grad():
+            points = component.landmarks(theta, 100)
+        nose = points[:, NOSE_TIP] - (points[:, JAW_LEFT] + points[:, JAW_RIGHT]) / 2
+        assert nose[2, 0] > nose[0, 0] + 1, "yaw > 0 must turn the nose to the image's right"
+        assert nose[1, 1] > nose[0, 1] + 1, "pitch > 0 must bow the head"
+        assert points[3, JAW_RIGHT, 1] < points[0, JAW_RIGHT, 1] - 1, "roll > 0 must turn counter-clockwise"
+
+    def test_frozen(self, component: FaceModel) -> None:
+        self.check_frozen(component)

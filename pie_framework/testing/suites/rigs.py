@@ -1,0 +1,48 @@
+"""Conformance suite of rig networks."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pie_framework.api import RigNetwork
+from pie_framework.testing.suites.base import Suite
+
+
+class RigNetworkTests(Suite):
+    """Override `build` to return a `RigNetwork`, and say which latents it moves.
+
+    Attributes:
+        num_layers: L.
+        latent_dim: D.
+    """
+
+    num_layers: ClassVar[int] = 4
+    latent_dim: ClassVar[int] = 44
+
+    def inputs(self, component: RigNetwork, count: int = 2) -> tuple[Tensor, Tensor]:
+        """Random latents (count, L, D) and values of the block (count, block size)."""
+        size = component.layout.block(component.block).size
+        return self.randn(count, self.num_layers, self.latent_dim), self.randn(count, size, number=1)
+
+    def test_satisfies_the_protocol(self, component: RigNetwork) -> None:
+        assert isinstance(component, RigNetwork)
+        assert component.block in component.layout.editable
+
+    def test_edited_latent(self, component: RigNetwork) -> None:
+        latent, parameters = self.inputs(component)
+        with torch.no_grad():
+            edited = component.rig(latent, parameters)
+        assert edited.shape == latent.shape
+        self.check_place(edited)
+
+    def test_rigging_is_a_function_of_each_row(self, component: RigNetwork) -> None:
+        self.check_function(component.rig, *self.inputs(component, 3))
+
+    def test_gradient_reaches_latent_and_parameters(self, component: RigNetwork) -> None:
+        self.check_gradient(component.rig, *self.inputs(component))
+
+    def test_frozen(self, component: RigNetwork) -> None:
+        self.check_frozen(component)
