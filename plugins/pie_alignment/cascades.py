@@ -72,7 +72,9 @@ def find_faces(photo: Image.Image, fallback: bool = True) -> list[Face]:
     """
     cv2 = _opencv()
     threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # a search is short: on a busy machine opencv's threads cost many times what they save
+    cv2.setNumThreads(
+        1
+    )  # a search is short: on a busy machine opencv's threads cost many times what they save
     try:
         return _search(cv2, photo, fallback)
     finally:
