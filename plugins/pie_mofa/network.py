@@ -79,6 +79,7 @@ class MofaEncoder(nn.Module):
         super().__init__()
         self.layout = layout
         self.architecture = architecture or Architecture()
+        self.compute_dtype: torch.dtype | None = None
         widths = self.architecture.widths
         body: list[nn.Module] = [ConvNorm(3, widths[0], 5, 2), nn.SiLU()]
         for before, width in itertools.pairwise(widths):
@@ -116,7 +117,8 @@ class MofaEncoder(nn.Module):
         """
         if image.ndim != 4 or image.shape[1] != 3:
             raise InputError(f"the face encoder reads images (B, 3, H, W), not {tuple(image.shape)}")
-        features = self.body(self._fit(image).contiguous(memory_format=torch.channels_last))
+        x = self._fit(image).to(self.compute_dtype or image.dtype)
+        features = self.body(x.contiguous(memory_format=torch.channels_last))
         with torch.autocast(image.device.type, enabled=False):
             features = features.to(image.dtype)
             raw = torch.cat([self.heads[name](features) for name in self.layout.block_names], dim=1)
@@ -137,14 +139,20 @@ class MofaEncoder(nn.Module):
             return functional.interpolate(image, (size, size), mode="bilinear", align_corners=False)
         return image
 
-    def freeze(self) -> MofaEncoder:
-        """For use: no gradients of weights, batch normalisation folded. Cannot be undone. Returns self."""
+    def freeze(self, compute_dtype: torch.dtype | None = None) -> MofaEncoder:
+        """For use: no gradients of weights, batch normalisation folded. Cannot be undone. Returns self.
+
+        Args:
+            compute_dtype: dtype of the feature maps; heads, images and θ stay in their own. None: the same.
+        """
         self.requires_grad_(False)
         self.eval()
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fold()
         self.requires_grad_(False)
+        self.compute_dtype = compute_dtype
+        self.body.to(compute_dtype)
         return channels_last(self)
 
     def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
@@ -172,5 +180,7 @@ class MofaEncoder(nn.Module):
 
 def build(config: EncoderConfig, context: BuildContext) -> MofaEncoder:
     """The frozen encoder of the weight file that the settings name."""
-    encoder = MofaEncoder.load(context.asset(config.weights))
-    return encoder.freeze().to(context.device, context.dtype)
+    encoder = MofaEncoder.load(context.asset(config.weights)).to(context.device, context.dtype)
+    return encoder.freeze(
+        {"same": None, "float32": torch.float32, "bfloat16": torch.bfloat16}[config.features]
+    )

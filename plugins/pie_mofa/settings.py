@@ -16,9 +16,15 @@ class EncoderConfig:
 
     Attributes:
         weights: weight file, `pkg://package/path` or a path.
+        features: dtype of the feature maps: "same" as the run's, "float32", or "bfloat16".
     """
 
     weights: str = DEFAULT_WEIGHTS
+    features: str = "same"
+
+    def __post_init__(self) -> None:
+        if self.features not in ("same", "float32", "bfloat16"):
+            raise ConfigError(f"features is '{self.features}'", "Use 'same', 'float32' or 'bfloat16'.")
 
 
 @dataclass(frozen=True)

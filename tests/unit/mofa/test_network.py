@@ -49,6 +49,13 @@ def test_folding_changes_nothing_but_the_gradient_of_weights() -> None:
     assert not any(weight.requires_grad for weight in frozen.parameters())
 
 
+def test_half_precision_features_change_little() -> None:
+    image = torch.rand(3, 3, 16, 16)
+    half = small_encoder().freeze(torch.bfloat16).encode(image)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, small_encoder().freeze().encode(image), rtol=0, atol=0.1)
+
+
 def test_gradient_in_the_image() -> None:
     encoder = small_encoder().freeze().double()
     image = torch.rand(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
