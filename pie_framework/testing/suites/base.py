@@ -112,7 +112,7 @@ class Suite:
                     weights[name] = self.randn(*value.shape, number=100 + number)
             return torch.stack([(value * weights[name]).sum() for name, value in result.items()]).sum()
 
-        gradients = torch.autograd.grad(total(*leaves), leaves, allow_unused=zero)
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(total(*leaves), leaves, allow_unused=zero)
         for number, gradient in enumerate(gradients):
             if gradient is None:
                 continue
