@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pie_framework.api import BuildContext
+from pie_framework.api import BuildContext, Kind
 
 from .io import load_generator
 from .settings import GeneratorConfig, GeneratorTraining
@@ -25,6 +25,7 @@ def build(config: GeneratorConfig, context: BuildContext) -> StyleGAN2:
 
 
 def train(config: GeneratorTraining, context: BuildContext) -> Path:
-    """Train, and return the weight file. The recipe needs nothing from the context: it runs on the processor."""
-    train_generator(config)
+    """Train on the processor, and return the weight file; Φ comes from the context when the loss uses it."""
+    phi = context.get(Kind.FEATURES, "perceptual") if config.perceptual > 0 else None
+    train_generator(config, report=lambda line: print(line, flush=True), phi=phi)
     return Path(config.out)

@@ -45,6 +45,8 @@ class GeneratorTraining(TrainerSettings):
         sharp_share: last share of the budget in which the fine gradients count `sharpness` times as much.
         sharpness: see above.
         texture: weight of the local amount of fine gradient, in the same last share.
+        perceptual: weight of the distance of Φ's features at the full resolution, which makes the edges of eyes and
+            mouth count; 0 does without Φ.
         ema_halflife: half-life of the moving average of the weights, in steps.
         mapping_seconds: time for fitting the mapping network at the end.
         codes: number of portraits whose codes the mapping network is fitted to.
@@ -65,6 +67,7 @@ class GeneratorTraining(TrainerSettings):
     sharp_share: float = 0.35
     sharpness: float = 3.0
     texture: float = 0.5
+    perceptual: float = 0.5
     ema_halflife: float = 500.0
     mapping_seconds: float = 120.0
     codes: int = 12000

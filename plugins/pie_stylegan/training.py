@@ -1,6 +1,6 @@
 """Training a generator and its inverter as an autoencoder of portraits, on one processor.
 
-    python -m pie_stylegan.training --dataset FOLDER --heldout FOLDER --out generator.safetensors --seconds 5400
+    pie train generator dataset=FOLDER heldout=FOLDER out=generator.safetensors seconds=5400
 
 The inverter maps a portrait to w, the synthesis network maps w (with a little noise, the same for every layer) back to
 the portrait. Resolution grows from a quarter over a half to the whole. At the end the basis of w is whitened and the
@@ -13,9 +13,8 @@ from __future__ import annotations
 import copy
 import csv
 import math
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pie_framework.api import FeatureNetwork
 from pie_framework.errors import ConfigError, RunError
-from pie_framework.training.command import command
 from pie_framework.training.settings import PortraitReader, open_readers
 
 from .inverter import Inverter, InverterConfig
@@ -121,6 +120,7 @@ def training_loss(
     settings: GeneratorTraining,
     progress: float,
     rng: torch.Generator,
+    phi: FeatureNetwork | None = None,
 ) -> Tensor:
     """The reconstruction loss of one batch plus the bound on the codes; a scalar."""
     size = stage_resolution(settings, progress)
@@ -137,6 +137,8 @@ def training_loss(
         sharpness=settings.sharpness if sharp else 1.0,
         texture=settings.texture if sharp else 0.0,
     )
+    if phi is not None and settings.perceptual > 0 and size == settings.resolution:
+        loss = loss + settings.perceptual * perceptual_loss(phi, made, images)
     return loss + F.relu(w.square().mean() - 1.0)
 
 
@@ -166,6 +168,21 @@ def evaluate(
     return figures
 
 
+def perceptual_loss(phi: FeatureNetwork, image: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of Φ's features, averaged over its layers; a scalar.
+
+    Args:
+        phi: frozen; its feature maps are compared as they come.
+        image, target: (B, 3, S, S) in [-1, 1]; the target carries no gradient.
+    """
+    with torch.autocast(image.device.type, torch.bfloat16):
+        with torch.no_grad():
+            wanted = phi.features(target)
+        found = phi.features(image)
+    distances = [(found[name].float() - wanted[name].float()).square().mean() for name in found]
+    return torch.stack(distances).mean()
+
+
 class Trainer:
     """One training run: its networks, their moving average, and where it stands.
 
@@ -173,6 +190,7 @@ class Trainer:
         settings: of the recipe.
         dataset, heldout: portraits to train on, and portraits of other persons for the curve.
         report: gets a line at every evaluation.
+        phi: Φ, frozen; without it the loss compares pixels alone.
     """
 
     def __init__(
@@ -181,6 +199,7 @@ class Trainer:
         dataset: PortraitReader,
         heldout: PortraitReader,
         report: Callable[[str], None] = print,
+        phi: FeatureNetwork | None = None,
     ) -> None:
         if not len(dataset) or not len(heldout):
             raise ConfigError("the dataset and the held-out portraits must not be empty")
@@ -192,6 +211,7 @@ class Trainer:
             )
         torch.set_num_threads(settings.threads)
         self.settings, self.dataset, self.heldout, self.report = settings, dataset, heldout, report
+        self.phi = phi
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.model = Autoencoder(settings)
@@ -241,7 +261,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(self.progress, self.step)
         images, weight = draw_batch(self.dataset, settings, self.rng)
-        loss = training_loss(self.model, images, weight, settings, self.progress, self.rng)
+        loss = training_loss(self.model, images, weight, settings, self.progress, self.rng, self.phi)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise RunError(
@@ -386,28 +406,26 @@ def train_generator(
     dataset: PortraitReader | None = None,
     heldout: PortraitReader | None = None,
     report: Callable[[str], None] = print,
+    phi: FeatureNetwork | None = None,
 ) -> dict[str, float]:
     """The whole recipe; returns the held-out figures and those of the mapping network.
 
     Args:
         settings: of the recipe.
         dataset, heldout: portraits; opened by `settings.reader` where not given.
+        report: gets a line at every evaluation.
+        phi: Φ, frozen; needed when `settings.perceptual` is above 0.
+
+    Raises:
+        ConfigError: Φ is needed and not given.
     """
+    if phi is None and settings.perceptual > 0:
+        raise ConfigError(
+            "the generator's recipe compares features of Φ, and there is none",
+            "Train it first (pie train perceptual), or set perceptual=0.",
+        )
     keep_freed_memory()
     if dataset is None or heldout is None:
         dataset, heldout = open_readers(settings)
-    model = Trainer(settings, dataset, heldout, report).run()
+    model = Trainer(settings, dataset, heldout, report, phi).run()
     return finish(model, settings, dataset, heldout, report)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the recipe from the command line; returns the exit status."""
-
-    def run(settings: GeneratorTraining, _: Any) -> None:
-        train_generator(settings, report=lambda line: print(line, flush=True))
-
-    return command(GeneratorTraining, run, "Train a generator and its inverter on portraits.", arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,7 +17,15 @@ from pie_framework.errors import ConfigError, RunError
 from pie_stylegan.io import load_generator, load_inverter
 from pie_stylegan.reconstruction import detail, psnr, pyramid_loss, region_weight_map
 from pie_stylegan.settings import GeneratorTraining
-from pie_stylegan.training import Trainer, finish, learning_rate_factor, stage_resolution
+from pie_stylegan.training import (
+    Trainer,
+    finish,
+    learning_rate_factor,
+    perceptual_loss,
+    stage_resolution,
+    train_generator,
+    training_loss,
+)
 
 
 class Discs:
@@ -146,3 +154,37 @@ def test_detail_does_not_depend_on_sign_or_place() -> None:
     stripes[..., ::2] = 1.0
     torch.testing.assert_close(detail(stripes), detail(1 - stripes))
     assert math.isclose(float(detail(stripes)[0, 0, 0, 0]), 1.0)
+
+
+class Gradients:
+    """Φ of one layer: the differences between neighbouring pixels."""
+
+    def features(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"differences": image[..., 1:] - image[..., :-1]}
+
+
+def test_the_perceptual_loss_is_the_mean_squared_difference_of_the_features() -> None:
+    image, target = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    image[..., 2:] = 0.5
+    assert perceptual_loss(Gradients(), image, target).item() == pytest.approx(0.25 / 3)
+    assert perceptual_loss(Gradients(), image, image).item() == 0.0
+
+
+def test_phi_takes_part_at_the_full_resolution_only(tmp_path: Path) -> None:
+    with_phi = Trainer(settings(tmp_path, perceptual=1.0), Discs(0), Discs(1), quiet, Gradients())  # type: ignore[arg-type]
+    images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    weight = torch.ones(4, 1, 16, 16)
+
+    def loss(progress: float, phi: Gradients | None) -> float:
+        rng = torch.Generator().manual_seed(1)
+        return float(
+            training_loss(with_phi.model, images, weight, with_phi.settings, progress, rng, phi).detach()
+        )
+
+    assert loss(0.3, Gradients()) == loss(0.3, None)
+    assert loss(0.9, Gradients()) > loss(0.9, None)
+
+
+def test_a_recipe_with_a_perceptual_loss_needs_phi(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="pie train perceptual"):
+        train_generator(settings(tmp_path, perceptual=1.0), Discs(0), Discs(1), quiet)  # type: ignore[arg-type]
