@@ -67,7 +67,7 @@ class GeneratorTraining(TrainerSettings):
     sharp_share: float = 0.35
     sharpness: float = 3.0
     texture: float = 0.5
-    perceptual: float = 0.5
+    perceptual: float = 1.0
     ema_halflife: float = 500.0
     mapping_seconds: float = 120.0
     codes: int = 12000
