@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import BuildContext, FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
-from pie_framework.errors import ComponentError
 from pie_framework.training.progress import Budget, Curve, load_state, save_state
 from pie_stylerig.latent_coefficients import LatentCoefficients
 from pie_stylerig.losses import Analysis, background_loss, latent_distance, photometric_metric, rig_losses
@@ -36,10 +35,7 @@ Report = Callable[[str], None]
 def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
     """The trainer component: build what the settings need, train, return the weight files by block."""
     torch.set_num_threads(config.threads)
-    try:
-        recognition = context.get("features", "recognition")
-    except ComponentError:
-        recognition = None
+    recognition = context.get("features", "recognition") if config.weights.recognition else None
     return train_rig(
         config, context.get("generator"), context.get("encoder"), context.get("face_model"), recognition
     )

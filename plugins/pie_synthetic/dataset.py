@@ -1,6 +1,6 @@
 """Datasets of rendered portraits: shards on disk, written by several processes, read while still growing.
 
-    python -m pie_synthetic.dataset FOLDER --persons 6000 --shots 4 --seed 1 --workers 2
+    python -m pie_synthetic.dataset FOLDER --persons 5000 --shots 4 --seed 1 --workers 2
 
 A folder holds `meta.json` and `shards/NNNNN/` with `images.npy` (n, S, S, 3) uint8, `theta.npy` (n, P)
 float32, `landmarks.npy` (n, 66, 2) float32 pixels, `regions.npy` (n, S, S) uint8 and `person.npy` (n,) int64. A
