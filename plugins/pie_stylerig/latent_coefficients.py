@@ -60,7 +60,7 @@ class LatentCoefficients(nn.Module):
 
     @torch.no_grad()
     def fit_linear(
-        self, latents: Tensor, theta: Tensor, ridges: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
+        self, latents: Tensor, theta: Tensor, ridges: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0)
     ) -> float:
         """Set the linear path by ridge regression, with the ridge that predicts the last tenth of the samples best.
 

@@ -93,6 +93,7 @@ class TrainRigConfig:
         batch: pairs (w, v) per step through the latent-to-coefficients network.
         image_batch: pairs per step through generator and encoder.
         image_from: share of the budget after which steps go through the images; 1 for never, 0 for always.
+        control_variate: use the latent-to-coefficients network to lower the noise of steps through images.
         refresh_every: steps between two refreshes, in which rigged latents with the coefficients of their images
             are added to the training set of the latent-to-coefficients network; 0 for never.
         refresh: rigged latents in a refresh.
@@ -116,15 +117,16 @@ class TrainRigConfig:
     threads: int = 1
     resume: bool = False
     optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    pool: int = 4096
+    learning_rate: float = 3e-3
+    pool: int = 3072
     spread: float = 0.4
     offset: float = 0.3
     mlp_hidden: int = 256
-    mlp_steps: int = 1500
+    mlp_steps: int = 200
     batch: int = 64
     image_batch: int = 4
-    image_from: float = 0.5
+    image_from: float = 0.1
+    control_variate: bool = False
     refresh_every: int = 250
     refresh: int = 192
     refresh_steps: int = 250

@@ -5,8 +5,8 @@ Published: losses and networks; 200 000 latents, F a perceptron on the latent. A
 - all blocks share one pool of latents whose coefficients the face encoder has read once;
 - F on the latent learns from those answers, and again and again from the answers for rigged latents, so that it is
   right where the rigs go;
-- from `image_from` on, the gradient is the image path's: that of F on a large batch, plus image path minus F on a
-  small one (a control variate: unbiased, and noisy only where the two differ).
+- F on the latent only starts the rigs; from `image_from` on they follow generator and face encoder themselves, by
+  default with F as a control variate off: where few latents are seen F is wrong about the finer blocks.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class RigRecipe:
             sizes = (generator.num_layers, generator.latent_dim)
             self.rigs = {block: RigNet(layout, block, *sizes, config.architecture) for block in config.blocks}
             self.latent_coefficients = LatentCoefficients(layout, *sizes, config.mlp_hidden)
-        train = slice(config.measure_latents, None)
+        train = slice(config.measure_latents, self.pool.fixed)
         latents, theta = self.pool.latents[train], self.pool.theta[train]
         for block, rig in self.rigs.items():
             rig.set_statistics(latents, layout.get(theta, block))
@@ -216,15 +216,17 @@ class RigRecipe:
             optimizer = self.optimizers[block]
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            losses = self._latent_losses(rig, config.batch)
-            total = self._total(losses)
+            losses = self._latent_losses(
+                rig, config.batch, analysed=not through_images or config.control_variate
+            )
             if through_images:
-                total = total + self._image_correction(rig)
+                losses = self._add(losses, self._image_losses(rig))
+            total = self._total(losses)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
             optimizer.step()
             figures |= {f"{block}_{name}_loss": float(value.detach()) for name, value in losses.items()}
-        if through_images:
+        if through_images and config.control_variate:
             figures["coefficients_loss"] = self._teach(1)
         self.budget.step += 1
         return figures
@@ -238,21 +240,33 @@ class RigRecipe:
         w, v = (self.pool.draw(n, self.rng, self.config.measure_latents) for _ in range(2))
         return torch.cat([w, v]), torch.cat([v, w])
 
-    def _latent_losses(self, rig: RigNet, n: int) -> dict[str, Tensor]:
-        """All losses that need no image, with θ_ŵ by F on the latent."""
+    @staticmethod
+    def _add(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Sum by name; a name that one of them lacks counts as 0."""
+        names = dict.fromkeys([*first, *second])
+        return {name: sum(d[name] for d in (first, second) if name in d) for name in names}  # type: ignore[misc]
+
+    def _latent_losses(self, rig: RigNet, n: int, analysed: bool) -> dict[str, Tensor]:
+        """The losses that need no image; with those of ℓ, taking θ_ŵ from F on the latent, if `analysed`."""
         w, v = self._pairs(n)
         latent, theta_w, theta_v = self.pool.latents[w], self.pool.theta[w], self.pool.theta[v]
         layout, block, scale = self.face_model.layout, rig.block, rig.latent_scale
         rigged = rig.rig(latent, layout.get(theta_v, block))
         same = rig.rig(latent, layout.get(theta_w, block))
-        return {
+        losses = {
             "reconstruction": latent_distance(same, latent, scale),
             "drift": latent_distance(rigged, latent, scale),
-            **rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v),
         }
+        if analysed:
+            losses |= rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v)
+        return losses
 
-    def _image_correction(self, rig: RigNet) -> Tensor:
-        """Losses through generator and encoder, minus the same by F on the latent, plus those of images only."""
+    def _image_losses(self, rig: RigNet) -> dict[str, Tensor]:
+        """The losses of ℓ through generator and encoder, and those of images only.
+
+        As a control variate, the same losses of ℓ by F on the latent are subtracted; the step adds them on a larger
+        batch. The gradient stays that of the image path and is noisy only where the two differ.
+        """
         config, layout, block = self.config, self.face_model.layout, rig.block
         w, v = self._pairs(config.image_batch)
         theta_w, theta_v = self.pool.theta[w], self.pool.theta[v]
@@ -264,21 +278,21 @@ class RigRecipe:
         n = config.render_batch
         images_w = from_bytes(self.pool.images[w[:n]], image) if n else None
         images_v = from_bytes(self.pool.images[v[:n]], image) if n else None
-        total = self._total(rig_losses(block, self.analysis, theta, theta_w, theta_v, images_w, images_v))
-        known = rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v)
-        total = total - self._total(known)
-        only: dict[str, Tensor] = {}
+        losses = rig_losses(block, self.analysis, theta, theta_w, theta_v, images_w, images_v)
+        if config.control_variate:
+            known = rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v)
+            losses = self._add(losses, {name: -value for name, value in known.items()})
         if n and config.weights.background:
             with torch.no_grad():
                 masks = [self.face_model.render(t[:n], config.render_size).mask for t in (theta, theta_w)]
             assert images_w is not None
-            only["background"] = background_loss(small[:n], images_w, (masks[0], masks[1]))
+            losses["background"] = background_loss(small[:n], images_w, (masks[0], masks[1]))
         if n and self.recognition is not None and config.weights.recognition:
             with torch.no_grad():
                 before = self.recognition.embed(self.generator.synthesize(self.pool.latents[w[:n]]))
-            only["recognition"] = (self.recognition.embed(image[:n]) - before).square().sum(dim=1).mean()
+            losses["recognition"] = (self.recognition.embed(image[:n]) - before).square().sum(dim=1).mean()
         self.pool.add(rigged.detach(), to_bytes(small.detach()), theta.detach())
-        return total + self._total(only) if only else total
+        return losses
 
     # ---- what is reported ------------------------------------------------------------------------------------
 
