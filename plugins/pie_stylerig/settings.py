@@ -48,8 +48,8 @@ class RigWeights:
 
     Attributes:
         reconstruction: ‖RigNet(w, θ_w^τ) - w‖², mean over the components, in standard deviations of w.
-        edit: ℓ of the edit loss.
-        consistency: ℓ of the consistency loss.
+        edit: ℓ of the edit loss, in units of its value for a rig that changes nothing.
+        consistency: ℓ of the consistency loss, in the same units.
         landmark: of the landmarks within ℓ: mean squared distance, in tenths of the image side.
         photometric: of the colours within ℓ: squared colour difference in [-1, 1], mean over the face mask.
         coefficients: added to ℓ: squared difference of the coefficients in standard deviations, mean over the
@@ -59,15 +59,15 @@ class RigWeights:
         background: squared colour difference of G(ŵ) and G(w) outside both faces; through images only.
     """
 
-    reconstruction: float = 1.0
+    reconstruction: float = 0.6
     edit: float = 1.0
     consistency: float = 1.0
     landmark: float = 10.0
     photometric: float = 2.0
     coefficients: float = 0.05
     drift: float = 0.02
-    recognition: float = 0.1
-    background: float = 0.3
+    recognition: float = 0.2
+    background: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class TrainRigConfig:
     threads: int = 1
     resume: bool = False
     optimizer: str = "adam"
-    learning_rate: float = 3e-3
+    learning_rate: float = 1.5e-3
     pool: int = 3072
     spread: float = 0.4
     offset: float = 0.3

@@ -134,6 +134,7 @@ class RigRecipe:
         error = mlp.fit_linear(latents, theta)
         report(f"coefficients from latents: a linear map leaves {error:.3f} of the variance")
         self.analysis = Analysis(face_model, metric, mlp.scale, config.weights, config.render_size)
+        self.unedited = {block: self._unedited(block) for block in config.blocks}
         make: Any = torch.optim.Adadelta if config.optimizer == "adadelta" else torch.optim.Adam
         self.optimizers = {b: make(rig.parameters(), config.learning_rate) for b, rig in self.rigs.items()}
         self.mlp_optimizer = torch.optim.AdamW(mlp.parameters(), 5e-4, weight_decay=0.05)
@@ -167,6 +168,14 @@ class RigRecipe:
         }
         save_state(path, state)
         return (latents, images, theta), metric
+
+    @torch.no_grad()
+    def _unedited(self, block: str, n: int = 256) -> float:
+        """The edit loss of a rig that changes nothing: the unit in which ℓ is weighted against the rest."""
+        theta = self.pool.theta[: self.pool.fixed][:n]
+        asked = theta.roll(-1, 0)
+        loss = self.analysis.distance(self.face_model.layout.replace(asked, theta, block), asked)
+        return max(float(loss), 1e-9)
 
     # ---- F on the latent -------------------------------------------------------------------------------------
 
@@ -221,7 +230,7 @@ class RigRecipe:
             )
             if through_images:
                 losses = self._add(losses, self._image_losses(rig))
-            total = self._total(losses)
+            total = self._total(block, losses)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(total)
             optimizer.step()
@@ -231,8 +240,10 @@ class RigRecipe:
         self.budget.step += 1
         return figures
 
-    def _total(self, losses: dict[str, Tensor]) -> Tensor:
+    def _total(self, block: str, losses: dict[str, Tensor]) -> Tensor:
         weights = dataclasses.asdict(self.config.weights)
+        for name in ("edit", "consistency"):
+            weights[name] /= self.unedited[block]
         return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
 
     def _pairs(self, n: int) -> tuple[Tensor, Tensor]:
