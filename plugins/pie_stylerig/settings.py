@@ -125,7 +125,7 @@ class TrainRigConfig:
     mlp_steps: int = 200
     batch: int = 64
     image_batch: int = 4
-    image_from: float = 0.1
+    image_from: float = 0.05
     control_variate: bool = False
     refresh_every: int = 250
     refresh: int = 192

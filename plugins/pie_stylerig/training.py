@@ -5,8 +5,8 @@ Published: losses and networks; 200 000 latents, F a perceptron on the latent. A
 - all blocks share one pool of latents whose coefficients the face encoder has read once;
 - F on the latent learns from those answers, and again and again from the answers for rigged latents, so that it is
   right where the rigs go;
-- F on the latent only starts the rigs; from `image_from` on they follow generator and face encoder themselves, by
-  default with F as a control variate off: where few latents are seen F is wrong about the finer blocks.
+- F on the latent only starts the rigs: learnt from few latents it is wrong about the finer blocks. From
+  `image_from` on they follow generator and face encoder themselves, with F as a control variate if asked for.
 """
 
 from __future__ import annotations
@@ -214,7 +214,9 @@ class RigRecipe:
             self._teach(config.mlp_steps)
             self.started = True
         through_images = self.budget.fraction() >= config.image_from
-        if config.refresh_every and self.budget.step and self.budget.step % config.refresh_every == 0:
+        analysed = not through_images or config.control_variate
+        refresh = config.refresh_every if analysed and self.budget.step else 0
+        if refresh and self.budget.step % refresh == 0:
             self._refresh()
             self._teach(config.refresh_steps)
         rate = config.learning_rate
@@ -225,9 +227,7 @@ class RigRecipe:
             optimizer = self.optimizers[block]
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            losses = self._latent_losses(
-                rig, config.batch, analysed=not through_images or config.control_variate
-            )
+            losses = self._latent_losses(rig, config.batch, analysed)
             if through_images:
                 losses = self._add(losses, self._image_losses(rig))
             total = self._total(block, losses)
