@@ -103,6 +103,11 @@ def load_state(path: StrPath) -> dict[str, Any]:
     return state
 
 
+def settings_as_notes(settings: Any, folders: Sequence[str] = ()) -> dict[str, Any]:
+    """A settings dataclass as JSON values for the notes of a weight file, without its local folders."""
+    return {name: value for name, value in asdict(settings).items() if name not in folders}
+
+
 def layout_as_values(layout: Layout) -> list[dict[str, Any]]:
     """The blocks as JSON values, for the metadata of a weight file."""
     return [asdict(block) for block in layout.blocks]

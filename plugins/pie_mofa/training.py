@@ -20,7 +20,7 @@ from torch import Tensor
 from pie_framework.api import BuildContext, FaceModel, Generator, LandmarkDetector
 from pie_framework.errors import ConfigError
 from pie_framework.rendering import ambient_light
-from pie_framework.training.progress import Budget, Curve, load_state, save_state
+from pie_framework.training.progress import Budget, Curve, load_state, save_state, settings_as_notes
 from pie_mofa.data import PortraitFolder, Portraits, augment, statistics
 from pie_mofa.effects import Effects
 from pie_mofa.losses import known_losses, rendered_loss, self_supervised_losses
@@ -119,7 +119,7 @@ def train_encoder(
         + "  ".join(f"{k} {v:.4g}" for k, v in figures.items())
     )
     weights = folder / "encoder.safetensors"
-    notes = {"training": dataclasses.asdict(config), "figures": figures}
+    notes = {"training": settings_as_notes(config, ("output", "dataset", "heldout")), "figures": figures}
     recipe.encoder.save(weights, notes)
     return weights
 

@@ -59,13 +59,13 @@ class RigWeights:
         background: squared colour difference of G(ŵ) and G(w) outside both faces; through images only.
     """
 
-    reconstruction: float = 0.6
+    reconstruction: float = 2.0
     edit: float = 1.0
     consistency: float = 1.0
     landmark: float = 10.0
     photometric: float = 2.0
     coefficients: float = 0.05
-    drift: float = 0.02
+    drift: float = 0.05
     recognition: float = 0.2
     background: float = 1.0
 
@@ -117,7 +117,7 @@ class TrainRigConfig:
     threads: int = 1
     resume: bool = False
     optimizer: str = "adam"
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 5e-4
     pool: int = 3072
     spread: float = 0.4
     offset: float = 0.3
@@ -125,7 +125,7 @@ class TrainRigConfig:
     mlp_steps: int = 200
     batch: int = 64
     image_batch: int = 4
-    image_from: float = 0.05
+    image_from: float = 0.12
     control_variate: bool = False
     refresh_every: int = 250
     refresh: int = 192

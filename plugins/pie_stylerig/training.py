@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import BuildContext, FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
-from pie_framework.training.progress import Budget, Curve, load_state, save_state
+from pie_framework.training.progress import Budget, Curve, load_state, save_state, settings_as_notes
 from pie_stylerig.latent_coefficients import LatentCoefficients
 from pie_stylerig.losses import Analysis, background_loss, latent_distance, photometric_metric, rig_losses
 from pie_stylerig.measure import measure_rig, write_sheet
@@ -96,7 +96,7 @@ def train_rig(
     for block, rig in recipe.rigs.items():
         own = {name: value for name, value in figures.items() if name.startswith(block)}
         files[block] = folder / f"rig_{block}.safetensors"
-        rig.save(files[block], {"training": dataclasses.asdict(config), "figures": own})
+        rig.save(files[block], {"training": settings_as_notes(config, ("output",)), "figures": own})
     return files
 
 

@@ -137,7 +137,7 @@ def test_training_lowers_the_error(tmp_path: Path, labels: bool) -> None:
         path = train_encoder(config, world.model, None, world, generator, detector, report=quiet)
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert float(rows[-1]["landmark_px"]) < (0.8 if labels else 1.0) * float(rows[0]["landmark_px"])
+    assert float(rows[-1]["landmark_px"]) < (0.9 if labels else 1.0) * float(rows[0]["landmark_px"])
     assert MofaEncoder.load(path).layout == TOY_LAYOUT
 
 

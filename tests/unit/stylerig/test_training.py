@@ -140,7 +140,7 @@ def test_measure_knows_a_perfect_rig_from_none() -> None:
 def test_training_makes_rigs_that_do_what_is_asked(tmp_path: Path) -> None:
     model = ToyFaceModel()
     generator, encoder = ToyGenerator(model), ToyEncoder(model)
-    weights = RigWeights(photometric=20.0)
+    weights = RigWeights(photometric=20.0, reconstruction=0.1, drift=0.0)
     config = settings(tmp_path, steps=60, measure_every=60, weights=weights)
     files = train_rig(config, generator, encoder, model, ToyFeatures(), report=quiet)
     with (tmp_path / "curve.csv").open() as file:
