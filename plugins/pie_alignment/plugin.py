@@ -7,6 +7,11 @@ from pie_alignment.settings import AlignerSettings
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 
+#: Digests of the bundled weight files.
+SHA256 = {
+    "landmarks": "63a3218334b4e61c8d103ce22fe5995011104d473646904a4d71b2adc94ddbab",
+}
+
 
 @hookimpl
 def pie_aligners() -> list[Component]:
@@ -43,7 +48,9 @@ def pie_landmarks() -> list[Component]:
             "pie_alignment.landmark_network:build",
             config=LandmarkSettings,
             summary="The 66 landmarks of an aligned portrait of the embedded world.",
-            assets=(Asset("landmark detector weights", LandmarkSettings.weights),),
+            assets=(
+                Asset("landmark detector weights", LandmarkSettings.weights, SHA256["landmarks"], "MIT"),
+            ),
         ),
     ]
 

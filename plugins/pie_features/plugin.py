@@ -11,6 +11,12 @@ from pie_features.settings import (
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 
+#: Digests of the bundled weight files.
+SHA256 = {
+    "recognition": "90112eb811efc943ff3f224cb8631d450b9efeb2fc2e371e6bd2b33932354480",
+    "perceptual": "31a9c90d01ddd979a04a3fc4a26f762a92f4b7ec14e8cc809f5c81175af7fb7f",
+}
+
 
 @hookimpl
 def pie_features() -> list[Component]:
@@ -21,7 +27,7 @@ def pie_features() -> list[Component]:
             "pie_features.recognition:build",
             config=RecognitionSettings,
             summary="Ψ of the embedded world: who is shown, whatever the pose, expression and light.",
-            assets=(Asset("Ψ weights", RecognitionSettings.weights),),
+            assets=(Asset("Ψ weights", RecognitionSettings.weights, SHA256["recognition"], "MIT"),),
         ),
         Component(
             Kind.FEATURES,
@@ -29,7 +35,7 @@ def pie_features() -> list[Component]:
             "pie_features.perceptual:build",
             config=PerceptualSettings,
             summary="Φ of the embedded world: features trained to label the regions of a portrait.",
-            assets=(Asset("Φ weights", PerceptualSettings.weights),),
+            assets=(Asset("Φ weights", PerceptualSettings.weights, SHA256["perceptual"], "MIT"),),
         ),
     ]
 

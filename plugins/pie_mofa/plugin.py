@@ -6,6 +6,11 @@ from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 from pie_mofa.settings import DEFAULT_WEIGHTS, EncoderConfig, TrainEncoderConfig
 
+#: Digests of the bundled weight files.
+SHA256 = {
+    "encoder": "7155b16aac9a4d2b19e46f6a7890a9d7154efc4d70561a0413be4ff7308d4de0",
+}
+
 
 @hookimpl
 def pie_encoders() -> list[Component]:
@@ -16,7 +21,7 @@ def pie_encoders() -> list[Component]:
             "pie_mofa.network:build",
             config=EncoderConfig,
             summary="MoFA: a small residual network that reads θ from a portrait.",
-            assets=(Asset("encoder", DEFAULT_WEIGHTS, licence="MIT"),),
+            assets=(Asset("encoder", DEFAULT_WEIGHTS, SHA256["encoder"], "MIT"),),
         )
     ]
 

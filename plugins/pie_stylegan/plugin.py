@@ -6,6 +6,11 @@ from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 from pie_stylegan.settings import DEFAULT_WEIGHTS, GeneratorConfig, GeneratorTraining
 
+#: Digests of the bundled weight files.
+SHA256 = {
+    "generator": "a9e16ee2e5e873fae29e38e47d1c3d69df89eccefb433c1fbac72457445b3107",
+}
+
 
 @hookimpl
 def pie_generators() -> list[Component]:
@@ -16,7 +21,7 @@ def pie_generators() -> list[Component]:
             "pie_stylegan.component:build",
             config=GeneratorConfig,
             summary="StyleGAN2 in plain torch, from a weight file in safetensors.",
-            assets=(Asset("generator", DEFAULT_WEIGHTS, licence="MIT"),),
+            assets=(Asset("generator", DEFAULT_WEIGHTS, SHA256["generator"], "MIT"),),
         )
     ]
 
