@@ -81,9 +81,15 @@ class PriorConfig:
 
 @dataclass
 class EditConfig:
-    """Edits made at the end of a run: a name, and the controls `pie edit` would be given."""
+    """Edits made at the end of a run.
+
+    Attributes:
+        requests: a name, and the controls `pie edit` would be given.
+        corrections: how often an edit is corrected by what was read back; 0 is a single pass.
+    """
 
     requests: dict[str, list[str]] = field(default_factory=dict)
+    corrections: int = 2
 
 
 @dataclass
@@ -134,6 +140,7 @@ def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
             raise ConfigError(f"blocks: '{block}' is there twice")
     _at_least("seed", run.seed, 0)
     _at_least("checkpoint_every", run.checkpoint_every, 0)
+    _at_least("edit.corrections", run.edit.corrections, 0)
     _at_least("prior.pool", run.prior.pool, 0)
     _at_least("prior.per_step", run.prior.per_step, 1)
     _at_least("prior.blocks_per_step", run.prior.blocks_per_step, 0)

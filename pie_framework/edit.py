@@ -1,10 +1,13 @@
-"""From a request to an edited image and its self-check (§3): one pass through the rig networks, no
-optimisation.
+"""From a request to an edited image and its self-check (§3): passes through the rig networks, no optimisation.
 
 ŵ = RigNet(w, θ'^τ), where θ' is what the portrait shows with the controls asked for. Edits of several blocks
 stack: each rig network is applied to the last one's output, in the order of `EDITABLE_BLOCKS`. The edited
 image is encoded again, so that every edit reports what was asked for, what was achieved, and how far the
 identity was kept.
+
+A rig network rarely goes all of the way. What was read back says how far it got, so the request is corrected along
+its own direction and made again: θ'^τ = θ_w^τ + k (asked - θ_w^τ), where k is found by the secant rule so that the
+change that is read back, along that direction, equals the change that was asked for.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from pie_framework.parameters import Reading, Value, apply_request, read_request
 
 #: Identity similarity below which a warning is given; two strangers score near 0, one person near 1.
 LOW_IDENTITY = 0.5
+#: Corrections after the first pass, unless told otherwise.
+CORRECTIONS = 2
+#: A request is never corrected to more than this multiple of the change that was asked for.
+REACH = 8.0
 
 
 @dataclass(frozen=True)
@@ -114,9 +121,10 @@ def edit(
     networks: Networks,
     theta: Tensor | None = None,
     source_theta: Tensor | None = None,
+    corrections: int = CORRECTIONS,
     chunk: int = 8,
 ) -> list[EditResult]:
-    """Edit a portrait, or several, in one pass.
+    """Edit a portrait, or several.
 
     Args:
         latent: w as W+, (1, L, D) used for every request, or (N, L, D) with one portrait per request.
@@ -124,6 +132,7 @@ def edit(
         networks: with encoder and rig networks; the recognition network is optional.
         theta: θ_w, (1 or N, P); read from G(w) when None.
         source_theta: θ of the portrait that the requests name as source, (1, P).
+        corrections: how often the request is corrected by what was read back; 0 is the single pass of §3.
         chunk: how many pictures are made at once; bounds the memory.
 
     Returns:
@@ -158,9 +167,7 @@ def edit(
                 for i, request in enumerate(some)
             ]
         )
-        edited = _rigged(latent[rows], asked, some, networks)
-        images = networks.generator.synthesize(edited)
-        achieved = networks.need_encoder().encode(images)
+        edited, images, achieved = _corrected(latent[rows], before, asked, some, networks, corrections)
         embedded = _embed(networks, images)
         for i, request in enumerate(some):
             one = slice(i, i + 1)
@@ -184,6 +191,61 @@ def edit(
 
 def _row(index: int, batch: Tensor) -> int:
     return 0 if batch.shape[0] == 1 else index
+
+
+def _corrected(
+    latent: Tensor,
+    before: Tensor,
+    asked: Tensor,
+    requests: Sequence[EditRequest],
+    networks: Networks,
+    corrections: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """ŵ (N, L, D), G(ŵ) and its coefficients, after the corrections; `before` and `asked` are (N, P)."""
+    layout = networks.need_encoder().layout
+    strengths = dict.fromkeys(
+        {block for request in requests for block in request.blocks}, latent.new_ones(len(latent))
+    )
+    last = {block: (torch.zeros_like(k), torch.zeros_like(k)) for block, k in strengths.items()}
+    wanted = asked
+    for left in range(corrections, -1, -1):
+        edited = _rigged(latent, wanted, requests, networks)
+        images = networks.generator.synthesize(edited)
+        achieved = networks.need_encoder().encode(images)
+        if not left:
+            break
+        parts = layout.split(wanted)
+        for block, strength in strengths.items():
+            start, goal = layout.get(before, block), layout.get(asked, block)
+            share = change_share(start, goal, layout.get(achieved, block))
+            strengths[block] = next_strength(*last[block], strength, share)
+            last[block] = strength, share
+            parts[block] = start + strengths[block][:, None] * (goal - start)
+        wanted = layout.join(parts)
+    return edited, images, achieved
+
+
+def change_share(before: Tensor, asked: Tensor, achieved: Tensor) -> Tensor:
+    """How much of the change asked for was achieved, along its direction: (N, n) each -> (N,), 1 is all of it.
+
+    Where nothing was asked for, all of it was achieved.
+    """
+    way = asked - before
+    length = way.square().sum(dim=1)
+    share = ((achieved - before) * way).sum(dim=1) / length.clamp_min(1e-12)
+    return torch.where(length > 1e-12, share, torch.ones_like(share))
+
+
+def next_strength(last: Tensor, last_share: Tensor, strength: Tensor, share: Tensor) -> Tensor:
+    """The secant rule for share(k) = 1, from two strengths k and their shares; all (N,).
+
+    A response that is flat or falling counts as one that needs `REACH`; the result lies in [0, REACH].
+    """
+    step = strength - last
+    slope = ((share - last_share) / torch.where(step.abs() > 1e-6, step, torch.ones_like(step))).clamp_min(
+        1 / REACH
+    )
+    return torch.where(step.abs() > 1e-6, strength + (1 - share) / slope, strength).clamp(0.0, REACH)
 
 
 def _rigged(latent: Tensor, asked: Tensor, requests: Sequence[EditRequest], networks: Networks) -> Tensor:

@@ -267,4 +267,10 @@ class Embedding:
         networks = self.pipeline.networks
         requests = vocabulary_of(networks).parse(controls, name)
         source_theta = self.pipeline.source_theta(requests[0].source) if requests[0].source else None
-        return edit(self.latent[portrait : portrait + 1], requests, networks, source_theta=source_theta)
+        return edit(
+            self.latent[portrait : portrait + 1],
+            requests,
+            networks,
+            source_theta=source_theta,
+            corrections=self.pipeline.config.edit.corrections,
+        )

@@ -41,13 +41,14 @@ options:
   out=DIR            where to, instead of RUN/edits
   portrait=N         which portrait of a run of several, from 0
   device=cpu         auto, cpu, cuda or cuda:N, instead of the run's
+  corrections=N      corrections by what was read back, instead of the run's; 0 for a single pass
   paste_back=true    also write the full-size photo with the edited face
 
 examples:
   pie edit outputs/RUN rotation.yaw=15 expression.smile=0.8
   pie edit outputs/RUN rotation.yaw=-20:20:9 name=turn"""
 
-OPTIONS = ("name", "out", "portrait", "device", "paste_back")
+OPTIONS = ("name", "out", "portrait", "device", "corrections", "paste_back")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Job:
     out: str | None = None
     portrait: int = 0
     device: str | None = None
+    corrections: int | None = None
     paste_back: bool = False
     listing: bool = False
 
@@ -102,6 +104,9 @@ def parse_arguments(words: Sequence[str]) -> Job:
     portrait = options.get("portrait", "0")
     if not portrait.isascii() or not portrait.isdigit():
         raise ConfigError(f"portrait={portrait} is not the number of a portrait", "The first one is 0.")
+    corrections = options.get("corrections")
+    if corrections is not None and not (corrections.isascii() and corrections.isdigit()):
+        raise ConfigError(f"corrections={corrections} is not a number of corrections", "0 is a single pass.")
     paste_back = options.get("paste_back", "false")
     if paste_back not in ("true", "false"):
         raise ConfigError(f"paste_back={paste_back} is neither true nor false")
@@ -112,6 +117,7 @@ def parse_arguments(words: Sequence[str]) -> Job:
         out=options.get("out"),
         portrait=int(portrait),
         device=options.get("device"),
+        corrections=None if corrections is None else int(corrections),
         paste_back=paste_back == "true",
         listing=listing,
     )
@@ -133,7 +139,10 @@ def run_job(job: Job, console: Console | None = None) -> int:
     count = int(latents.shape[0])
     if job.portrait >= count:
         raise ConfigError(f"portrait={job.portrait}: this run has {count}", "The first one is 0.")
-    config: dict[str, Any] = {**manifest.config, "edit": {"requests": {"edit": list(job.controls)}}}
+    settings = {**manifest.config.get("edit", {}), "requests": {"edit": list(job.controls)}}
+    if job.corrections is not None:
+        settings["corrections"] = job.corrections
+    config: dict[str, Any] = {**manifest.config, "edit": settings}
     if job.device is not None:
         config["device"] = job.device
     pipeline = Pipeline(config)
@@ -147,7 +156,8 @@ def run_job(job: Job, console: Console | None = None) -> int:
     if job.paste_back and len(requests) > 1:
         raise ConfigError("paste_back=true is for single edits, not for sweeps", "Leave it out.")
     source = pipeline.source_theta(requests[0].source) if requests[0].source else None
-    results = edit(latent, requests, networks, source_theta=source)
+    corrections = pipeline.config.edit.corrections
+    results = edit(latent, requests, networks, source_theta=source, corrections=corrections)
     name = requests[0].name if len(requests) == 1 else requests[0].name.rpartition("_")[0]
     index = job.portrait if count > 1 else None
     files = save_edit(Path(job.out).expanduser() if job.out else folder.file(EDITS), results, name, index)

@@ -9,7 +9,7 @@ import torch
 
 from pie_framework.api import Networks
 from pie_framework.controls import Vocabulary
-from pie_framework.edit import edit, vocabulary_of
+from pie_framework.edit import REACH, change_share, edit, next_strength, vocabulary_of
 from pie_framework.errors import ConfigError
 from pie_framework.parameters import Light, angle_between, light_of, read_control
 from pie_framework.rendering import ambient_light, directional_light
@@ -84,7 +84,7 @@ def test_a_rig_that_does_nothing_achieves_the_original_and_warns(networks: Netwo
 
 def test_a_half_hearted_rig_goes_half_the_way() -> None:
     networks = toy_networks(strength=0.5, dtype=torch.float64)
-    (result,) = edit(portrait(networks), WORDS.parse(["rotation.yaw+=20"]), networks)
+    (result,) = edit(portrait(networks), WORDS.parse(["rotation.yaw+=20"]), networks, corrections=0)
     (reading,) = result.readings
     assert reading.error == pytest.approx(10.0, abs=1e-3)
 
@@ -111,7 +111,7 @@ def test_several_portraits(networks: Networks) -> None:
 
 def test_networks_run_once_per_chunk(networks: Networks) -> None:
     latent = portrait(networks)
-    edit(latent, WORDS.parse(["rotation.yaw=-20:20:8"]), networks, chunk=8)
+    edit(latent, WORDS.parse(["rotation.yaw=-20:20:8"]), networks, corrections=0, chunk=8)
     assert networks.generator.calls == 2  # type: ignore[attr-defined]
     assert networks.rigs["rotation"].calls == 1  # type: ignore[attr-defined]
     assert networks.rigs["expression"].calls == 0  # type: ignore[attr-defined]
@@ -197,3 +197,43 @@ def test_light_levels_keep_the_rest_and_moved_light_keeps_brightness(networks: N
 def test_angle() -> None:
     assert angle_between((1.0, 0.0, 0.0), (0.0, 2.0, 0.0)) == pytest.approx(90.0)
     assert angle_between((0.0, 0.0, 0.0), (0.0, 2.0, 0.0)) == 180.0
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.6, 1.0])
+def test_corrections_make_up_for_a_rig_that_stops_half_way(strength: float) -> None:
+    networks = toy_networks(strength=strength, dtype=torch.float64)
+    latent = networks.generator.sample(1, torch.Generator().manual_seed(5)).double() * 0.1
+    requests = vocabulary_of(networks).parse(["rotation.yaw=12", "expression.smile=0.7"])
+    once = edit(latent, requests, networks, corrections=0)[0]
+    corrected = edit(latent, requests, networks, corrections=1)[0]
+    for name, asked in (("rotation.yaw", 12.0), ("expression.smile", 0.7)):
+        before = next(r.before for r in once.readings if r.control == name)
+        assert isinstance(before, float)
+        assert once.achieved[name] == pytest.approx(before + strength * (asked - before), abs=1e-3)
+        assert corrected.achieved[name] == pytest.approx(asked, abs=1e-3)
+        assert corrected.asked[name] == pytest.approx(asked, abs=1e-3), "the report keeps what was asked for"
+
+
+def test_a_correction_never_goes_beyond_its_reach() -> None:
+    networks = toy_networks(strength=0.01, dtype=torch.float64)
+    latent = networks.generator.sample(1, torch.Generator().manual_seed(5)).double() * 0.1
+    requests = vocabulary_of(networks).parse(["rotation.yaw=10"])
+    result = edit(latent, requests, networks, corrections=3)[0]
+    before = result.readings[0].before
+    assert isinstance(before, float)
+    share = (float(str(result.achieved["rotation.yaw"])) - before) / (10.0 - before)
+    assert share == pytest.approx(0.01 * REACH, rel=1e-3)
+
+
+def test_the_secant_rule_finds_the_strength_of_a_linear_response() -> None:
+    zero, one = torch.zeros(3), torch.ones(3)
+    share = torch.tensor([0.5, 1.0, -0.2])
+    assert next_strength(zero, zero, one, share).tolist() == pytest.approx([2.0, 1.0, REACH])
+    assert next_strength(one, share, one, share).tolist() == [1.0, 1.0, 1.0], "no step, no change"
+
+
+def test_nothing_asked_for_counts_as_achieved() -> None:
+    before = torch.zeros(2, 3)
+    asked = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
+    achieved = torch.tensor([[0.3, 0.0, 0.0], [0.5, 9.0, 0.0]])
+    assert change_share(before, asked, achieved).tolist() == [1.0, 0.25]
