@@ -1,4 +1,4 @@
-"""`pie edit RUN control=value ...`: one pass through the rig networks of a run, no optimisation."""
+"""`pie edit RUN control=value ...`: a few passes through the rig networks of a run, no optimisation."""
 
 from __future__ import annotations
 
