@@ -257,9 +257,19 @@ class Embedding:
         return found
 
     def edit(
-        self, controls: Sequence[str] | Mapping[str, Any], portrait: int = 0, name: str | None = None
+        self,
+        controls: Sequence[str] | Mapping[str, Any],
+        portrait: int = 0,
+        name: str | None = None,
+        corrections: int | None = None,
     ) -> list[EditResult]:
         """Edit one portrait; `pie edit --help` explains the controls. A sweep gives several results.
+
+        Args:
+            controls: what to change.
+            portrait: which one.
+            name: of the edit; made from the controls when None.
+            corrections: by what was read back, 0 for a single pass; the configuration's `edit.corrections` when None.
 
         Raises:
             ConfigError: an unknown control or a value of the wrong kind.
@@ -272,5 +282,5 @@ class Embedding:
             requests,
             networks,
             source_theta=source_theta,
-            corrections=self.pipeline.config.edit.corrections,
+            corrections=self.pipeline.config.edit.corrections if corrections is None else corrections,
         )
