@@ -161,8 +161,9 @@ def _edits(run: RunFolder, portraits: int) -> str:
     if not any(cards):
         return ""
     note = (
-        "Passes through the rig networks, without optimisation. Achieved values are read back from the edited picture by the face encoder; "
-        "identity is the similarity of the recognition embeddings of the reconstruction and the edit (1 is the same)."
+        "Passes through the rig networks, without optimisation. Achieved values are read back from the edited "
+        "picture by the face encoder; identity is the similarity of the recognition embeddings of the "
+        "reconstruction and the edit (1 is the same)."
     )
     return f'<section><h2>Edits</h2><p class="note">{note}</p><div class="edits">{"".join(cards)}</div></section>'
 
