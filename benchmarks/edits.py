@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--portraits", type=int, default=8, help="how many bundled portraits to use (at most 8)"
     )
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     portraits = [f"example:{i}" for i in range(arguments.first, arguments.first + arguments.portraits)]
