@@ -34,7 +34,6 @@ from pie_framework.build import Builder
 from pie_framework.config import RunConfig, parse
 from pie_framework.edit import EditResult, edit, vocabulary_of
 from pie_framework.embed import PriorSettings, make_problem, start_latent
-from pie_framework.errors import InputError
 from pie_framework.images import read_photo, to_picture, to_tensor
 from pie_framework.metrics import psnr, ssim
 from pie_framework.objective import Objective
@@ -121,11 +120,7 @@ class Pipeline:
         else:
             path = self._path(os.fspath(source))
             photo, called = read_photo(path), name or path.stem
-        try:
-            aligned = self.builder.get(Kind.ALIGNER).align(photo, self.networks.generator.resolution)
-        except InputError as error:
-            where = "the picture" if isinstance(source, Image) else f"'{os.fspath(source)}'"
-            raise InputError(f"{where}: {error.message}", error.hint) from error
+        aligned = self.builder.get(Kind.ALIGNER).align(photo, self.networks.generator.resolution)
         return Portrait(called, aligned, photo)
 
     def _path(self, source: str) -> Path:
