@@ -108,7 +108,7 @@ def vocabulary_of(networks: Networks) -> Vocabulary:
     blocks = tuple(block for block in layout.editable if block in networks.rigs)
     if not blocks:
         raise ConfigError(
-            "this run cannot be edited: no rig network is composed", "Select one, such as rig=world."
+            "this run cannot be edited: no rig network is composed", "Select one, such as rig=stylerig."
         )
     ranges: Mapping[str, tuple[float, float]] = getattr(networks.face_model, "ranges", None) or {}
     return Vocabulary(layout, ranges, blocks)
