@@ -55,6 +55,7 @@ class Builder:
         self.registry = discover() if registry is None else registry
         self.device = choose_device(self.run.device) if device is None else device
         self.dtype = getattr(torch, self.run.dtype) if dtype is None else dtype
+        self.blocks = tuple(self.run.blocks)
         self.used: dict[str, Component] = {}
         self._built: dict[tuple[Kind, str, str], Any] = {}
         self._building: list[str] = []
@@ -120,6 +121,8 @@ class Builder:
             rigs=rigs,
             features=features,
             landmarks=found.get("landmarks"),
+            editor=found.get("editor"),
+            inverter=found.get("inverter"),
         )
 
     def objective(self) -> Objective:

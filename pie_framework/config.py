@@ -21,7 +21,7 @@ from pie_framework.errors import ConfigError, did_you_mean
 T = TypeVar("T")
 
 DTYPES = ("float32", "float64")
-INITS = ("mean", "nearest")
+INITS = ("mean", "nearest", "inverter", "encoder_search")
 
 
 @dataclass
@@ -105,6 +105,8 @@ class RunConfig:
     features: dict[str, Any] = field(default_factory=dict)
     landmarks: dict[str, Any] = field(default_factory=dict)
     aligner: dict[str, Any] = field(default_factory=dict)
+    editor: dict[str, Any] = field(default_factory=dict)
+    inverter: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     edit: EditConfig = field(default_factory=EditConfig)

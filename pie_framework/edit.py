@@ -105,11 +105,11 @@ def vocabulary_of(networks: Networks) -> Vocabulary:
         ConfigError: when no rig network is composed.
     """
     layout = networks.need_encoder().layout
-    blocks = tuple(block for block in layout.editable if block in networks.rigs)
-    if not blocks:
+    if networks.editor is None:
         raise ConfigError(
-            "this run cannot be edited: no rig network is composed", "Select one, such as rig=stylerig."
+            "this run cannot be edited: no editor is composed", "Select one, such as editor=rig."
         )
+    blocks = tuple(block for block in layout.editable if block in networks.editor.blocks)
     ranges: Mapping[str, tuple[float, float]] = getattr(networks.face_model, "ranges", None) or {}
     return Vocabulary(layout, ranges, blocks)
 
@@ -150,8 +150,8 @@ def edit(
     layout = networks.need_encoder().layout
     for request in requests:
         for block in request.blocks:
-            if block not in networks.rigs:
-                raise ConfigError(f"the edit '{request.name}' needs a rig network for the block '{block}'")
+            if block not in networks.need_editor().blocks:
+                raise ConfigError(f"the edit '{request.name}' needs an editor for the block '{block}'")
     originals = networks.generator.synthesize(latent)
     shown = networks.need_encoder().encode(originals) if theta is None else layout.check(theta)
     known = _embed(networks, originals)
@@ -209,7 +209,7 @@ def _corrected(
     last = {block: (torch.zeros_like(k), torch.zeros_like(k)) for block, k in strengths.items()}
     wanted = asked
     for left in range(corrections, -1, -1):
-        edited = _rigged(latent, wanted, requests, networks)
+        edited = _moved(latent, before, wanted, requests, networks)
         images = networks.generator.synthesize(edited)
         achieved = networks.need_encoder().encode(images)
         if not left:
@@ -248,14 +248,15 @@ def next_strength(last: Tensor, last_share: Tensor, strength: Tensor, share: Ten
     return torch.where(step.abs() > 1e-6, strength + (1 - share) / slope, strength).clamp(0.0, REACH)
 
 
-def _rigged(latent: Tensor, asked: Tensor, requests: Sequence[EditRequest], networks: Networks) -> Tensor:
-    """ŵ, (N, L, D): each block's rig network on the rows whose request touches it."""
+def _moved(
+    latent: Tensor, before: Tensor, asked: Tensor, requests: Sequence[EditRequest], networks: Networks
+) -> Tensor:
+    """ŵ, (N, L, D): block by block, the rows whose request touches it."""
     for block in EDITABLE_BLOCKS:
         rows = [index for index, request in enumerate(requests) if block in request.blocks]
         if rows:
-            rig = networks.need_rig(block)
             latent = latent.clone()
-            latent[rows] = rig.rig(latent[rows], rig.layout.get(asked[rows], block))
+            latent[rows] = networks.need_editor().edit(latent[rows], before[rows], asked[rows], block)
     return latent
 
 

@@ -61,6 +61,16 @@ def pie_aligners() -> Iterable[Component]:
 
 
 @hookspec
+def pie_editors() -> Iterable[Component]:
+    """Editors: from a latent and the coefficients asked for to the edited latent."""
+
+
+@hookspec
+def pie_inverters() -> Iterable[Component]:
+    """Inverters: from a portrait straight to a latent, where the optimisation may start."""
+
+
+@hookspec
 def pie_scenes() -> Iterable[Component]:
     """Sources of portraits whose parameters are known."""
 

@@ -36,6 +36,8 @@ HOOK_OF_KIND: Mapping[Kind, str] = {
     Kind.FEATURES: "pie_features",
     Kind.LANDMARKS: "pie_landmarks",
     Kind.ALIGNER: "pie_aligners",
+    Kind.EDITOR: "pie_editors",
+    Kind.INVERTER: "pie_inverters",
     Kind.SCENES: "pie_scenes",
     Kind.TRAINER: "pie_trainers",
 }

@@ -14,7 +14,9 @@ from pie_framework.plugins import Registry
 #: What drawing v and describing it takes: θ_v comes from the encoder, its landmarks from the detector.
 PRIOR_REQUIRES = ("encoder", "landmarks")
 #: What making an edit and reading it back takes.
-EDITS_REQUIRE = ("encoder", "rig")
+EDITS_REQUIRE = ("encoder", "editor")
+#: What a start of the optimisation takes.
+STARTS_REQUIRE = {"inverter": ("inverter",), "encoder_search": ("encoder",)}
 NONE = "none"
 
 
@@ -92,6 +94,8 @@ def required(run: RunConfig, registry: Registry, edits: bool | None = None) -> l
             component = registry.get(Kind.ENERGY, term.term)
             for what in sorted(component.requires):
                 need(Requirement(what, f"the term '{name}'", f"terms.{name}.weight=0"))
+    for what in STARTS_REQUIRE.get(run.init, ()):
+        need(Requirement(what, f"init={run.init}", "init=mean"))
     if bool(run.edit.requests) if edits is None else edits:
         for what in EDITS_REQUIRE:
             need(Requirement(what, "making edits", "edit=none"))

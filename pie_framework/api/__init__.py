@@ -6,15 +6,18 @@ from pie_framework.api.analysis import analysis_losses, landmark_loss, photometr
 from pie_framework.api.component import API_VERSION, Asset, BuildContext, Component, EmptyConfig, Kind
 from pie_framework.api.contracts import (
     Aligner,
+    Editor,
     EnergyTerm,
     FaceEncoder,
     FaceModel,
     FeatureNetwork,
     Generator,
+    Inverter,
     LandmarkDetector,
     RecognitionNetwork,
     RigNetwork,
 )
+from pie_framework.api.editor import RigEditor
 from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
 from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
 from pie_framework.api.view import EditedView, ImageView, LatentView, Networks, PriorDraw, TargetView
@@ -29,6 +32,7 @@ __all__ = [
     "BuildContext",
     "Component",
     "EditedView",
+    "Editor",
     "EmptyConfig",
     "EnergyTerm",
     "FaceEncoder",
@@ -36,6 +40,7 @@ __all__ = [
     "FeatureNetwork",
     "Generator",
     "ImageView",
+    "Inverter",
     "Kind",
     "LandmarkDetector",
     "LatentView",
@@ -45,6 +50,7 @@ __all__ = [
     "PriorDraw",
     "RecognitionNetwork",
     "Rendering",
+    "RigEditor",
     "RigNetwork",
     "TargetView",
     "analysis_losses",

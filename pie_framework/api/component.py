@@ -29,6 +29,8 @@ class Kind(str, enum.Enum):
     FEATURES = "features"
     LANDMARKS = "landmarks"
     ALIGNER = "aligner"
+    EDITOR = "editor"
+    INVERTER = "inverter"
     TRAINER = "trainer"
     SCENES = "scenes"
 
@@ -58,6 +60,8 @@ class BuildContext(Protocol):
 
     device: torch.device
     dtype: torch.dtype
+    #: The blocks τ of this run.
+    blocks: tuple[str, ...]
 
     def get(self, kind: Kind | str, name: str | None = None) -> Any:
         """Another composed component of this run, built on first use (say, an encoder asking for the face model)."""
@@ -84,7 +88,8 @@ class Component:
         config: a dataclass of settings with defaults, in a module that imports no torch.
         summary: one sentence.
         assets: files it loads by default.
-        requires: what must be composed beside it: kinds ("encoder", "face_model", "rig", "landmarks"), "prior" for
+        requires: what must be composed beside it: kinds ("encoder", "face_model", "rig", "editor", "inverter",
+            "landmarks"), "prior" for
             latents v drawn in every iteration, and feature networks by role ("features.recognition").
         api_version: version of this contract it was written for.
     """

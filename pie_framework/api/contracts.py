@@ -85,6 +85,40 @@ class RigNetwork(Protocol):
 
 
 @runtime_checkable
+class Editor(Protocol):
+    """Moves a latent so that one block τ of its θ becomes what is asked; usually by the rig networks.
+
+    Attributes:
+        blocks: the blocks it can edit.
+    """
+
+    blocks: tuple[str, ...]
+
+    def edit(self, latent: Tensor, before: Tensor, asked: Tensor, block: str) -> Tensor:
+        """ŵ for one block.
+
+        Args:
+            latent: w, (B, L, D).
+            before: θ_w as it is read from G(w), (B, P).
+            asked: θ' with the block as it is wanted, (B, P); other blocks are not the business of this call.
+            block: τ.
+
+        Returns:
+            ŵ, (B, L, D).
+        """
+        ...
+
+
+@runtime_checkable
+class Inverter(Protocol):
+    """Guesses the latent of a portrait in one pass."""
+
+    def invert(self, image: Tensor) -> Tensor:
+        """(B, 3, R, R) in [-1, 1] -> w as W+, (B, L, D)."""
+        ...
+
+
+@runtime_checkable
 class FeatureNetwork(Protocol):
     """Φ or Ψ: named feature maps of an image; preprocessing inside."""
 

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pie_framework.api.contracts import (
+        Editor,
         FaceEncoder,
         FaceModel,
         FeatureNetwork,
         Generator,
+        Inverter,
         LandmarkDetector,
         RigNetwork,
     )
@@ -40,6 +42,8 @@ class Networks:
         rigs: RigNet for each block τ of this run.
         features: feature networks by role: "perceptual" (Φ), "recognition" (Ψ), and any a plugin adds.
         landmarks: detector of the landmarks of an image.
+        editor: makes the edits.
+        inverter: guesses latents of portraits.
     """
 
     generator: Generator
@@ -48,6 +52,8 @@ class Networks:
     rigs: Mapping[str, RigNetwork] = field(default_factory=dict)
     features: Mapping[str, FeatureNetwork] = field(default_factory=dict)
     landmarks: LandmarkDetector | None = None
+    editor: Editor | None = None
+    inverter: Inverter | None = None
 
     def need_encoder(self) -> FaceEncoder:
         return _present(self.encoder, "encoder")
@@ -57,6 +63,12 @@ class Networks:
 
     def need_landmarks(self) -> LandmarkDetector:
         return _present(self.landmarks, "landmarks")
+
+    def need_editor(self) -> Editor:
+        return _present(self.editor, "editor")
+
+    def need_inverter(self) -> Inverter:
+        return _present(self.inverter, "inverter")
 
     def need_rig(self, block: str) -> RigNetwork:
         return _present(self.rigs.get(block), f"rig (for the block '{block}')")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from pie_framework.api import Block, Layout, Mesh, Networks, Rendering
+from pie_framework.api import Block, Layout, Mesh, Networks, Rendering, RigEditor
 
 TOY_LAYOUT = Layout(
     (
@@ -195,11 +195,13 @@ def toy_networks(
     generator = ToyGenerator(face_model).to(dtype)
     generator.mixing = torch.linalg.qr(generator.mixing)[0]
     features = ToyFeatures(face_model.size).to(dtype)
+    rigs = {block: ToyRig(generator, block, strength) for block in blocks}
     return Networks(
         generator=generator,
         encoder=ToyEncoder(face_model),
         face_model=face_model,
-        rigs={block: ToyRig(generator, block, strength) for block in blocks},
+        rigs=rigs,
         features={"perceptual": features, "recognition": ToyFeatures(face_model.size, seed=3).to(dtype)},
         landmarks=ToyLandmarks(face_model),
+        editor=RigEditor(rigs),
     )

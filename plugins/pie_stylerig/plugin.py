@@ -32,6 +32,19 @@ def pie_rigs() -> list[Component]:
 
 
 @hookimpl
+def pie_editors() -> list[Component]:
+    return [
+        Component(
+            Kind.EDITOR,
+            "rig",
+            "pie_framework.api.editor:build",
+            summary="Edits through the rig networks, one for each block.",
+            requires=frozenset({"rig"}),
+        )
+    ]
+
+
+@hookimpl
 def pie_trainers() -> list[Component]:
     return [
         Component(

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pie_framework.api import Networks
+from pie_framework.api import Networks, RigEditor
 from pie_framework.controls import Vocabulary
 from pie_framework.edit import REACH, change_share, edit, next_strength, vocabulary_of
 from pie_framework.errors import ConfigError
@@ -71,7 +71,7 @@ def test_a_rig_that_does_nothing_achieves_the_original_and_warns(networks: Netwo
         generator=networks.generator,
         encoder=networks.encoder,
         face_model=networks.face_model,
-        rigs={"rotation": IdentityRig(TOY_LAYOUT, "rotation")},
+        editor=RigEditor({"rotation": IdentityRig(TOY_LAYOUT, "rotation")}),
         features=networks.features,
     )
     (result,) = edit(portrait(lazy), WORDS.parse(["rotation.yaw=20"]), lazy)
