@@ -13,9 +13,11 @@ from pie_framework.api.contracts import (
     FeatureNetwork,
     Generator,
     Inverter,
+    KnownPortraits,
     LandmarkDetector,
     RecognitionNetwork,
     RigNetwork,
+    Scenes,
 )
 from pie_framework.api.editor import RigEditor
 from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
@@ -42,6 +44,7 @@ __all__ = [
     "ImageView",
     "Inverter",
     "Kind",
+    "KnownPortraits",
     "LandmarkDetector",
     "LatentView",
     "Layout",
@@ -52,6 +55,7 @@ __all__ = [
     "Rendering",
     "RigEditor",
     "RigNetwork",
+    "Scenes",
     "TargetView",
     "analysis_losses",
     "landmark_loss",

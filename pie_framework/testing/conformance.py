@@ -25,6 +25,7 @@ from pie_framework.testing.suites.images import (
 )
 from pie_framework.testing.suites.photos import AlignerTests
 from pie_framework.testing.suites.rigs import RigNetworkTests
+from pie_framework.testing.suites.scenes import ScenesTests
 
 __all__ = [
     "AlignerTests",
@@ -35,4 +36,5 @@ __all__ = [
     "GeneratorTests",
     "LandmarkDetectorTests",
     "RigNetworkTests",
+    "ScenesTests",
 ]

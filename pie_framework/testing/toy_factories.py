@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pie_framework.api import BuildContext, EmptyConfig, Kind
-from pie_framework.testing import toys
+from pie_framework.testing import toy_scenes, toys
 from pie_framework.testing.toy_plugin import ToyFeaturesConfig, ToyRigConfig
 
 
@@ -36,3 +36,7 @@ def features(config: ToyFeaturesConfig, context: BuildContext) -> toys.ToyFeatur
 
 def landmarks(config: EmptyConfig, context: BuildContext) -> toys.ToyLandmarks:
     return toys.ToyLandmarks(context.get(Kind.FACE_MODEL))
+
+
+def scenes(config: EmptyConfig, context: BuildContext) -> toy_scenes.ToyScenes:
+    return toy_scenes.ToyScenes(context.get(Kind.FACE_MODEL))

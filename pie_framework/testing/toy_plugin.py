@@ -81,3 +81,8 @@ def pie_features() -> list[Component]:
 @hookimpl
 def pie_landmarks() -> list[Component]:
     return [_toy(Kind.LANDMARKS, requires=frozenset({"face_model"}))]
+
+
+@hookimpl
+def pie_scenes() -> list[Component]:
+    return [_toy(Kind.SCENES, requires=frozenset({"face_model"}))]

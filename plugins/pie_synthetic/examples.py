@@ -1,21 +1,26 @@
 """The bundled example portraits: chosen persons of a seed that no dataset of ours uses.
 
-`write_examples` makes the pictures and the record `portraits.json` with the true θ of each.
+    python -m pie_synthetic.examples [FOLDER]
+
+makes the pictures and the record `portraits.json` with the true θ of each; without a folder those of this package.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from pie_synthetic.dataset import WORLD_VERSION
-from pie_synthetic.portrait import render_portraits
 from pie_synthetic.scene import Scene, sample_person, sample_shot
+from pie_synthetic.source import render_scenes
 
 #: Where the examples lie in this package.
 FOLDER = Path(__file__).parent / "examples"
@@ -45,7 +50,8 @@ def write_examples(folder: str | os.PathLike[str] = FOLDER, size: int = SIZE) ->
     """
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
-    portraits = render_portraits([example_scene(person) for person in PERSONS], size=size)
+    scenes = [example_scene(person) for person in PERSONS]
+    portraits = render_scenes(scenes, size, torch.device("cpu"), torch.float32)
     pixels = ((portraits.images + 1.0) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
     paths: list[Path] = []
     entries: list[dict[str, Any]] = []
@@ -62,3 +68,22 @@ def write_examples(folder: str | os.PathLike[str] = FOLDER, size: int = SIZE) ->
     temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
     temporary.replace(root / "portraits.json")
     return paths
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the examples from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="pie_synthetic.examples", description="Render the example portraits."
+    )
+    parser.add_argument(
+        "folder", nargs="?", default=str(FOLDER), help="where to write; this package's own if absent"
+    )
+    parser.add_argument("--size", type=int, default=SIZE, help="pixels")
+    options = parser.parse_args(arguments)
+    paths = write_examples(options.folder, options.size)
+    print(f"{len(paths)} portraits and their record: {options.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -14,7 +14,13 @@ def run(settings: PortraitRecipe, context: BuildContext) -> int:
         DatasetError: a count is not positive, or the folder holds a dataset of other settings.
     """
     meta = render_dataset(
-        settings.folder, settings.persons, settings.shots, settings.seed, settings.size, settings.workers
+        settings.folder,
+        settings.persons,
+        settings.shots,
+        settings.seed,
+        settings.size,
+        settings.workers,
+        edits=settings.edits,
     )
     print(f"{meta.portraits} portraits in {meta.shards} shards: {settings.folder}")
     return 0

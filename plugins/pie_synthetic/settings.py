@@ -33,6 +33,8 @@ class PortraitRecipe:
         seed: of the whole dataset; use different seeds for training and for held-out data.
         size: height and width of the portraits, pixels.
         workers: number of single-threaded processes.
+        edits: whether each person's first shot is rendered again with another rotation, another expression and
+            another illumination.
     """
 
     folder: str = "data/train"
@@ -41,3 +43,4 @@ class PortraitRecipe:
     seed: int = 1
     size: int = 128
     workers: int = 1
+    edits: bool = False

@@ -13,8 +13,10 @@ from pie_framework.testing.conformance import (
     GeneratorTests,
     LandmarkDetectorTests,
     RigNetworkTests,
+    ScenesTests,
 )
-from pie_framework.testing.toys import toy_networks
+from pie_framework.testing.toy_scenes import ToyScenes
+from pie_framework.testing.toys import ToyFaceModel, toy_networks
 
 WORLD = toy_networks(dtype=torch.float64)
 
@@ -63,3 +65,16 @@ class TestToyLandmarks(LandmarkDetectorTests):
 
     def build(self) -> Any:
         return WORLD.landmarks
+
+
+class TestToyScenes(ScenesTests):
+    dtype = torch.float64
+
+    def build(self) -> Any:
+        face_model = WORLD.need_face_model()
+        assert isinstance(face_model, ToyFaceModel)
+        return ToyScenes(face_model)
+
+    def test_the_encoder_reads_the_true_coefficients(self, component: ToyScenes) -> None:
+        drawn = self.drawn(component)
+        self.close(WORLD.need_encoder().encode(drawn.images), drawn.theta, "θ as the encoder reads it")

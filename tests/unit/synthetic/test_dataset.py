@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pie_synthetic.dataset import ARRAYS, DatasetError, PortraitDataset, main, read_meta, render_dataset
+from pie_synthetic.dataset import (
+    ARRAYS,
+    EDIT_ARRAYS,
+    EDITED_BLOCKS,
+    DatasetError,
+    PortraitDataset,
+    main,
+    read_meta,
+    render_dataset,
+)
 
 SIZE = 32
 
@@ -20,22 +30,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same persons and shots, with edits."""
+    path = tmp_path_factory.mktemp("portraits") / "edited"
+    render_dataset(path, 5, 2, seed=3, size=SIZE, portraits_per_shard=4, edits=True)
+    return path
+
+
 def contents(dataset: PortraitDataset) -> list[np.ndarray]:
     every = np.arange(len(dataset))
-    return [getattr(dataset, name)(every) for name in ARRAYS]
+    return [getattr(dataset, name)(every) for name in (*ARRAYS, *EDIT_ARRAYS)]
 
 
 def test_counts_and_types(folder: Path) -> None:
     dataset = PortraitDataset(folder)
     assert dataset.complete
     assert len(dataset) == 10
-    images, theta, landmarks, regions, person = contents(dataset)
+    images, theta, landmarks, regions, person, base, block = contents(dataset)
     assert images.shape == (10, SIZE, SIZE, 3)
     assert images.dtype == np.uint8
     assert theta.dtype == np.float32
     assert landmarks.shape == (10, 66, 2)
     assert regions.shape == (10, SIZE, SIZE)
     assert person.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert base.tolist() == [-1] * 10
+    assert block.tolist() == [0] * 10
 
 
 def test_shots_share_the_person_only(folder: Path) -> None:
@@ -48,11 +68,70 @@ def test_shots_share_the_person_only(folder: Path) -> None:
     assert not np.allclose(theta[0, layout.slice("rotation")], theta[1, layout.slice("rotation")])
 
 
-def test_two_workers_write_the_same(folder: Path, tmp_path: Path) -> None:
-    render_dataset(tmp_path / "two", 5, 2, seed=3, size=SIZE, workers=2, portraits_per_shard=4)
-    second = PortraitDataset(tmp_path / "two")
-    for a, b in zip(contents(PortraitDataset(folder)), contents(second), strict=True):
+def test_edits_differ_from_the_first_shot_in_one_block(edited: Path) -> None:
+    from pie_synthetic.face import face_model
+
+    dataset = PortraitDataset(edited)
+    layout = face_model().layout
+    assert (len(dataset), dataset.meta.portraits, dataset.complete) == (25, 25, True)
+    for name in EDITED_BLOCKS:
+        bases, edits = dataset.edits(name)
+        assert bases.tolist() == [0, 5, 10, 15, 20]
+        assert np.array_equal(dataset.person(bases), dataset.person(edits))
+        differs = dataset.theta(bases) != dataset.theta(edits)
+        assert differs[:, layout.slice(name)].any(1).all()
+        differs[:, layout.slice(name)] = False
+        assert not differs.any()
+        # corners of the pictures show the surroundings, which stay
+        assert np.array_equal(dataset.images(bases)[:, :3, :3], dataset.images(edits)[:, :3, :3])
+
+
+def test_shots_are_the_same_with_and_without_edits(folder: Path, edited: Path) -> None:
+    plain, more = PortraitDataset(folder), PortraitDataset(edited)
+    shots = np.flatnonzero(more.base(np.arange(len(more))) < 0)
+    for name in ARRAYS:
+        assert np.array_equal(getattr(more, name)(shots), getattr(plain, name)(np.arange(10)))
+
+
+def test_two_workers_write_the_same(edited: Path, tmp_path: Path) -> None:
+    render_dataset(tmp_path / "two", 5, 2, seed=3, size=SIZE, workers=2, portraits_per_shard=4, edits=True)
+    for a, b in zip(
+        contents(PortraitDataset(edited)), contents(PortraitDataset(tmp_path / "two")), strict=True
+    ):
         assert np.array_equal(a, b)
+
+
+def test_edits_keep_their_bases_when_shards_come_out_of_order(edited: Path, tmp_path: Path) -> None:
+    partial = tmp_path / "partial"
+    shutil.copytree(edited, partial)
+    first = partial / "shards" / "00000"
+    first.rename(tmp_path / "later")
+    dataset = PortraitDataset(partial)
+    assert dataset.edits("rotation")[0].tolist() == [0, 5, 10]
+    (tmp_path / "later").rename(first)
+    dataset.refresh()
+    bases, edits = dataset.edits("rotation")
+    assert bases.tolist() == [0, 5, 10, 15, 20]
+    assert np.array_equal(dataset.person(bases), dataset.person(edits))
+
+
+def test_a_dataset_from_before_there_were_edits(folder: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    for path in [*old.glob("shards/*/base.npy"), *old.glob("shards/*/block.npy")]:
+        path.unlink()
+    meta = json.loads((old / "meta.json").read_text())
+    del meta["edits"]
+    (old / "meta.json").write_text(json.dumps(meta))
+    for a, b in zip(contents(PortraitDataset(folder)), contents(PortraitDataset(old)), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_edits_that_are_not_there(folder: Path, edited: Path) -> None:
+    with pytest.raises(DatasetError, match="edits=true"):
+        PortraitDataset(folder).edits("rotation")
+    with pytest.raises(DatasetError, match="identity"):
+        PortraitDataset(edited).edits("identity")
 
 
 def test_reading_and_resuming_a_partial_dataset(folder: Path, tmp_path: Path) -> None:
@@ -85,6 +164,8 @@ def test_errors_for_readers(folder: Path, tmp_path: Path) -> None:
 
 def test_command_line(tmp_path: Path) -> None:
     target = tmp_path / "cli"
-    assert main([str(target), "--persons", "1", "--shots", "1", "--seed", "9", "--size", "16"]) == 0
+    assert (
+        main([str(target), "--persons", "1", "--shots", "1", "--seed", "9", "--size", "16", "--edits"]) == 0
+    )
     assert read_meta(target).seed == 9
-    assert len(PortraitDataset(target)) == 1
+    assert len(PortraitDataset(target)) == 4

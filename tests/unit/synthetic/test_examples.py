@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,3 +35,11 @@ def test_the_recipe_makes_the_first_example_again() -> None:
         bundled = np.asarray(picture).astype(np.float32)
     made = (portraits.images[0].permute(1, 2, 0).numpy() + 1.0) * 127.5
     assert np.abs(made - bundled).mean() < 1.0
+
+
+def test_command_line(tmp_path: Path) -> None:
+    assert examples.main([str(tmp_path / "made"), "--size", "16"]) == 0
+    record = json.loads((tmp_path / "made" / "portraits.json").read_text(encoding="utf-8"))
+    assert record["size"] == 16
+    names = sorted(path.name for path in (tmp_path / "made").iterdir())
+    assert names == [*(entry["file"] for entry in record["portraits"]), "portraits.json"]

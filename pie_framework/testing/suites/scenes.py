@@ -1,0 +1,97 @@
+"""Conformance suite of sources of portraits whose parameters and true edits are known."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from pie_framework.api import KnownPortraits, Scenes
+from pie_framework.testing.suites.base import Suite
+
+
+class ScenesTests(Suite):
+    """Override `build` to return `Scenes`.
+
+    Attributes:
+        count: of the portraits that are drawn; at least 2.
+        yaw: by how much one edit turns the heads, radians.
+    """
+
+    count: ClassVar[int] = 2
+    yaw: ClassVar[float] = 0.2
+
+    def drawn(self, component: Scenes) -> Any:
+        """The same portraits for every test."""
+        return self._once("drawn", lambda: component.draw(self.count, np.random.default_rng(self.seed)))
+
+    def turned(self, component: Scenes) -> Any:
+        """Those portraits with their heads turned."""
+        theta = self.drawn(component).theta.clone()
+        theta[:, component.layout.slice("rotation").start + 1] += self.yaw
+        return self._once("turned", lambda: self.drawn(component).edited(theta))
+
+    def check_same(self, found: KnownPortraits, expected: KnownPortraits) -> None:
+        """Both are the same, bit for bit."""
+        for name in ("images", "theta", "landmarks", "regions", "face", "background"):
+            assert torch.equal(getattr(found, name), getattr(expected, name)), f"{name} differ"
+
+    def test_satisfies_the_protocol(self, component: Scenes) -> None:
+        assert isinstance(component, Scenes)
+        assert isinstance(self.drawn(component), KnownPortraits)
+
+    def test_shapes_and_ranges(self, component: Scenes) -> None:
+        drawn: KnownPortraits = self.drawn(component)
+        count, size = self.count, component.size
+        assert drawn.images.shape == (count, 3, size, size)
+        assert drawn.theta.shape == (count, component.layout.size)
+        assert drawn.landmarks.ndim == 3 and drawn.landmarks.shape[::2] == (count, 2)
+        assert drawn.regions.shape == (count, size, size) and drawn.regions.dtype == torch.uint8
+        assert drawn.face.shape == drawn.background.shape == (count, 1, size, size)
+        values = ("images", "theta", "landmarks", "face", "background")
+        self.check_place({name: getattr(drawn, name) for name in values})
+        assert float(drawn.images.abs().max()) <= 1.0, "images leave [-1, 1]"
+        assert float((drawn.landmarks / size - 0.5).abs().mean()) < 0.5, "landmarks are not pixels"
+        for name in ("face", "background"):
+            mask = getattr(drawn, name)
+            assert bool(((mask == 0) | (mask == 1)).all()), f"{name} is not a mask of 0 and 1"
+            assert bool((mask.sum((1, 2, 3)) > 0).all()), f"{name} is empty"
+        assert float((drawn.face * drawn.background).max()) == 0.0, "face and background overlap"
+
+    def test_a_draw_is_a_function_of_the_random_generator(self, component: Scenes) -> None:
+        state = torch.random.get_rng_state()
+        rng = np.random.default_rng(self.seed)
+        self.check_same(component.draw(self.count, rng), self.drawn(component))
+        assert torch.equal(torch.random.get_rng_state(), state), "the global random generator was used"
+        other = component.draw(self.count, rng)
+        assert not torch.equal(other.theta, self.drawn(component).theta), "rng does not advance"
+
+    def test_portraits_differ(self, component: Scenes) -> None:
+        drawn: KnownPortraits = self.drawn(component)
+        assert not torch.equal(drawn.theta[0], drawn.theta[1])
+        assert not torch.equal(drawn.images[0], drawn.images[1])
+
+    def test_taken_rows_are_those_portraits(self, component: Scenes) -> None:
+        drawn: KnownPortraits = self.drawn(component)
+        taken = drawn.take([1, 0, 1])
+        rows = torch.tensor([1, 0, 1], device=drawn.images.device)
+        for name in ("images", "theta", "landmarks", "regions", "face", "background"):
+            assert torch.equal(getattr(taken, name), getattr(drawn, name)[rows]), f"{name} differ"
+
+    def test_an_edit_to_what_is_there_already_changes_nothing(self, component: Scenes) -> None:
+        drawn: KnownPortraits = self.drawn(component)
+        self.check_same(drawn.edited(drawn.theta), drawn)
+        self.check_same(drawn.take([1]).edited(drawn.theta[1:2]), drawn.take([1]))
+
+    def test_an_edit_shows_what_is_asked(self, component: Scenes) -> None:
+        drawn, turned = self.drawn(component), self.turned(component)
+        asked = drawn.theta.clone()
+        asked[:, component.layout.slice("rotation").start + 1] += self.yaw
+        self.close(turned.theta, asked, "θ of the edit")
+        assert bool(((turned.images - drawn.images).abs().amax((1, 2, 3)) > 1e-3).all()), "the images stay"
+        assert not torch.equal(turned.landmarks, drawn.landmarks), "the landmarks stay"
+
+    def test_an_edit_can_be_taken_back(self, component: Scenes) -> None:
+        drawn = self.drawn(component)
+        self.check_same(self.turned(component).edited(drawn.theta), drawn)
