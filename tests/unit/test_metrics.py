@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pie_framework.metrics import MAX_PSNR, psnr, ssim
+from pie_framework.metrics import MAX_PSNR, feature_distance, masked_mean, psnr, ssim, ssim_map
 
 
 def test_psnr_of_a_known_error() -> None:
@@ -40,3 +40,42 @@ def test_ssim_equals_its_formula_on_constant_images() -> None:
     )
     c1 = 0.02**2
     assert ssim(a, b).item() == pytest.approx((2 * 0.5 * 0.25 + c1) / (0.25 + 0.0625 + c1), rel=1e-6)
+
+
+def test_ssim_counts_only_the_mask() -> None:
+    rng = torch.Generator().manual_seed(1)
+    reference = torch.rand(2, 3, 40, 40, generator=rng) * 2 - 1
+    image = reference.clone()
+    image[..., 20:] *= -1
+    left = torch.zeros(2, 1, 40, 40)
+    left[..., :14] = 1  # beyond the reach of the window from the changed half
+    assert ssim(image, reference, left).tolist() == [1.0, 1.0]
+    assert ssim(image, reference, 1 - left).max() < ssim(image, reference).max() < 1.0
+
+
+def test_ssim_of_the_whole_is_that_of_the_middle() -> None:
+    rng = torch.Generator().manual_seed(2)
+    image, reference = torch.rand(2, 1, 3, 24, 24, generator=rng) * 2 - 1
+    middle = torch.zeros(1, 1, 24, 24)
+    middle[..., 5:-5, 5:-5] = 1
+    torch.testing.assert_close(ssim(image, reference, middle), ssim(image, reference))
+    assert ssim_map(image, reference).shape == (1, 1, 24, 24)
+
+
+def test_an_empty_mask_has_no_measure() -> None:
+    image, empty = torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
+    assert psnr(image, image, empty).isnan().all() and ssim(image, image, empty).isnan().all()
+    assert masked_mean(empty, empty + 0.5).item() == 0.0
+
+
+def test_feature_distance_weighs_each_layer_s_positions() -> None:
+    first = {"fine": torch.zeros(1, 2, 4, 4), "coarse": torch.zeros(1, 3, 2, 2), "flat": torch.zeros(1, 5)}
+    second = {name: value.clone() for name, value in first.items()}
+    second["fine"][..., :2] = 1.0
+    second["coarse"][..., 0] = 2.0
+    second["flat"][...] = 3.0
+    left = torch.zeros(1, 1, 8, 8)
+    left[..., :4] = 1
+    assert feature_distance(first, second).item() == pytest.approx((0.5 + 2.0 + 9.0) / 3)
+    assert feature_distance(first, second, left).item() == pytest.approx((1.0 + 4.0 + 9.0) / 3)
+    assert feature_distance(first, second, 1 - left).item() == pytest.approx(9.0 / 3)
