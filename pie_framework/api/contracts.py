@@ -239,6 +239,10 @@ class Scenes(Protocol):
         """Of the portraits' θ."""
         ...
 
-    def draw(self, count: int, rng: np.random.Generator) -> KnownPortraits:
-        """`count` portraits of different persons; the same `rng` state gives the same ones, bit for bit."""
+    def draw(self, count: int, rng: np.random.Generator, shots: int = 1) -> KnownPortraits:
+        """`count` different persons, `shots` portraits of each, person after person.
+
+        A person's portraits differ in pose, expression, light and surroundings. The same `rng` state gives the same
+        portraits, bit for bit.
+        """
         ...

@@ -81,10 +81,12 @@ class ToyScenes:
         """Of the portraits' θ."""
         return self.face_model.layout
 
-    def draw(self, count: int, rng: np.random.Generator) -> ToyKnownPortraits:
-        """`count` portraits."""
+    def draw(self, count: int, rng: np.random.Generator, shots: int = 1) -> ToyKnownPortraits:
+        """`count` persons, `shots` portraits of each; a person is identity and albedo."""
         spread = np.concatenate(
             [np.full(block.size, SPREAD.get(block.name, OTHER_SPREAD)) for block in self.layout.blocks]
         )
-        theta = torch.from_numpy(rng.normal(size=(count, self.layout.size)) * spread)
+        theta = torch.from_numpy(rng.normal(size=(count * shots, self.layout.size)) * spread)
+        person = theta.reshape(count, shots, -1)[:, :1].expand(-1, shots, -1).reshape(theta.shape)
+        theta = self.layout.replace(theta, person, ("identity", "albedo"))
         return show(self.face_model, theta.to(self.face_model.pixels))

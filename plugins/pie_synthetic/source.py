@@ -15,7 +15,7 @@ from pie_framework.errors import PieError
 from pie_synthetic.dataset import PortraitDataset
 from pie_synthetic.face import face_model
 from pie_synthetic.portrait import Region, render_portraits
-from pie_synthetic.scene import Scene, sample_scenes
+from pie_synthetic.scene import Scene, sample_person, sample_shot
 from pie_synthetic.settings import SceneSettings
 
 #: What counts as the face.
@@ -116,9 +116,13 @@ class EmbeddedScenes:
         """Of the portraits' θ."""
         return face_model().layout
 
-    def draw(self, count: int, rng: np.random.Generator) -> EmbeddedPortraits:
-        """`count` portraits of different persons; PieError if `count` is below 1."""
-        return render_scenes(sample_scenes(rng, count), self.size, self.device, self.dtype)
+    def draw(self, count: int, rng: np.random.Generator, shots: int = 1) -> EmbeddedPortraits:
+        """`count` different persons, `shots` portraits of each, person after person; PieError below 1 of either."""
+        scenes = []
+        for _ in range(count):
+            person = sample_person(rng)
+            scenes += [Scene(person, sample_shot(rng, person)) for _ in range(shots)]
+        return render_scenes(scenes, self.size, self.device, self.dtype)
 
     def open(self, folder: str | os.PathLike[str]) -> PortraitDataset:
         """A dataset that `pie train portraits` rendered; DatasetError when there is none."""

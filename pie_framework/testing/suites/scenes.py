@@ -72,6 +72,14 @@ class ScenesTests(Suite):
         assert not torch.equal(drawn.theta[0], drawn.theta[1])
         assert not torch.equal(drawn.images[0], drawn.images[1])
 
+    def test_a_person_has_as_many_portraits_as_asked_for(self, component: Scenes) -> None:
+        shots = component.draw(2, np.random.default_rng(self.seed), shots=2)
+        assert shots.images.shape[0] == 4
+        theta = {name: shots.theta[:, component.layout.slice(name)] for name in ("identity", "rotation")}
+        for first, second, same in ((0, 1, True), (2, 3, True), (1, 2, False)):
+            assert torch.equal(theta["identity"][first], theta["identity"][second]) is same
+        assert not torch.equal(theta["rotation"][0], theta["rotation"][1]), "the shots are the same"
+
     def test_taken_rows_are_those_portraits(self, component: Scenes) -> None:
         drawn: KnownPortraits = self.drawn(component)
         taken = drawn.take([1, 0, 1])
