@@ -105,7 +105,7 @@ class RunConfig:
     features: dict[str, Any] = field(default_factory=dict)
     landmarks: dict[str, Any] = field(default_factory=dict)
     aligner: dict[str, Any] = field(default_factory=dict)
-    editor: dict[str, Any] = field(default_factory=dict)
+    editor: dict[str, Any] = field(default_factory=lambda: {"name": "rig"})
     inverter: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -96,13 +96,13 @@ class EditResult:
 
 
 def vocabulary_of(networks: Networks) -> Vocabulary:
-    """The controls these networks offer: names and ranges of the face model, blocks that have a rig network.
+    """The controls these networks offer: names and ranges of the face model, blocks that the editor knows.
 
     The face model may have an attribute `ranges`, control name -> (low, high) in the control's unit, that
     says on which values the networks were trained.
 
     Raises:
-        ConfigError: when no rig network is composed.
+        ConfigError: when no editor is composed.
     """
     layout = networks.need_encoder().layout
     if networks.editor is None:
@@ -129,7 +129,7 @@ def edit(
     Args:
         latent: w as W+, (1, L, D) used for every request, or (N, L, D) with one portrait per request.
         requests: N requests, from `Vocabulary.parse`.
-        networks: with encoder and rig networks; the recognition network is optional.
+        networks: with encoder and editor; the recognition network is optional.
         theta: θ_w, (1 or N, P); read from G(w) when None.
         source_theta: θ of the portrait that the requests name as source, (1, P).
         corrections: how often the request is corrected by what was read back; 0 is the single pass of §3.
@@ -139,7 +139,7 @@ def edit(
         One result per request, in order.
 
     Raises:
-        ConfigError: when a request touches a block that has no rig network, or the shapes do not fit.
+        ConfigError: when a request touches a block that the editor does not know, or the shapes do not fit.
     """
     if not requests:
         return []
@@ -147,15 +147,17 @@ def edit(
         raise ConfigError(
             f"{len(requests)} edits need one latent or as many, not shape {tuple(latent.shape)}"
         )
-    layout = networks.need_encoder().layout
+    vocabulary, layout = vocabulary_of(networks), networks.need_encoder().layout
     for request in requests:
         for block in request.blocks:
             if block not in networks.need_editor().blocks:
-                raise ConfigError(f"the edit '{request.name}' needs an editor for the block '{block}'")
+                raise ConfigError(
+                    f"the edit '{request.name}' needs an editor for the block '{block}'",
+                    f"This run's edits: {', '.join(networks.need_editor().blocks)}.",
+                )
     originals = networks.generator.synthesize(latent)
     shown = networks.need_encoder().encode(originals) if theta is None else layout.check(theta)
     known = _embed(networks, originals)
-    vocabulary = vocabulary_of(networks)
     results: list[EditResult] = []
     for start in range(0, len(requests), chunk):
         some = requests[start : start + chunk]

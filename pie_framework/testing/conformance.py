@@ -15,6 +15,7 @@ required to be there and finite. Needs pytest, which `pip install pie-framework[
 
 from __future__ import annotations
 
+from pie_framework.testing.suites.editors import EditorTests, InverterTests
 from pie_framework.testing.suites.energy_terms import EnergyTermTests
 from pie_framework.testing.suites.face_models import FaceModelTests
 from pie_framework.testing.suites.generators import GeneratorTests
@@ -29,11 +30,13 @@ from pie_framework.testing.suites.scenes import ScenesTests
 
 __all__ = [
     "AlignerTests",
+    "EditorTests",
     "EnergyTermTests",
     "FaceEncoderTests",
     "FaceModelTests",
     "FeatureNetworkTests",
     "GeneratorTests",
+    "InverterTests",
     "LandmarkDetectorTests",
     "RigNetworkTests",
     "ScenesTests",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pie_framework.api import BuildContext, EmptyConfig, Kind
+from pie_framework.api import BuildContext, EmptyConfig, Kind, RigEditor
 from pie_framework.testing import toy_scenes, toys
 from pie_framework.testing.toy_plugin import ToyFeaturesConfig, ToyRigConfig
 
@@ -27,6 +27,10 @@ def encoder(config: EmptyConfig, context: BuildContext) -> toys.ToyEncoder:
 
 def rig(config: ToyRigConfig, context: BuildContext) -> toys.ToyRig:
     return toys.ToyRig(context.get(Kind.GENERATOR), config.block, config.strength)
+
+
+def editor(config: EmptyConfig, context: BuildContext) -> RigEditor:
+    return RigEditor({block: context.get(Kind.RIG, block) for block in context.blocks})
 
 
 def features(config: ToyFeaturesConfig, context: BuildContext) -> toys.ToyFeatures:

@@ -74,6 +74,11 @@ def pie_rigs() -> list[Component]:
 
 
 @hookimpl
+def pie_editors() -> list[Component]:
+    return [_toy(Kind.EDITOR, requires=frozenset({"rig"}))]
+
+
+@hookimpl
 def pie_features() -> list[Component]:
     return [_toy(Kind.FEATURES, ToyFeaturesConfig, frozenset({"face_model"}))]
 

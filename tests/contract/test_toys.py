@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pie_framework.testing.conformance import (
+    EditorTests,
     FaceEncoderTests,
     FaceModelTests,
     FeatureNetworkTests,
@@ -49,6 +50,13 @@ class TestToyRig(RigNetworkTests):
 
     def build(self) -> Any:
         return WORLD.rigs["expression"]
+
+
+class TestToyEditor(EditorTests):
+    dtype = torch.float64
+
+    def build(self) -> Any:
+        return WORLD.editor
 
 
 class TestToyFeatures(FeatureNetworkTests):

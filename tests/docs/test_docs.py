@@ -155,6 +155,7 @@ COMPONENT_GROUPS = (
     "face_model",
     "encoder",
     "rig",
+    "editor",
     "features",
     "landmarks",
     "aligner",

@@ -55,7 +55,10 @@ def config(tmp_path: Path, photos: list[Path]) -> Callable[..., RunConfig]:
                 name: {"term": name, "weight": 1.0}
                 for name in ("synthesis", "identity", "edit", "invariance", "recognition")
             },
-            **{kind: {"name": "toy"} for kind in ("generator", "face_model", "encoder", "landmarks")},
+            **{
+                kind: {"name": "toy"}
+                for kind in ("generator", "face_model", "encoder", "editor", "landmarks")
+            },
             "rig": {block: {"name": "toy", "block": block} for block in BLOCKS},
             "features": {"perceptual": {"name": "toy"}, "recognition": {"name": "toy", "seed": 3}},
             "aligner": {"name": "none"},

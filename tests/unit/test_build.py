@@ -32,6 +32,7 @@ def toy_run(*terms: str, **changes: Any) -> RunConfig:
         "face_model": {"name": "toy"},
         "encoder": {"name": "toy"},
         "rig": {block: {"name": "toy", "block": block} for block in BLOCKS},
+        "editor": {"name": "toy"},
         "features": {role: {"name": "toy"} for role in ("perceptual", "recognition")},
         "landmarks": {"name": "toy"},
         "schedule": STAGES,
@@ -66,10 +67,12 @@ def test_a_term_of_weight_zero_requires_nothing(registry: Registry):
     assert list(Builder(run, registry).objective().terms) == ["synthesis"]
 
 
-def test_edits_require_the_encoder_and_the_rigs(registry: Registry):
+def test_edits_require_the_encoder_and_the_editor_with_its_rigs(registry: Registry):
     run = toy_run("synthesis", edit={"requests": {"smile": ["expression.smile=1"]}})
     assert set(Builder(run, registry).networks().rigs) == set(BLOCKS)
+    assert Builder(run, registry).networks().need_editor().blocks == BLOCKS
     assert Builder(run, registry).networks(edits=False).rigs == {}
+    assert Builder(run, registry).networks(edits=False).editor is None
     assert Builder(toy_run("synthesis"), registry).networks(edits=True).encoder is not None
 
 
@@ -140,7 +143,16 @@ def test_what_was_used_is_recorded_by_role(registry: Registry):
         (("synthesis",), {"features": {}}, "'synthesis' needs a feature network in the role 'perceptual'"),
         (("synthesis",), {"generator": {}}, "every run needs .*'generator'.*generator=stylegan2"),
         (("synthesis",), {"face_model": {}}, "generator 'toy' needs .*'face_model'"),
-        (("synthesis",), {"edit": {"requests": {"a": ["b"]}}, "rig": {}}, "making edits needs .*edit=none"),
+        (
+            ("synthesis",),
+            {"edit": {"requests": {"a": ["b"]}}, "rig": {}},
+            "making edits .by its editor 'toy'. needs a rig network.*rig=stylerig.*edit=none",
+        ),
+        (
+            ("synthesis",),
+            {"edit": {"requests": {"a": ["b"]}}, "editor": {"name": "none"}},
+            "making edits needs .*'editor'.*editor=rig.*edit=none",
+        ),
         (("synthesis",), {"generator": {"name": "tyo"}}, "no generator named 'tyo'.*Did you mean 'toy'"),
         (("synthsis",), {}, "no energy named 'synthsis'.*Did you mean 'synthesis'"),
     ],

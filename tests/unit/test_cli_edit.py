@@ -15,7 +15,7 @@ from pie_framework.plugins import discover
 from pie_framework.testing.toy_plugin import TOYS
 
 CONFIG = {
-    **{kind: {"name": "toy"} for kind in ("generator", "face_model", "encoder", "landmarks")},
+    **{kind: {"name": "toy"} for kind in ("generator", "face_model", "encoder", "editor", "landmarks")},
     "rig": {block: {"name": "toy", "block": block} for block in ("rotation", "expression", "illumination")},
     "features": {"recognition": {"name": "toy", "seed": 3}},
     "aligner": {"name": "none"},

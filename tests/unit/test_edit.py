@@ -141,9 +141,9 @@ def test_outside_the_trained_range_warns(networks: Networks) -> None:
     assert any("trained range" in warning for warning in far.warnings)
 
 
-def test_without_rigs_there_is_nothing_to_edit(networks: Networks) -> None:
+def test_without_an_editor_there_is_nothing_to_edit(networks: Networks) -> None:
     bare = Networks(generator=networks.generator, encoder=networks.encoder)
-    with pytest.raises(ConfigError, match="no rig network"):
+    with pytest.raises(ConfigError, match="no editor"):
         vocabulary_of(bare)
     with pytest.raises(ConfigError, match="rotation"):
         edit(portrait(networks), WORDS.parse(["rotation.yaw=1"]), bare)

@@ -39,6 +39,7 @@ class EnergyTermTests(Suite):
             rigs=whole.rigs if self._needs("rig") else {},
             features={role: whole.features[role] for role in roles},
             landmarks=whole.landmarks if self._needs("landmarks") else None,
+            editor=whole.editor if self._needs("editor") else None,
         )
 
     def _needs(self, kind: str) -> bool:
