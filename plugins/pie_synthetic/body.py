@@ -82,11 +82,11 @@ class Surface:
     label: int
 
 
-def sample_build(rng: np.random.Generator) -> Build:
-    """Draw a build around the mean."""
+def sample_build(rng: np.random.Generator, stoutness: float = 0.0) -> Build:
+    """Draw a build around the mean; `stoutness` in standard deviations widens the neck and the shoulders."""
     return Build(
-        neck=float(np.clip(rng.normal(1.0, 0.09), 0.82, 1.22)),
-        shoulders=float(np.clip(rng.normal(1.0, 0.10), 0.80, 1.25)),
+        neck=float(np.clip(rng.normal(1.0 + 0.05 * stoutness, 0.08), 0.82, 1.25)),
+        shoulders=float(np.clip(rng.normal(1.0 + 0.05 * stoutness, 0.09), 0.80, 1.28)),
         length=float(np.clip(rng.normal(0.0, 0.08), -0.14, 0.16)),
         slope=float(np.clip(rng.normal(0.0, 1.0), -1.8, 1.8)),
     )

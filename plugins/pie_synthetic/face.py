@@ -17,6 +17,7 @@ from pie_facemodels.procedural.model import ProceduralFaceModel, shade_vertices
 from pie_facemodels.procedural.regions import face_region
 from pie_facemodels.procedural.template import template
 from pie_framework.rendering import PerspectiveCamera, vertex_normals
+from pie_synthetic.beard import beard_cover
 from pie_synthetic.grids import FloatArray
 from pie_synthetic.hair import HeadGrid, hair_shadow
 
@@ -34,7 +35,8 @@ class FaceSurface:
     """The posed, shaded heads of a batch.
 
     points, colours: (B, V, 3), colours before the soft shoulder. faces: (F, 3), labels: (F,) uint8 regions.
-    head: the neutral skin in model coordinates. skin: (B, 3) mean colour of the skin. chin: (B,) its height.
+    head: the neutral skin in model coordinates. skin: (B, 3) mean colour of the skin.
+    skin_points: (B, ROWS * COLUMNS, 3) the posed skin's grid. chin: (B,) its height.
     eyes: (B, 2, 3) centres of the eyes in model coordinates. landmarks: (B, 66, 2) pixels.
     """
 
@@ -44,6 +46,7 @@ class FaceSurface:
     labels: Tensor
     head: HeadGrid
     skin: FloatArray
+    skin_points: FloatArray
     chin: FloatArray
     eyes: FloatArray
     landmarks: Tensor
@@ -91,11 +94,20 @@ def face_surface(scenes: Sequence[Scene], theta: Tensor, size: int) -> FaceSurfa
     iris = torch.from_numpy(np.stack([s.person.iris for s in scenes]))
     points = model.place(model.shape(theta), theta)
     colours = model.colours(theta, iris)
+    skin_tone = colours[:, _plain_skin()].mean(1).clamp(0.02, 0.95).numpy()
+    skin = colours[:, : ROWS * COLUMNS]
+    cover = torch.from_numpy(beard_cover([s.person.beard for s in scenes]))[..., None]
+    tint = torch.from_numpy(
+        np.stack([s.person.beard.colour if s.person.beard else s.person.hair.colour for s in scenes])
+    )
+    skin += (tint[:, None] - skin) * cover
+    age = torch.tensor([s.person.age for s in scenes], dtype=torch.float32)[:, None, None]
+    skin *= 1.0 - age * torch.from_numpy(wrinkles())[..., None]
+    surface = model.head_surface()
     normals = vertex_normals(points, model.faces, model.seam)
     gamma = model.layout.get(theta, "illumination")
     shaded = shade_vertices(colours, normals, gamma, model.occlusion, model.gloss)
     faces, labels = _faces_and_labels()
-    surface = model.head_surface()
     identity = model.layout.get(theta, "identity")
     head = HeadGrid(
         surface.positions(identity).numpy(),
@@ -110,12 +122,43 @@ def face_surface(scenes: Sequence[Scene], theta: Tensor, size: int) -> FaceSurfa
         faces,
         labels,
         head,
-        colours[:, _plain_skin()].mean(1).clamp(0.02, 0.95).numpy(),
+        skin_tone,
+        points[:, : ROWS * COLUMNS].numpy(),
         head.points[:, :, 0, 1][:, int(np.argmax(ROW_PARAMETERS >= 14.0))],
         _eye_centres(model, identity),
         model.landmarks(theta, size),
         model.camera,
     )
+
+
+@functools.cache
+def wrinkles() -> FloatArray:
+    """(ROWS * COLUMNS,) how much the folds of old skin darken it at age 1: brow lines, crow's feet, mouth folds."""
+    t = template()
+    skin = slice(0, ROWS * COLUMNS)
+    x, y, front, h = (values[skin] for values in (t.x, t.y, t.front, t.height))
+    a = np.abs(x)
+    bow = y + 0.05 * (a / 0.4) ** 2
+    lines = sum(np.exp(-0.5 * ((bow - level) / 0.020) ** 2) for level in (0.43, 0.55, 0.67))
+    brow_lines = 0.13 * lines * np.exp(-0.5 * (a / 0.34) ** 4)
+    glabella = 0.14 * np.exp(-0.5 * (((a - 0.055) / 0.014) ** 2 + ((y - 0.24) / 0.07) ** 2))
+    radius, angle = np.hypot(a - 0.40, y - 0.01), np.arctan2(y - 0.01, a - 0.40)
+    feet = (
+        0.13
+        * np.exp(-0.5 * ((radius - 0.25) / 0.05) ** 2)
+        * np.clip(np.cos(9.0 * angle), 0.0, 1.0)
+        * (np.abs(angle) < 0.6)
+    )
+    under = 0.16 * np.exp(
+        -0.5 * (((y + 0.145 - 0.25 * (a - 0.365) ** 2 * 8) / 0.016) ** 2 + ((a - 0.34) / 0.12) ** 2)
+    )
+    path = 0.215 + 0.16 * np.clip((-0.46 - y) / 0.36, 0.0, 1.3)
+    fold = 0.24 * np.exp(-0.5 * ((a - path) / 0.020) ** 2) * np.exp(-0.5 * ((y + 0.63) / 0.12) ** 4)
+    marionette = 0.13 * np.exp(-0.5 * (((a - 0.345) / 0.018) ** 2 + ((h + 0.14) / 0.07) ** 2))
+    result: FloatArray = ((brow_lines + glabella + feet + under + fold + marionette) * front).astype(
+        np.float32
+    )
+    return result
 
 
 def _eye_centres(model: ProceduralFaceModel, identity: Tensor) -> FloatArray:

@@ -83,20 +83,29 @@ class HeadGrid:
     angles: FloatArray
 
 
-def sample_hair_colour(rng: np.random.Generator, darkness: float) -> FloatArray:
-    """(3,) colour; `darkness` of the skin in [0, 1] moves the chances towards dark hair."""
+def sample_hair_colour(rng: np.random.Generator, darkness: float, age: float = 0.2) -> FloatArray:
+    """(3,) colour; `darkness` of the skin in [0, 1] moves the chances towards dark hair, `age` towards grey."""
     darkness = min(1.0, 1.6 * darkness)
     chance = PALETTE_LIGHT * (1.0 - darkness) + PALETTE_DARK * darkness
+    chance[-2:] *= 0.1 + 10.0 * max(age - 0.4, 0.0) ** 1.5
     index = rng.choice(len(PALETTE), p=chance / chance.sum())
     colour = np.clip(PALETTE[index] * np.exp(rng.normal(0.0, 0.14)), 0.03, 0.8)
     return np.asarray(colour, dtype=np.float32)
 
 
-def sample_hair(rng: np.random.Generator, darkness: float = 0.3) -> Hair:
-    """Draw hair of any style and colour."""
+def sample_hair(
+    rng: np.random.Generator, darkness: float = 0.3, age: float = 0.2, softness: float = 0.0
+) -> Hair:
+    """Draw hair of any style and colour.
+
+    `age` in [0, 1] makes grey hair and receding hairlines likelier, `softness` in about [-1, 1] long hair.
+    """
     weights = np.array(STYLE_WEIGHTS)
     weights[-1] *= 0.4 + 2.2 * darkness
     weights[1] *= 0.8 + 0.8 * darkness
+    lengths = np.array([-1.0, -1.0, -0.6, -0.5, 0.9, 1.0, 1.0, 0.0])
+    weights = weights * np.exp(1.6 * softness * lengths)
+    weights[0] *= 0.5 + 2.0 * age
     style = str(rng.choice(STYLES, p=weights / weights.sum()))
     fringe = 0.0
     if style in ("short", "bob", "long") and rng.uniform() < 0.42:
@@ -105,10 +114,13 @@ def sample_hair(rng: np.random.Generator, darkness: float = 0.3) -> Hair:
     waves = rng.uniform() ** 1.5 if style in ("bob", "long", "short", "swept") else 0.1
     return Hair(
         style=style,
-        colour=sample_hair_colour(rng, darkness),
+        colour=sample_hair_colour(rng, darkness, age),
         volume=float(volume * np.exp(rng.normal(0.0, 0.16))),
         hairline=float(np.clip(rng.normal(2.85, 0.2), 2.45, 3.3)),
-        recession=float(rng.uniform(0.0, 0.35) + (rng.uniform() < 0.2) * rng.uniform(0.1, 0.6)),
+        recession=float(
+            rng.uniform(0.0, 0.35)
+            + (rng.uniform() < (0.1 + 0.4 * age) * (softness < 0.0)) * rng.uniform(0.1, 0.6)
+        ),
         fringe=fringe,
         tip=float(rng.uniform(-1.35, -0.85) if style == "bob" else rng.uniform(-2.6, -1.5)),
         edge=float(rng.uniform(0.95, 1.3)),

@@ -21,6 +21,7 @@ from pie_framework.rendering import (
     soft_shoulder,
 )
 from pie_synthetic.background import render_backgrounds
+from pie_synthetic.beard import beard_surface
 from pie_synthetic.body import Surface, body_surfaces
 from pie_synthetic.face import FaceSurface, face_model, face_surface
 from pie_synthetic.glasses import glasses_surface
@@ -99,9 +100,15 @@ def render_portraits(scenes: Sequence[Scene], size: int = 128, supersample: int 
             _shaded(neck, neck.normals, gamma),
             _shaded(clothes, clothes.normals, gamma),
         ]
-        others = (hair_points, frame_points, neck.points, clothes.points)
+        others = [hair_points, frame_points, neck.points, clothes.points]
+        surfaces = [hair, frames, neck, clothes]
+        beard = beard_surface([s.person.beard for s in scenes], face.skin_points, -rotation[:, :, 1])
+        if beard is not None:
+            colours.append(_shaded(beard, beard.normals, gamma))
+            others.append(beard.points)
+            surfaces.append(beard)
         points = [face.points, *map(torch.from_numpy, others)]
-        labels, faces = _joined(face, [hair, frames, neck, clothes])
+        labels, faces = _joined(face, surfaces)
         vertices = torch.cat(points, dim=1)
         pixels, depth = face.camera.project(vertices, size * supersample)
         fragments = rasterise(pixels, depth, faces, size * supersample)

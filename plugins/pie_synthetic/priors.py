@@ -24,6 +24,18 @@ IDENTITY_SPREAD = (0.75, 0.75)
 CAREFUL = (
     "jaw_width", "jaw_angle", "jowls", "cheek_fullness", "chin_point", "nose_hump", "eye_bags", "lid_fold",
 )  # fmt: skip
+#: Change of identity coefficients, in standard deviations, from age 0 to age 1.
+AGEING: Mapping[str, float] = {
+    "eye_bags": 2.2, "lid_fold": 1.2, "jowls": 1.8, "nasolabial": 1.6, "upper_lip": -1.0, "lip_fullness": -1.0,
+    "ear_size": 0.9, "cheek_fullness": -0.5, "nose_length": 0.6, "mouth_corners": -0.6, "eye_height": -0.7,
+}  # fmt: skip
+#: Change of identity coefficients, in standard deviations, per unit of softness.
+SOFTENING: Mapping[str, float] = {
+    "jaw_width": -0.7, "jaw_angle": -0.6, "chin_width": -0.8, "chin_length": -0.7, "chin_projection": -0.4,
+    "brow_ridge": -1.0, "brow_height": 0.6, "eye_size": 0.7, "eye_height": 0.3, "nose_width": -0.6,
+    "nose_projection": -0.4, "nose_tip_size": -0.5, "lip_fullness": 0.6, "neck_width": -0.7, "cheek_fullness": 0.3,
+    "face_length": -0.3, "mouth_width": -0.4, "ear_size": -0.4,
+}  # fmt: skip
 #: Range of the melanin coefficient from the lightest to the darkest skin.
 MELANIN = (-0.75, 2.5)
 #: Colours of irises.
@@ -39,16 +51,16 @@ IRISES = np.array(
 )
 #: Kinds of expression and how often they occur.
 EXPRESSIONS: Mapping[str, float] = {
-    "neutral": 0.17,
-    "soft smile": 0.19,
-    "broad smile": 0.19,
+    "neutral": 0.20,
+    "soft smile": 0.23,
+    "broad smile": 0.18,
     "laugh": 0.06,
-    "talking": 0.16,
-    "surprise": 0.06,
-    "sad": 0.05,
-    "angry": 0.05,
-    "pucker": 0.03,
-    "smirk": 0.04,
+    "talking": 0.15,
+    "surprise": 0.05,
+    "sad": 0.04,
+    "angry": 0.04,
+    "pucker": 0.02,
+    "smirk": 0.03,
 }
 
 
@@ -64,8 +76,20 @@ def sample_translation(rng: np.random.Generator) -> FloatArray:
     return np.asarray(TRANSLATION_MEAN + offset, dtype=np.float32)
 
 
-def sample_identity(rng: np.random.Generator, layout: Layout) -> FloatArray:
-    """(K,) identity coefficients in standard deviations, mildly clipped."""
+def sample_age(rng: np.random.Generator) -> float:
+    """Age in [0, 1]: 0 a young adult with smooth skin, 1 old with deep folds; most people lie between."""
+    return float(rng.beta(1.1, 1.9))
+
+
+def sample_softness(rng: np.random.Generator) -> float:
+    """How soft (1) or angular (-1) the features are, about in [-1.3, 1.3]; hair and beards go with it."""
+    return float(rng.choice([-0.6, 0.6]) + np.clip(rng.normal(0.0, 0.3), -0.7, 0.7))
+
+
+def sample_identity(
+    rng: np.random.Generator, layout: Layout, age: float = 0.3, softness: float = 0.0
+) -> FloatArray:
+    """(K,) identity coefficients in standard deviations, mildly clipped; `age` and `softness` shift some of them."""
     block = layout.block("identity")
     values = np.clip(rng.normal(size=block.size), -2.2, 2.2)
     values[: len(block.names)] *= IDENTITY_SPREAD[0]
@@ -73,11 +97,18 @@ def sample_identity(rng: np.random.Generator, layout: Layout) -> FloatArray:
     for index, name in enumerate(block.names):
         if name in CAREFUL:
             values[index] *= 0.6
+        values[index] += SOFTENING.get(name, 0.0) * softness
+        values[index] += AGEING.get(name, 0.0) * (age - 0.3)
     return values.astype(np.float32)
 
 
 def sample_albedo(
-    rng: np.random.Generator, layout: Layout, darkness: float, hair: float, beard: bool = True
+    rng: np.random.Generator,
+    layout: Layout,
+    darkness: float,
+    hair: float,
+    softness: float = 0.0,
+    age: float = 0.3,
 ) -> FloatArray:
     """(K,) albedo coefficients of a natural skin.
 
@@ -86,12 +117,13 @@ def sample_albedo(
         layout: of the face model.
         darkness: of the skin in [0, 1]; drawn uniformly it spreads skin tones evenly.
         hair: luminance of the hair in [0, 1], which brows follow.
-        beard: whether stubble or a beard may grow.
+        softness: of the features, see `sample_softness`; stubble grows below 0, lips redden above.
+        age: in [0, 1]; shadows under the eyes deepen with it.
     """
     block = layout.block("albedo")
     values = np.clip(rng.normal(size=block.size), -2.0, 2.0) * 0.8
     low, high = MELANIN
-    growth = float(rng.uniform(0.6, 3.2)) if beard and rng.uniform() < 0.24 else 0.0
+    growth = float(rng.uniform(0.6, 2.4)) if softness < 0.0 and rng.uniform() < 0.4 else 0.0
     named = {
         "melanin": low + (high - low) * darkness,
         "haemoglobin": float(rng.normal(0.0, 0.6)) * (1.0 - 0.6 * darkness) - 0.5 * darkness,
@@ -100,10 +132,11 @@ def sample_albedo(
         "stubble": growth * (1.0 - 0.6 * darkness),
         "freckles": float(rng.uniform(0.5, 2.0)) if rng.uniform() < 0.12 * (1.0 - darkness) else 0.0,
         "eye_shadow": float(rng.uniform(-0.4, 0.6)),
-        "under_eye": float(rng.uniform(-0.6, 0.8)),
+        "under_eye": float(rng.uniform(-0.7, 0.5)) + 0.8 * age,
         "blush": float(rng.normal(0.1, 0.5)) * (1.0 - 0.7 * darkness) - 0.8 * darkness,
         "nose_redness": float(rng.normal(0.0, 0.4)) * (1.0 - 0.7 * darkness) - 0.6 * darkness,
-        "lip_redness": float(rng.normal(0.0, 0.7)) + (1.0 if not beard and rng.uniform() < 0.4 else 0.0),
+        "lip_redness": float(rng.normal(0.0, 0.7)) + (1.0 if softness > 0.0 and rng.uniform() < 0.4 else 0.0),
+        "brow_thickness": float(np.clip(rng.normal(-0.5 * softness, 0.6), -1.5, 2.0)),
     }
     for index, name in enumerate(block.names):
         values[index] = named.get(name, 0.9 * values[index])
@@ -127,27 +160,28 @@ def sample_iris(rng: np.random.Generator, darkness: float) -> FloatArray:
 
 
 def sample_expression(
-    rng: np.random.Generator, layout: Layout, yaw: float = 0.0, kind: str | None = None
+    rng: np.random.Generator, layout: Layout, yaw: float = 0.0, kind: str | None = None, pitch: float = 0.0
 ) -> FloatArray:
     """(K,) activations of one natural expression, with blinks and gaze.
 
     Args:
         rng: the generator every draw goes through.
         layout: of the face model; names it does not have are left out.
-        yaw: of the head in radians; half of all people look at the camera, whichever way they turn.
+        yaw: of the head in radians; three quarters of all people look at the camera, whichever way they turn.
         kind: one of EXPRESSIONS; drawn if not given.
+        pitch: of the head in radians.
     """
     if kind is None:
         kind = str(rng.choice(list(EXPRESSIONS), p=np.array(list(EXPRESSIONS.values()))))
     named = _mixture(rng, kind)
-    for name, value in _eyes(rng, yaw).items():
+    for name, value in _eyes(rng, yaw, pitch).items():
         named[name] = named.get(name, 0.0) + value
     block = layout.block("expression")
-    values = rng.normal(0.0, 0.45, block.size)
+    values = rng.normal(0.0, 0.35, block.size)
     for index, name in enumerate(block.names):
         values[index] = named.get(name, 0.0)
-        if name in _ASYMMETRIC and named.get(name, 0.0) == 0.0 and rng.uniform() < 0.1:
-            values[index] = rng.uniform(0.0, 0.3)
+        if name in _ASYMMETRIC and named.get(name, 0.0) == 0.0 and rng.uniform() < 0.08:
+            values[index] = rng.uniform(0.0, 0.2)
     return np.clip(values, -1.5, 1.5).astype(np.float32)
 
 
@@ -174,7 +208,7 @@ def _mixture(rng: np.random.Generator, kind: str) -> dict[str, float]:
         values["upper_lip_raise"] = between(0.0, 0.35)
     elif kind == "laugh":
         values = {"smile": between(0.5, 0.85), "grin": between(0.0, 0.4), "jaw_open": between(0.2, 0.6)}
-        values |= {"cheek_raise": between(0.3, 0.7), "squint": between(0.2, 0.7)}
+        values |= {"cheek_raise": between(0.2, 0.6), "squint": between(0.1, 0.45)}
         values["brow_raise"] = between(-0.1, 0.4)
     elif kind == "talking":
         values = {"jaw_open": 0.65 * float(rng.beta(1.4, 2.2)), "smile": max(0.0, between(-0.3, 0.4))}
@@ -186,19 +220,19 @@ def _mixture(rng: np.random.Generator, kind: str) -> dict[str, float]:
         values = {"brow_raise": strength, "eyes_wide": strength * between(0.6, 1.1)}
         values |= {"jaw_open": strength * between(0.1, 0.85), "funnel": strength * between(0.0, 0.35)}
     elif kind == "sad":
-        strength = between(0.35, 1.0)
+        strength = between(0.3, 0.85)
         values = {"frown": 0.75 * strength, "brow_inner_up": strength * between(0.5, 1.0)}
         values |= {"chin_raise": between(0.0, 0.5) * strength, "squint": between(0.0, 0.3)}
     elif kind == "angry":
-        strength = between(0.35, 1.0)
+        strength = between(0.3, 0.85)
         values = {"brow_lower": strength, "squint": 0.35 * strength, "nostril_flare": 0.5 * strength}
         values[str(rng.choice(["lip_press", "sneer", "frown"]))] = strength * between(0.2, 0.5)
         values["nose_wrinkle"] = strength * between(0.0, 0.3)
     elif kind == "pucker":
-        values = {"pucker": between(0.4, 1.0), "brow_raise": between(-0.2, 0.4)}
+        values = {"pucker": between(0.3, 0.9), "brow_raise": between(-0.2, 0.4)}
     elif kind == "smirk":
         values = {"smile": between(0.0, 0.3)}
-        values[str(rng.choice(["smirk_left", "smirk_right"]))] = between(0.4, 1.0)
+        values[str(rng.choice(["smirk_left", "smirk_right"]))] = between(0.3, 0.8)
     raise_brows = values.pop("brow_raise", 0.0)
     raise_brows += float(rng.normal(0.0, 0.12))
     tilt = float(rng.normal(0.0, 0.08))
@@ -211,22 +245,20 @@ def _mixture(rng: np.random.Generator, kind: str) -> dict[str, float]:
     return values
 
 
-def _eyes(rng: np.random.Generator, yaw: float) -> dict[str, float]:
+def _eyes(rng: np.random.Generator, yaw: float, pitch: float) -> dict[str, float]:
     """Lids and gaze: mostly open and at the camera or near it."""
     chance = rng.uniform()
     left = right = max(0.0, float(rng.normal(0.02, 0.05)))
-    if chance < 0.04:
-        left = right = float(rng.uniform(0.65, 0.85))
-    elif chance < 0.09:
-        left = right = float(rng.uniform(0.2, 0.6))
-    elif chance < 0.11:
-        left, right = (float(rng.uniform(0.65, 0.85)), 0.05)[:: int(rng.choice([-1, 1]))]
-    horizontal = float(rng.normal(0.0, 0.15))
-    vertical = float(rng.normal(0.0, 0.15))
-    if rng.uniform() < 0.5:
-        horizontal -= yaw / 0.35
-    elif rng.uniform() < 0.5:
-        horizontal, vertical = float(rng.normal(0.0, 0.5)), float(rng.normal(0.0, 0.4))
+    if chance < 0.025:
+        left = right = float(rng.uniform(0.8, 1.0))
+    elif chance < 0.06:
+        left = right = float(rng.uniform(0.15, 0.5))
+    elif chance < 0.072:
+        left, right = (float(rng.uniform(0.8, 1.0)), 0.05)[:: int(rng.choice([-1, 1]))]
+    horizontal = float(rng.normal(0.0, 0.08)) - yaw / 0.35
+    vertical = float(rng.normal(0.0, 0.08)) + pitch / 0.45
+    if rng.uniform() < 0.25:
+        horizontal, vertical = float(rng.normal(0.0, 0.45)), float(rng.normal(0.0, 0.3))
     return {
         "blink_left": left,
         "blink_right": right,

@@ -10,17 +10,20 @@ import torch
 from torch import Tensor
 
 from pie_synthetic.background import Background, FloatArray, sample_background
+from pie_synthetic.beard import Beard, sample_beard
 from pie_synthetic.body import Build, Clothes, sample_build, sample_clothes
 from pie_synthetic.face import face_model
 from pie_synthetic.glasses import Glasses, sample_glasses
 from pie_synthetic.hair import Hair, sample_hair
 from pie_synthetic.lighting import sample_illumination
 from pie_synthetic.priors import (
+    sample_age,
     sample_albedo,
     sample_expression,
     sample_identity,
     sample_iris,
     sample_rotation,
+    sample_softness,
     sample_translation,
     skin_luminance,
 )
@@ -30,7 +33,8 @@ from pie_synthetic.priors import (
 class Person:
     """What stays the same between a person's portraits.
 
-    identity and albedo (80,) belong to θ; the irises' colour (3,) in [0, 1], hair, build and glasses do not.
+    identity and albedo (80,) belong to θ; the irises' colour (3,) in [0, 1], hair, build, glasses, beard and age
+    (0 young to 1 old: the depth of the skin's folds) do not.
     """
 
     identity: FloatArray
@@ -39,6 +43,8 @@ class Person:
     build: Build
     iris: FloatArray
     glasses: Glasses | None
+    beard: Beard | None
+    age: float
 
 
 @dataclass(frozen=True)
@@ -83,16 +89,22 @@ def stack_theta(scenes: Sequence[Scene]) -> Tensor:
 def sample_person(rng: np.random.Generator) -> Person:
     """Draw a person; the colours of hair, brows and eyes go with the skin."""
     layout = face_model().layout
-    identity = sample_identity(rng, layout)
+    age, softness = sample_age(rng), sample_softness(rng)
+    identity = sample_identity(rng, layout, age, softness)
     darkness = float(rng.uniform())
-    hair = sample_hair(rng, darkness)
+    hair = sample_hair(rng, darkness, age, softness)
+    shaved = hair.hangs or hair.style == "tied" or softness > 0.15
+    beard = None if shaved else sample_beard(rng, hair.colour)
+    stoutness = float(identity[layout.names("identity").index("build")])
     return Person(
         identity=identity,
-        albedo=sample_albedo(rng, layout, darkness, float(hair.colour.mean()), beard=not hair.hangs),
+        albedo=sample_albedo(rng, layout, darkness, float(hair.colour.mean()), softness, age),
         hair=hair,
-        build=sample_build(rng),
+        build=sample_build(rng, stoutness - softness),
         iris=sample_iris(rng, darkness),
-        glasses=sample_glasses(rng),
+        glasses=sample_glasses(rng, 0.07 + 0.10 * age),
+        beard=beard,
+        age=age,
     )
 
 
@@ -104,7 +116,7 @@ def sample_shot(rng: np.random.Generator, person: Person | None = None) -> Shot:
     return Shot(
         rotation=rotation,
         translation=sample_translation(rng),
-        expression=sample_expression(rng, layout, yaw=float(rotation[1])),
+        expression=sample_expression(rng, layout, yaw=float(rotation[1]), pitch=float(rotation[0])),
         illumination=sample_illumination(rng, face_luminance=luminance),
         background=sample_background(rng),
         clothes=sample_clothes(rng),

@@ -57,8 +57,9 @@ def _fixed(t: Template) -> Array:
 def _darkening(t: Template) -> Array:
     """(V,) factor on the skin: nostrils, lid creases, the mouth's line."""
     skin = t.mask("skin") * t.front
-    nostril = 0.68 * pair(t.x, t.y, (0.074, -0.527), (0.023, 0.011))
-    wing = 0.16 * pair(t.x, t.y, (0.195, -0.475), (0.016, 0.040))
+    nostril = 0.74 * pair(t.x, t.y, (0.074, -0.527), (0.023, 0.011))
+    wing = 0.22 * pair(t.x, t.y, (0.198, -0.480), (0.018, 0.042))
+    wing = wing + 0.10 * bump(t.x, t.y, (0.0, -0.545), (0.11, 0.022))
     s = (np.abs(t.x) - EYE_X) / 0.185
     upper, lower = lid_heights(s)
     along = smoothstep(np.abs(s), 1.15, 0.8)
@@ -98,11 +99,13 @@ def mean_colours(t: Template) -> Array:
 
 
 def tooth_weight(t: Template, name: str) -> Array:
-    """(V_part,) how bright each vertex of a strip of teeth is: darker towards the cheeks."""
+    """(V_part,) how bright each vertex of a strip of teeth is: darker towards the cheeks and the gums."""
     x = t.x[t.slices[name]]
-    return np.asarray(
-        (1.0 if name == "teeth_upper" else 0.86) * (1.0 - 0.55 * smoothstep(np.abs(x), 0.11, 0.235))
-    )
+    row, column = np.divmod(np.arange(len(x)), parts.TOOTH_COLUMNS)
+    gap = np.where((column - parts.TOOTH_COLUMNS // 2) % 3 == 0, 0.90, 1.0)
+    root = np.where(row == (0 if name == "teeth_upper" else parts.TOOTH_ROWS - 1), 0.72, 1.0)
+    whole = 1.0 if name == "teeth_upper" else 0.84
+    return np.asarray(whole * gap * root * (1.0 - 0.55 * smoothstep(np.abs(x), 0.10, 0.235)))
 
 
 def iris_weights() -> tuple[Array, Array]:
@@ -113,7 +116,7 @@ def iris_weights() -> tuple[Array, Array]:
     shade = np.interp(r, [0.040, 0.058, 0.080, 0.088], [0.95, 1.25, 1.0, 0.42]) * (1.0 - 0.22 * np.sin(angle))
     rest = np.where((r < 0.0375)[:, None], PUPIL, SCLERA * (1 - 0.16 * smoothstep(r, 0.11, 0.22))[:, None])
     rest = rest * (1 - iris)[:, None]
-    glint = ((r > 0.05) & (r < 0.085) & (np.abs(angle - np.pi / 2) < 0.20)).astype(float)
+    glint = ((r > 0.05) & (r < 0.085) & (np.abs(angle - 1.6) < 0.30)).astype(float)
     lid = 1.0 - 0.38 * smoothstep(r * np.sin(angle), 0.015, 0.085)
     weight = iris * shade * (1 - glint) * lid
     return np.asarray(weight), np.asarray(rest * ((1 - glint) * lid)[:, None] + glint[:, None])

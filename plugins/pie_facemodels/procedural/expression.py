@@ -1,8 +1,14 @@
-"""Expression: named displacement fields, 1 = the full expression, and small smooth ones for the rest."""
+"""Expression: named displacement fields, 1 = the full expression, and small smooth ones for the rest.
+
+Most controls are linear in their activation. Those whose negative would push lips or lids through each other turn
+into another field below zero: the natural opposite of what they do above it (``opposite_fields``).
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pie_facemodels.procedural.features import EYE_X, MOUTH_HALF_WIDTH
 from pie_facemodels.procedural.fields import Array, bump, pair, side_weight, smoothstep
@@ -11,6 +17,8 @@ from pie_facemodels.procedural.template import Template, neutral
 
 SIZE = 64
 REST_SMILE = 0.2
+#: Activation within which a one-sided control turns from its own field into its opposite's.
+TURN = 0.025
 GAZE_SHIFT = (0.062, 0.040)
 
 
@@ -55,7 +63,7 @@ def named_fields(t: Template) -> dict[str, Array]:
         dy=0.105 * corner - 0.014 * lips * (1 - (x / w) ** 2),
         dz=-0.045 * corner,
     )
-    f.add("smile", dy=0.055 * cheek + 0.016 * lower_lid, dz=0.045 * cheek - 0.028 * fold)
+    f.add("smile", dy=0.055 * cheek + 0.016 * lower_lid, dz=0.036 * cheek - 0.018 * fold)
     f.fields["rest"] = REST_SMILE * f.fields["smile"]
     f.add("smile", dy=(0.010 * up - 0.008 * low) * reach)
     f.add("jaw_open", dy=-0.30 * (z + 0.1) * jaw, dz=0.13 * (y + 0.15) * jaw)
@@ -81,31 +89,39 @@ def named_fields(t: Template) -> dict[str, Array]:
         dy=0.075 * corner + (0.052 * up - 0.040 * low) * reach,
         dz=-0.040 * corner,
     )
-    f.add("grin", dy=0.055 * cheek + 0.020 * lower_lid, dz=0.040 * cheek - 0.030 * fold)
+    f.add("grin", dy=0.055 * cheek + 0.020 * lower_lid, dz=0.034 * cheek - 0.020 * fold)
     narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
     f.add("pucker", dx=-0.42 * x * narrow, dz=0.085 * lips * np.exp(-0.5 * (x / 0.2) ** 2),
           dy=(0.014 * up - 0.018 * low) * smoothstep(np.abs(h), 0.0, 0.06))  # fmt: skip
     f.add("funnel", dx=-0.30 * x * narrow, dz=0.070 * lips, dy=0.050 * up * reach - 0.060 * low * reach)
     f.add("funnel", dy=-0.10 * (z + 0.1) * jaw)
-    f.add("mouth_left", dx=0.125 * lips, dz=-0.01 * corner)
-    f.add("mouth_right", dx=-0.125 * lips, dz=-0.01 * corner)
+    f.add("funnel", dy=0.060 * t.mask("teeth_upper") - 0.060 * t.mask("teeth_lower"), dz=-0.06 * teeth)
+    wide = np.exp(-0.5 * ((x / 0.31) ** 2 + (h / 0.17) ** 2)) * move
+    for name, outward in (("mouth_left", 1.0), ("mouth_right", -1.0)):
+        f.add(name, dx=outward * (0.20 * wide + 0.035 * chin), dz=-0.02 * corner,
+              dy=0.02 * corner * np.where(outward * x > 0, 1.0, -0.6))  # fmt: skip
     thin_up = t.upper * np.exp(-((h / 0.13) ** 2)) * smoothstep(h, 0.0, 0.08) * move * np.sqrt(reach)
     thin_low = t.lower * np.exp(-((h / 0.15) ** 2)) * smoothstep(-h, 0.0, 0.09) * move * np.sqrt(reach)
-    f.add("lip_press", dy=-0.034 * thin_up + 0.042 * thin_low, dz=-0.034 * lips * np.exp(-((h / 0.1) ** 2)))
+    f.add("lip_press", dy=-0.040 * thin_up + 0.050 * thin_low, dz=-0.030 * lips * np.exp(-((h / 0.1) ** 2)))
     f.add("upper_lip_raise", dy=0.060 * up * reach + 0.02 * up)
     f.add("lower_lip_down", dy=-0.068 * low * reach - 0.02 * low)
-    f.add("stretch", dx=0.085 * side * corner, dy=-0.025 * corner, dz=-0.05 * corner)
-    f.add("stretch", dy=(0.012 * up - 0.020 * low) * reach)
-    f.add("dimple", dx=0.045 * side * corner, dy=0.015 * corner, dz=-0.055 * corner)
+    f.add("stretch", dx=0.115 * side * corner, dy=-0.030 * corner - 0.006 * thin_up + 0.010 * thin_low,
+          dz=-0.05 * corner)  # fmt: skip
+    dent = pair(x, h, (w + 0.075, 0.005), (0.032, 0.055)) * move
+    f.add("dimple", dx=0.060 * side * corner, dy=0.022 * corner, dz=-0.055 * corner - 0.055 * dent)
     wings = pair(x, y, (0.13, -0.46), (0.07, 0.08)) * move
     f.add("sneer", dy=0.045 * wings + 0.050 * t.upper * pair(x, h, (0.15, 0.04), (0.09, 0.10)) * move * np.sqrt(reach),
           dz=-0.018 * fold + 0.012 * cheek)  # fmt: skip
     f.add("sneer", dy=0.020 * cheek - 0.020 * inner)
     f.add(
-        "nose_wrinkle", dy=0.035 * wings + 0.02 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * move - 0.030 * inner
+        "nose_wrinkle",
+        dy=0.060 * wings + 0.04 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * move - 0.050 * inner,
+        dx=-0.020 * side * inner,
+        dz=0.022 * bump(x, y, (0.0, -0.02), (0.11, 0.06)) * move - 0.012 * fold,
     )
     puff = pair(x, y, (0.47, -0.66), (0.16, 0.17)) * skin * smoothstep(z, -0.1, 0.3)
-    f.add("cheek_puff", dx=0.100 * side * puff, dz=0.100 * puff)
+    f.add("cheek_puff", dx=0.150 * side * puff, dz=0.135 * puff)
+    f.add("cheek_puff", dx=-0.12 * x * narrow)
     f.add("cheek_raise", dy=0.060 * cheek + 0.022 * lower_lid, dz=0.035 * cheek)
     f.add("squint", dy=0.036 * lower_lid - 0.030 * upper_lid - 0.018 * brow + 0.02 * cheek, dz=0.012 * cheek)
     f.add("eyes_wide", dy=0.032 * upper_lid - 0.010 * lower_lid + 0.025 * brow)
@@ -115,16 +131,80 @@ def named_fields(t: Template) -> dict[str, Array]:
         back = [-shift[0], -shift[1]]
         f.fields[name] = 0.5 * (neutral(gaze=(shift[0], shift[1])) - neutral(gaze=(back[0], back[1])))
     f.add("gaze_vertical", dy=0.022 * upper_lid + 0.008 * lower_lid)
-    f.add("jaw_left", dx=0.085 * jaw * smoothstep(z, 0.0, 0.6))
-    f.add("jaw_right", dx=-0.085 * jaw * smoothstep(z, 0.0, 0.6))
-    f.add("jaw_forward", dz=0.075 * jaw)
-    f.add("chin_raise", dy=0.055 * chin + 0.022 * lips * t.lower + 0.018 * lips * t.upper)
-    f.add("chin_raise", dz=0.025 * chin + 0.018 * low)
-    f.add("nostril_flare", dx=0.022 * side * wings, dz=0.008 * wings)
+    slide = np.maximum(jaw, 0.55 * lips) * smoothstep(z, 0.0, 0.6)
+    f.add("jaw_left", dx=0.185 * slide)
+    f.add("jaw_right", dx=-0.185 * slide)
+    f.add(
+        "jaw_forward", dy=-0.045 * jaw * smoothstep(-h, 0.05, 0.34) + 0.030 * lips, dz=0.20 * jaw + 0.03 * low
+    )
+    f.add("chin_raise", dy=0.105 * chin + 0.050 * lips)
+    f.add("chin_raise", dz=0.045 * chin + 0.040 * low)
+    flare = pair(x, y, (0.15, -0.475), (0.06, 0.065)) * move
+    f.add("nostril_flare", dx=0.062 * side * flare, dy=0.022 * flare, dz=0.020 * flare)
     for name, half, outward in (("smirk_left", left, 1.0), ("smirk_right", right, -1.0)):
         pull = half * corner
-        f.add(name, dx=0.06 * outward * pull, dy=0.07 * pull + 0.03 * cheek * half, dz=-0.03 * pull)
+        f.add(name, dx=0.085 * outward * pull, dy=0.125 * pull + 0.05 * cheek * half, dz=-0.035 * pull)
     return f.fields
+
+
+def opposite_fields(t: Template, named: dict[str, Array]) -> dict[str, Array]:
+    """What one-sided controls do at -1: displacements (V, 3), all of them with closed lips and lids apart."""
+    x, y, h = t.x, t.y, t.height
+    move = t.front * (1 - t.mask("teeth_upper", "teeth_lower", "eye_left", "eye_right"))
+    lid_up = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
+    lid_low = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
+    open_lids = np.stack([np.zeros_like(x), 0.026 * lid_up - 0.010 * lid_low, np.zeros_like(x)], -1)
+    within = np.sqrt(t.reach) * move
+    down = np.zeros_like(open_lids)
+    down[:, 1] = -0.045 * t.upper * np.exp(-((h / 0.13) ** 2)) * smoothstep(h, 0.0, 0.08) * within
+    up = np.zeros_like(open_lids)
+    up[:, 1] = 0.050 * t.lower * np.exp(-((h / 0.15) ** 2)) * smoothstep(-h, 0.0, 0.09) * within
+    wrinkle = np.zeros_like(open_lids)
+    wrinkle[:, 1] = -0.022 * pair(x, y, (0.13, -0.46), (0.07, 0.08)) * move - 0.010 * t.reach * move * np.exp(
+        -((h / 0.2) ** 2)
+    )
+    recede = np.zeros_like(open_lids)
+    recede[:, 1] = 0.035 * bump(x, y, (0.0, -1.14), (0.24, 0.13)) * move
+    recede[:, 2] = -0.12 * bump(x, y, (0.0, -1.14), (0.24, 0.13)) * move
+    closed = named["blink_left"] + named["blink_right"]
+    return {
+        "smile": 0.9 * named["frown"],
+        "jaw_open": 0.75 * named["lip_press"] + 0.35 * named["chin_raise"],
+        "blink_left": open_lids * side_weight(x)[:, None],
+        "blink_right": open_lids * side_weight(-x)[:, None],
+        "frown": 0.6 * named["rest"] / REST_SMILE,
+        "grin": 0.5 * named["frown"] + 0.6 * named["lip_press"],
+        "pucker": 0.8 * named["stretch"],
+        "funnel": 0.9 * named["lip_press"] + 0.3 * named["stretch"],
+        "upper_lip_raise": down,
+        "lower_lip_down": up,
+        "stretch": 0.75 * named["pucker"],
+        "sneer": wrinkle,
+        "squint": 1.2 * open_lids,
+        "eyes_wide": 0.42 * closed,
+        "cheek_puff": -0.6 * named["cheek_puff"],
+        "jaw_forward": recede - 0.22 * named["jaw_forward"],
+        "smirk_left": -0.5 * named["smirk_left"],
+        "smirk_right": -0.5 * named["smirk_right"],
+    }
+
+
+def turned(t: Template, named: dict[str, Array]) -> tuple[Array, Array]:
+    """Indices (K,) of the one-sided controls, and what turning each adds (K, V, 3).
+
+    Vertices are mean + e.P + r(e).T with T = -(P + opposite) / (1 - TURN) and r(e) as in ``below``, so that at -1
+    the opposite is reached exactly.
+    """
+    order = [name for name in named if name != "rest"]
+    opposite = opposite_fields(t, named)
+    basis = [-(named[name] + opposite[name]) / (1.0 - TURN) for name in opposite]
+    return np.array([order.index(name) for name in opposite]), np.stack(basis)
+
+
+def below(activation: Tensor) -> Tensor:
+    """min(e, 0) made continuously differentiable: 0 for e >= 0, e + TURN far below."""
+    negative = activation.clamp(max=0.0)
+    return negative - TURN * torch.expm1(negative / TURN)
 
 
 def fields(t: Template) -> tuple[list[str], Array]:

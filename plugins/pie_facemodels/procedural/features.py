@@ -89,14 +89,14 @@ def _lips(x: Array, below: Array, lower_half: npt.NDArray[np.bool_]) -> Array:
 
 def _relief(x: Array, y: Array) -> Array:
     ridge = 0.040 * pair(x, y, (0.34, 0.205), (0.17, 0.065)) + 0.012 * bump(x, y, (0.0, 0.22), (0.13, 0.09))
-    cheekbone = 0.050 * pair(x, y, (0.50, -0.27), (0.15, 0.12)) + 0.018 * pair(
-        x, y, (0.30, -0.33), (0.12, 0.10)
+    cheekbone = 0.040 * pair(x, y, (0.50, -0.30), (0.19, 0.16)) + 0.022 * pair(
+        x, y, (0.33, -0.40), (0.15, 0.14)
     )
-    hollow = -0.020 * pair(x, y, (0.52, -0.66), (0.12, 0.15))
-    fold = -0.014 * pair(x, y, (0.27, -0.58), (0.035, 0.09))
+    hollow = 0.012 * pair(x, y, (0.50, -0.66), (0.16, 0.16))
+    fold = -0.008 * pair(x, y, (0.27, -0.58), (0.035, 0.09))
     muzzle = 0.030 * bump(x, y, (0.0, -0.74), (0.26, 0.16))
-    chin = 0.062 * bump(x, y, (0.0, -1.15), (0.15, 0.085))
-    labiomental = -0.032 * bump(x, y, (0.0, -0.965), (0.17, 0.042))
+    chin = 0.056 * bump(x, y, (0.0, -1.14), (0.15, 0.095))
+    labiomental = -0.024 * bump(x, y, (0.0, -0.965), (0.17, 0.042))
     philtrum = -0.010 * bump(x, y, (0.0, -0.64), (0.024, 0.05))
     beside_nose = -0.030 * pair(x, y, (0.20, 0.03), (0.055, 0.10))
     temple = -0.020 * pair(x, y, (0.70, 0.25), (0.12, 0.16))
@@ -118,12 +118,16 @@ def skin(blink_left: float = 0.0, blink_right: float = 0.0) -> Array:
         near = (sign * x > 0.02) & (base > 0.0)
         distance, above, s = _lid_distance(x, y, blink)
         distance_open, above_open, _ = _lid_distance(x, y, 0.0)
-        # A closed lid rises more gently from its margin, so that it does not face the ground.
-        distance = np.where((distance > 0) & (above > 0), distance * (1.0 - 0.45 * blink), distance)
+        # A closed lid rises from its margin and then follows the eyeball.
+        distance = np.where(
+            (distance > 0) & (above > 0),
+            distance + blink * (0.072 * -np.expm1(-distance / 0.072) - distance),
+            distance,
+        )
         ball = eyeball_depth(x, y)
         window = smoothstep(np.abs(s), 1.25, 0.85)
         lid = ball + _LID_SLOPE * distance + 0.012 * np.tanh(distance / 0.010) + 0.004 * blink
-        crease = -0.020 * np.exp(-0.5 * ((above_open - 0.050) / 0.013) ** 2) * window
+        crease = -0.020 * (1.0 - 0.75 * blink) * np.exp(-0.5 * ((above_open - 0.050) / 0.013) ** 2) * window
         bag = -0.008 * np.exp(-0.5 * ((above_open + 0.235) / 0.025) ** 2) * window
         blend = smoothstep(distance_open, 0.015, 0.125)
         hull = np.maximum(z, np.where(np.hypot(np.abs(x) - EYE_X, y) < 0.27, ball + 0.012, -np.inf))

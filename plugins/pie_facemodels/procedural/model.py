@@ -51,11 +51,13 @@ def _bases() -> tuple[Layout, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.
         )
     )
     count = len(t.vertices)
+    _, turn_basis = expression.turned(t, expression.named_fields(t))
     rest = t.vertices + expression.named_fields(t)["rest"]
     arrays = {
         "mean": rest.reshape(-1),
         "identity": identity_basis.reshape(-1, count * 3),
         "expression": expression_basis.reshape(-1, count * 3),
+        "turn": turn_basis.reshape(-1, count * 3),
         "albedo_mean": albedo.mean_colours(t).reshape(-1),
         "albedo": albedo_basis.reshape(-1, count * 3),
     }
@@ -86,12 +88,13 @@ def shade_vertices(
 
 
 class ProceduralFaceModel(nn.Module):
-    """Linear face model of 257 coefficients: rotation, translation, identity, albedo, expression, illumination.
+    """Face model of 257 coefficients: rotation, translation, identity, albedo, expression, illumination.
 
-    Vertices and colours are linear in identity, expression and albedo. Identity and albedo are in standard
-    deviations, expressions in activations (1 is the full expression); ``ranges.RANGES`` gives the sensible range
-    of each named coefficient. "left" is the person's own left, on the image's right. The irises' and the teeth's
-    colours are no coefficients of θ but optional arguments.
+    Vertices are linear in identity, colours in albedo. Vertices are linear in each expression too, but for
+    controls that would pass lips or lids through each other below zero: those turn, smoothly, into their opposite.
+    Identity and albedo are in standard deviations, expressions in activations (1 is the full expression);
+    ``ranges.coefficient_range`` gives the sensible range of each named coefficient. "left" is the person's own left,
+    on the image's right. The irises' and the teeth's colours are no coefficients of θ but optional arguments.
 
     Args:
         dtype: floating-point type of buffers and results.
@@ -142,8 +145,9 @@ class ProceduralFaceModel(nn.Module):
         for name, array in arrays.items():
             put(f"region_{name}", array[..., flat], dtype)
         landmarks = (landmark_vertices()[:, None] * 3 + np.arange(3)).reshape(-1)
-        for name in ("mean", "identity", "expression"):
+        for name in ("mean", "identity", "expression", "turn"):
             put(f"landmark_{name}", arrays[name][..., landmarks], dtype)
+        put("one_sided", expression.turned(t, expression.named_fields(t))[0])
         source, sign = mirror_index(self.layout)
         put("mirror_source", source)
         put("mirror_sign", sign, dtype)
@@ -159,6 +163,8 @@ class ProceduralFaceModel(nn.Module):
             self.get_buffer(prefix + "mean"), parts["identity"], self.get_buffer(prefix + "identity")
         )
         shape = torch.addmm(shape, parts["expression"], self.get_buffer(prefix + "expression"))
+        negative = expression.below(parts["expression"][:, self.get_buffer("one_sided")])
+        shape = torch.addmm(shape, negative, self.get_buffer(prefix + "turn"))
         return shape.view(theta.shape[0], -1, 3)
 
     def place(self, points: Tensor, theta: Tensor) -> Tensor:

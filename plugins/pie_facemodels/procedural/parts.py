@@ -83,7 +83,7 @@ def teeth(upper: bool, mouth_height: float) -> Part:
     """A strip of teeth behind the closed lips, TOOTH_ROWS x TOOTH_COLUMNS, top row first."""
     u = np.linspace(-1.0, 1.0, TOOTH_COLUMNS)
     x = 0.235 * u
-    depth = (0.845 if upper else 0.825) - 0.12 * u**2
+    depth = (0.805 if upper else 0.785) - 0.13 * u**2
     scallop = 0.003 * np.cos(u * np.pi * 5.0) * (1 - u**2)
     high = 0.075 if upper else -0.006
     low = -0.036 + 0.03 * u**2 if upper else np.full_like(u, -0.085)
