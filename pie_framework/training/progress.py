@@ -16,6 +16,8 @@ from pie_framework.api.layout import Block, Layout
 from pie_framework.errors import ConfigError, RunError
 
 StrPath = str | os.PathLike[str]
+#: What a budget of seconds may be counted by.
+CLOCKS = {"wall": time.monotonic, "cpu": time.process_time}
 
 
 @dataclass
@@ -27,15 +29,20 @@ class Budget:
         seconds: seconds of the whole training, over all its resumed parts; 0 for no limit.
         step: steps taken.
         elapsed: seconds spent in earlier parts.
+        clock: "wall", or "cpu" to count this process's own processor seconds (on a busy machine).
     """
 
     steps: int = 0
     seconds: float = 0.0
     step: int = 0
     elapsed: float = 0.0
-    _since: float = field(default_factory=time.monotonic, repr=False)
+    clock: str = "wall"
+    _since: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise ConfigError(f"clock is '{self.clock}'; it must be 'wall' or 'cpu'")
+        self._since = CLOCKS[self.clock]()
         if self.steps < 0 or self.seconds < 0 or not (self.steps or self.seconds):
             raise ConfigError(
                 "a training needs a limit: steps or seconds must be positive", "Set one or both."
@@ -43,7 +50,7 @@ class Budget:
 
     def spent(self) -> float:
         """Seconds spent, earlier parts included."""
-        return self.elapsed + time.monotonic() - self._since
+        return self.elapsed + CLOCKS[self.clock]() - self._since
 
     def fraction(self) -> float:
         """Share of the budget that is used up, 0 to 1; learning rates follow it."""

@@ -42,6 +42,22 @@ class PortraitReader(Protocol):
         ...
 
 
+class EditReader(Protocol):
+    """Portraits of which some are true edits of others: the same person and surroundings, one block changed."""
+
+    def images(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+        """(n, S, S, 3) RGB."""
+        ...
+
+    def theta(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """(n, P) coefficients."""
+        ...
+
+    def edits(self, block: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Indices (n,) of the portraits as they were, and (n,) of the same ones with `block` changed."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrainerSettings:
     """Settings common to the recipes.
@@ -103,9 +119,14 @@ def open_readers(settings: TrainerSettings) -> tuple[PortraitReader, PortraitRea
     for name in ("dataset", "heldout", "out"):
         if not getattr(settings, name):
             raise ConfigError(f"training needs '{name}'", f"Give {name}=PATH")
-    module_name, _, attribute = settings.reader.partition(":")
+    return open_reader(settings.reader, settings.dataset), open_reader(settings.reader, settings.heldout)
+
+
+def open_reader(reader: str, folder: str) -> Any:
+    """What `reader`, a `module:callable`, makes of `folder`; ConfigError when there is no such callable."""
+    module_name, _, attribute = reader.partition(":")
     try:
-        reader = getattr(importlib.import_module(module_name), attribute)
+        opener = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"the dataset reader '{settings.reader}' cannot be loaded: {error}") from error
-    return reader(settings.dataset), reader(settings.heldout)
+        raise ConfigError(f"the dataset reader '{reader}' cannot be loaded: {error}") from error
+    return opener(folder)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pie_framework.api import Layout
+from pie_stylerig.regression import RIDGES, ridge_regression
 
 
 class LatentCoefficients(nn.Module):
@@ -58,36 +59,17 @@ class LatentCoefficients(nn.Module):
         self.mean.copy_(theta.mean(0))
         self.scale.copy_(theta.std(0).clamp_min(1e-4))
 
-    @torch.no_grad()
-    def fit_linear(
-        self, latents: Tensor, theta: Tensor, ridges: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0)
-    ) -> float:
-        """Set the linear path by ridge regression, with the ridge that predicts the last tenth of the samples best.
-
-        Args:
-            latents: (N, L, D).
-            theta: (N, P).
-            ridges: to choose from, relative to the mean squared length of an input.
+    def fit_linear(self, latents: Tensor, theta: Tensor, ridges: tuple[float, ...] = RIDGES) -> float:
+        """Set the linear path by ridge regression (see `ridge_regression`): latents (N, L, D), θ (N, P).
 
         Returns:
-            Mean squared error on that tenth, in standard deviations; 1 is the mean's.
+            Mean squared error on the last tenth, in standard deviations; 1 is the mean's.
         """
         inputs = ((latents - self.latent_mean) / self.latent_scale).flatten(1)
-        inputs = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1)
-        targets = (theta - self.mean) / self.scale
-        train = len(inputs) - max(1, len(inputs) // 10)
-        kernel = inputs[:train] @ inputs[:train].T
-        best = (float("inf"), inputs.new_zeros(inputs.shape[1], targets.shape[1]))
-        for ridge in ridges:
-            regular = kernel.clone()
-            regular.diagonal().add_(ridge * float(kernel.diagonal().mean()))
-            weight = inputs[:train].T @ torch.cholesky_solve(targets[:train], torch.linalg.cholesky(regular))
-            error = float((inputs[train:] @ weight - targets[train:]).square().mean())
-            if error < best[0]:
-                best = (error, weight)
-        self.linear.weight.copy_(best[1][:-1].T)
-        self.linear.bias.copy_(best[1][-1])
-        return best[0]
+        error, weight, bias = ridge_regression(inputs, (theta - self.mean) / self.scale, ridges)
+        self.linear.weight.data.copy_(weight)
+        self.linear.bias.data.copy_(bias)
+        return error
 
     def forward(self, latent: Tensor) -> Tensor:
         inputs = ((latent - self.latent_mean) / self.latent_scale).flatten(1)

@@ -11,8 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from pie_framework.api import FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
+from pie_framework.rendering.illumination import shading
 from pie_stylerig.losses import landmark_pixels
-from pie_stylerig.pool import to_bytes
+from pie_stylerig.pairs import Edits
+from pie_stylerig.pool import from_bytes, shrink, to_bytes
+
+#: Degrees of yaw that a rotation is measured over.
+TURN = 20.0
 
 
 @torch.no_grad()
@@ -44,10 +49,15 @@ def measure_rig(
         Means over the latents. `missing`: root of the squared effect of asked minus achieved, over that of asked
         minus given; 1 is a rig that does nothing. `landmark_px`: of the achieved block in the asked face, at 128.
         `others_px`: of what else moved. `reconstruction`: ‖RigNet(w, θ_w^τ) - w‖ / ‖w - mean‖. `pitch_degrees`,
-        `yaw_degrees` for a rotation. `identity`: similarity of the embeddings of edit and original.
+        `yaw_degrees` for a rotation, for which yaws over ±20 degrees are asked. `light`: of an illumination, as
+        `light_error`. `identity`: similarity of the embeddings of edit and original.
     """
     layout, block = face_model.layout, rig.block
     asked = theta.roll(-1, 0)
+    if block == "rotation":
+        turned = torch.linspace(-TURN, TURN, len(theta)) * (math.pi / 180)
+        asked = asked.clone()
+        asked[:, layout.index("rotation", "yaw")] = turned.to(asked)
     achieved, similar = [], []
     for rows in torch.split(torch.arange(len(latents)), batch):
         image = generator.synthesize(rig.rig(latents[rows], layout.get(asked[rows], block)))
@@ -69,9 +79,72 @@ def measure_rig(
     if block == "rotation":
         degrees = layout.get(found - asked, block).abs().mean(dim=0) * (180 / math.pi)
         figures |= {"pitch_degrees": float(degrees[0]), "yaw_degrees": float(degrees[1])}
+    if block == "illumination" and layout.block(block).size == 27:
+        figures["light"] = float(light_error(layout.get(found, block), layout.get(asked, block)).mean())
     if similar:
         figures["identity"] = float(torch.cat(similar).mean())
     return figures
+
+
+@torch.no_grad()
+def measure_edits(
+    rig: RigNetwork, generator: Generator, encoder: FaceEncoder, face_model: FaceModel, edits: Edits
+) -> dict[str, float]:
+    """Ask for the true edits that are not trained on, by the true change of the block.
+
+    Args:
+        rig: asked.
+        generator: makes the images.
+        encoder: reads them.
+        face_model: projects landmarks.
+        edits: among them those that are held.
+
+    Returns:
+        `true_missing`: root of the squared difference of the change of the picture to the true change, over that of
+        the true change; 1 is a rig that does nothing, and details that the generator cannot show count too.
+        `inverted_missing`: the same of the latents that the inverter finds for the true edits. `true_px`: mean
+        distance of the block's landmarks at 128 pixels, as read from the edit and from the latent of the true edit.
+    """
+    layout, block = face_model.layout, rig.block
+    before, after = edits.chosen(block, held=True).T
+    asked = layout.get(edits.theta[before] + edits.known[after] - edits.known[before], block)
+    achieved, wrong, inverted, whole = [], 0.0, 0.0, 1e-12
+    for rows in torch.split(torch.arange(len(before)), 16):
+        w, v = before[rows], after[rows]
+        image = generator.synthesize(rig.rig(edits.latents[w], asked[rows]))
+        achieved.append(encoder.encode(image))
+        start, end, first, last = (
+            from_bytes(images, image)
+            for images in (edits.images[w], edits.images[v], edits.portraits[w], edits.portraits[v])
+        )
+        truth = last - first
+        wrong += float((shrink(image, start.shape[-1]) - start - truth).square().sum())
+        inverted += float((end - start - truth).square().sum())
+        whole += float(truth.square().sum())
+    found = layout.replace(edits.theta[after], torch.cat(achieved), block)
+    return {
+        "true_missing": math.sqrt(wrong / whole),
+        "inverted_missing": math.sqrt(inverted / whole),
+        "true_px": float(landmark_pixels(face_model, found, edits.theta[after]).mean()),
+    }
+
+
+def light_error(gamma: Tensor, reference: Tensor) -> Tensor:
+    """Root mean square of the difference in shading over that of the reference's shading, (B,).
+
+    Over three colours and normals spread over the half sphere that faces the viewer.
+
+    Args:
+        gamma, reference: illuminations, (B, 27).
+    """
+    index = torch.arange(200, dtype=torch.float64) + 0.5
+    z, turn = 1 - index / 200, index * (math.pi * (3 - math.sqrt(5)))
+    ring = (1 - z.square()).sqrt()
+    normals = torch.stack([ring * turn.cos(), ring * turn.sin(), z], dim=1).to(gamma)[None]
+    wrong, right = (
+        shading(normals, x).square().mean(dim=(1, 2)).sqrt() for x in (gamma - reference, reference)
+    )
+    return wrong / right.clamp_min(1e-6)
 
 
 def _effect(difference: Tensor, metric: Tensor) -> Tensor:

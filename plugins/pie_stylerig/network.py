@@ -16,6 +16,7 @@ from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
 from pie_framework.training.progress import layout_as_values, layout_from_values
 from pie_framework.training.weights import load_into, read_weights, write_weights
+from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
 
 KIND = "rig"
@@ -39,7 +40,8 @@ class RigNet(nn.Module):
 
     For each layer i a linear map gives the code l_i of w_i, and a linear map of [l_i, θ^τ] gives d_i. Inputs and
     output are normalised by stored statistics, which only rescales those maps. With `Architecture.hidden` an ELU
-    layer lies between [l_i, θ^τ] and d_i (not in StyleRig). A new rig network changes nothing: d = 0.
+    layer lies between [l_i, θ^τ] and d_i (not in StyleRig). With `Architecture.readout` d is D(l, θ^τ) - D(l, F(w)),
+    where the linear F reads the present θ^τ from w (not in StyleRig). A new rig network changes nothing: d = 0.
 
     Args:
         layout: of θ.
@@ -73,6 +75,10 @@ class RigNet(nn.Module):
         self.middle = LayerLinear(num_layers, code + size, hidden) if hidden else None
         self.decoder = LayerLinear(num_layers, hidden or code + size, latent_dim)
         self.decoder.weight.data.zero_()
+        self.readout = nn.Linear(num_layers * latent_dim, size) if self.architecture.readout else None
+        if self.readout is not None:
+            self.readout.weight.data.zero_()
+            self.readout.bias.data.zero_()
         self.register_buffer("latent_mean", torch.zeros(latent_dim))
         self.register_buffer("latent_scale", torch.ones(()))
         self.register_buffer("block_mean", torch.zeros(size))
@@ -109,15 +115,40 @@ class RigNet(nn.Module):
             raise InputError(
                 f"the {self.block} rig takes parameters ({len(latent)}, {size}), not {tuple(parameters.shape)}"
             )
-        code = self.encoder((latent - self.latent_mean) / self.latent_scale)
-        asked = (parameters - self.block_mean) / self.block_scale
-        both = torch.cat([code, asked[:, None].expand(-1, self.num_layers, -1)], dim=2)
-        if self.middle is not None:
-            both = functional.elu(self.middle(both))
-        moved: Tensor = latent + self.decoder(both) * self.latent_scale
+        inputs = (latent - self.latent_mean) / self.latent_scale
+        code = self.encoder(inputs)
+        change = self._decode(code, (parameters - self.block_mean) / self.block_scale)
+        if self.readout is not None:
+            change = change - self._decode(code, self.readout(inputs.flatten(1)))
+        moved: Tensor = latent + change * self.latent_scale
         return moved
 
     forward = rig
+
+    def _decode(self, code: Tensor, wanted: Tensor) -> Tensor:
+        """Codes (B, L, code) and normalised θ^τ (B, size) -> d in standard deviations, (B, L, D)."""
+        both = torch.cat([code, wanted[:, None].expand(-1, self.num_layers, -1)], dim=2)
+        if self.middle is not None:
+            both = functional.elu(self.middle(both))
+        change: Tensor = self.decoder(both)
+        return change
+
+    @torch.no_grad()
+    def fit_readout(self, latents: Tensor, parameters: Tensor) -> float:
+        """Set F by ridge regression, after `set_statistics`, and return what it leaves of the variance.
+
+        Args:
+            latents: (N, L, D), in random order.
+            parameters: their θ^τ, (N, block size).
+        """
+        if self.readout is None:
+            return 1.0
+        inputs = ((latents - self.latent_mean) / self.latent_scale).flatten(1)
+        targets = (parameters - self.block_mean) / self.block_scale
+        error, weight, bias = ridge_regression(inputs, targets)
+        self.readout.weight.copy_(weight)
+        self.readout.bias.copy_(bias)
+        return error
 
     def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
         """Write the weights in float16 with block, layout and architecture; `notes`: JSON values."""

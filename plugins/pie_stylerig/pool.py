@@ -29,15 +29,19 @@ def draw_latents(generator: Generator, n: int, spread: float, offset: float, rng
     moved = round(spread * n)
     if moved == 0 or offset == 0:
         return latents
-    mean = generator.mean_latent()
-    others = generator.sample(n, rng) - mean
-    deviation = others.square().mean().sqrt()
-    rows = torch.randint(n, (moved, generator.num_layers), generator=rng)
-    layers = torch.arange(generator.num_layers)
-    noise = torch.randn(latents[:moved].shape, generator=rng).to(latents)
-    latents[:moved] += offset * (others[rows, layers] + 0.25 * deviation * noise)
-    order = torch.randperm(n, generator=rng)
-    return latents[order]
+    rows = torch.randperm(n, generator=rng)[:moved]
+    latents[rows] += draw_offsets(generator.sample(n, rng), moved, offset, rng)
+    return latents
+
+
+def draw_offsets(latents: Tensor, n: int, offset: float, rng: torch.Generator) -> Tensor:
+    """Offsets for n latents, (n, L, D): in each layer `offset` times another latent's deviation from the mean, and
+    white noise of a quarter of that size."""
+    layers = latents.shape[1]
+    away = latents - latents.mean(0)
+    rows = torch.randint(len(latents), (n, layers), generator=rng)
+    noise = torch.randn(n, *latents.shape[1:], generator=rng).to(latents)
+    return offset * (away[rows, torch.arange(layers)] + 0.25 * away.square().mean().sqrt() * noise)
 
 
 @torch.no_grad()

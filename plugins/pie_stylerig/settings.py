@@ -28,10 +28,13 @@ class Architecture:
     Attributes:
         code: width of each layer's code l_i; 32 in StyleRig.
         hidden: width of an ELU layer between [l_i, θ^τ] and d_i; 0 for StyleRig's linear decoder.
+        readout: read the present θ^τ from w, and move w by the decoder's answer to what is asked less that to what
+            was read, so that asking for what is there changes nearly nothing. Not in StyleRig.
     """
 
     code: int = 32
     hidden: int = 0
+    readout: bool = False
 
     def __post_init__(self) -> None:
         if self.code < 1 or self.hidden < 0:
@@ -57,6 +60,9 @@ class RigWeights:
         drift: ‖ŵ - w‖² as above: the shortest change that does what is asked.
         recognition: squared distance of the recognition embeddings of G(ŵ) and G(w); through images only.
         background: squared colour difference of G(ŵ) and G(w) outside both faces; through images only.
+        pairs: ‖ŵ - w'‖² in standard deviations, in units of ‖w' - w‖², where w' is the latent of the true edit.
+        truth: squared difference of the change of colours, G(ŵ) - G(w), to that of the true edit, in units of
+            the true change; through images only.
     """
 
     reconstruction: float = 2.0
@@ -68,6 +74,8 @@ class RigWeights:
     drift: float = 0.05
     recognition: float = 0.2
     background: float = 1.0
+    pairs: float = 1.0
+    truth: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class TrainRigConfig:
         blocks: the blocks τ, one rig each.
         seconds: time budget after the samples are made, 0 for none.
         steps: step budget, 0 for none; a step trains every block once.
+        clock: "wall", or "cpu" to count this process's own processor seconds (on a busy machine).
         stop_at: stop after this many steps so as to resume later; 0 for not.
         seed: of initialisation and of everything drawn.
         threads: CPU threads.
@@ -103,6 +112,16 @@ class TrainRigConfig:
             others a quadratic form stands for the photometric loss (see `losses.photometric_metric`).
         metric_samples: coefficients at which that form is measured.
         bfloat16: the encoder's convolutions in bfloat16 while training (the generator has its own setting).
+        pairs: folder of portraits with true edits; empty: own samples only, as published. The others of this group
+            and the losses `pairs` and `truth` are for it, and an inverter must be composed.
+        reader: `module:callable` that opens the folder as an `EditReader`.
+        pair_count: edited portraits of each block that are read.
+        pair_share: share of the budget in which the rigs only learn the latents of true edits, without images.
+        pair_batch: edits per step of that.
+        pair_learning_rate: at its highest, while no images are used.
+        known: share of them that are asked for by the change of the true θ, added to what is read from w; the
+            others by what is read from the edited portrait's reconstruction.
+        truth_every: of the steps through images, each n-th compares with pictures of true edits; 0 for none.
         measure_every: steps between two measurements.
         measure_latents: held-out latents in a measurement.
         save_seconds: seconds between two saved states.
@@ -112,6 +131,7 @@ class TrainRigConfig:
     blocks: tuple[str, ...] = ("rotation", "expression", "illumination")
     seconds: float = 600.0
     steps: int = 0
+    clock: str = "wall"
     stop_at: int = 0
     seed: int = 0
     threads: int = 1
@@ -134,6 +154,14 @@ class TrainRigConfig:
     render_batch: int = 1
     metric_samples: int = 6
     bfloat16: bool = True
+    pairs: str = ""
+    reader: str = "pie_synthetic.dataset:PortraitDataset"
+    pair_count: int = 1000
+    pair_share: float = 0.4
+    pair_batch: int = 128
+    pair_learning_rate: float = 1e-3
+    known: float = 0.5
+    truth_every: int = 2
     measure_every: int = 500
     measure_latents: int = 48
     save_seconds: float = 60.0

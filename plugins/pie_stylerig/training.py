@@ -6,7 +6,9 @@ Published: losses and networks; 200 000 latents, F a perceptron on the latent. A
 - F on the latent learns from those answers, and again and again from the answers for rigged latents, so that it is
   right where the rigs go;
 - F on the latent only starts the rigs: learnt from few latents it is wrong about the finer blocks. From
-  `image_from` on they follow generator and face encoder themselves, with F as a control variate if asked for.
+  `image_from` on they follow generator and face encoder themselves, with F as a control variate if asked for;
+- where portraits with true edits are at hand (`pairs`), the rigs start by learning the latents of true edits, which
+  takes no image, instead of from F; and later some steps compare what an edit changes in the picture with the truth.
 """
 
 from __future__ import annotations
@@ -20,12 +22,23 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from pie_framework.api import BuildContext, FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
+from pie_framework.api import (
+    BuildContext,
+    FaceEncoder,
+    FaceModel,
+    Generator,
+    Inverter,
+    RecognitionNetwork,
+    RigNetwork,
+)
+from pie_framework.errors import ConfigError
 from pie_framework.training.progress import Budget, Curve, load_state, save_state, settings_as_notes
+from pie_framework.training.settings import open_reader
 from pie_stylerig.latent_coefficients import LatentCoefficients
 from pie_stylerig.losses import Analysis, background_loss, latent_distance, photometric_metric, rig_losses
-from pie_stylerig.measure import measure_rig, write_sheet
+from pie_stylerig.measure import measure_edits, measure_rig, write_sheet
 from pie_stylerig.network import RigNet
+from pie_stylerig.pairs import Edits, read_edits
 from pie_stylerig.pool import Pool, draw_latents, from_bytes, observe, shrink, to_bytes
 from pie_stylerig.settings import TrainRigConfig
 
@@ -37,7 +50,12 @@ def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
     torch.set_num_threads(config.threads)
     recognition = context.get("features", "recognition") if config.weights.recognition else None
     return train_rig(
-        config, context.get("generator"), context.get("encoder"), context.get("face_model"), recognition
+        config,
+        context.get("generator"),
+        context.get("encoder"),
+        context.get("face_model"),
+        recognition,
+        context.get("inverter") if config.pairs else None,
     )
 
 
@@ -47,6 +65,7 @@ def train_rig(
     encoder: FaceEncoder,
     face_model: FaceModel,
     recognition: RecognitionNetwork | None = None,
+    inverter: Inverter | None = None,
     report: Report = print,
 ) -> dict[str, Path]:
     """Train, or go on training, one rig for each block.
@@ -58,14 +77,18 @@ def train_rig(
         encoder: MoFA, frozen.
         face_model: for ℓ.
         recognition: Ψ; without it that loss and measurement are left out.
+        inverter: finds the latents of the portraits of `config.pairs`, if there are any.
         report: called with a line of progress.
 
     Returns:
         The weight files by block.
+
+    Raises:
+        ConfigError: pairs without an inverter, or without edits of a block.
     """
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = RigRecipe(config, generator, encoder, face_model, recognition, report)
+    recipe = RigRecipe(config, generator, encoder, face_model, recognition, inverter, report)
     state_file = folder / "state.pt"
     if config.resume and state_file.exists():
         recipe.load_state_dict(load_state(state_file))
@@ -110,14 +133,17 @@ class RigRecipe:
         encoder: FaceEncoder,
         face_model: FaceModel,
         recognition: RecognitionNetwork | None,
+        inverter: Inverter | None,
         report: Report,
     ) -> None:
         self.config = config
         self.generator, self.encoder, self.face_model = generator, encoder, face_model
-        self.recognition = recognition
+        self.recognition, self.inverter = recognition, inverter
+        if config.pairs and inverter is None:
+            raise ConfigError("pairs need an inverter", "Compose one, such as inverter=embedded.")
         self.rng = torch.Generator().manual_seed(config.seed)
         layout = face_model.layout
-        fixed, metric = self._samples(report)
+        fixed, metric, self.edits = self._samples(report)
         self.pool = Pool(*fixed, extra=config.pool)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -127,8 +153,13 @@ class RigRecipe:
         train = slice(config.measure_latents, self.pool.fixed)
         latents, theta = self.pool.latents[train], self.pool.theta[train]
         for block, rig in self.rigs.items():
-            rig.set_statistics(latents, layout.get(theta, block))
             rig.to(latents)
+            asked = layout.get(theta, block)
+            if self.edits is not None:
+                asked = torch.cat([asked, layout.get(self.edits.known[self.edits.held :], block)])
+            rig.set_statistics(latents, asked)
+            left = rig.fit_readout(latents, layout.get(theta, block))
+            report(f"{block} read from latents: a linear map leaves {left:.3f} of the variance")
         mlp = self.latent_coefficients.to(latents)
         mlp.set_statistics(latents, theta)
         error = mlp.fit_linear(latents, theta)
@@ -138,12 +169,15 @@ class RigRecipe:
         make: Any = torch.optim.Adadelta if config.optimizer == "adadelta" else torch.optim.Adam
         self.optimizers = {b: make(rig.parameters(), config.learning_rate) for b, rig in self.rigs.items()}
         self.mlp_optimizer = torch.optim.AdamW(mlp.parameters(), 5e-4, weight_decay=0.05)
-        self.budget = Budget(config.steps, config.seconds)
+        self.budget = Budget(config.steps, config.seconds, clock=config.clock)
         mlp.requires_grad_(False)
         self.started = False
 
-    def _samples(self, report: Report) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """The fixed samples and the photometric metric, from `pool.pt` when training is resumed."""
+    def _samples(self, report: Report) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Edits | None]:
+        """The fixed samples, the photometric metric and the true edits, from `pool.pt` when training is resumed.
+
+        The samples are latents of the prior and, after them in random order, those of the true edits.
+        """
         config, path = self.config, Path(self.config.output) / "pool.pt"
         if config.resume and path.exists():
             kept = load_state(path)
@@ -151,23 +185,48 @@ class RigRecipe:
             like = self.generator.mean_latent()
             device = like.device
             fixed = (kept["latents"].to(like), kept["images"].to(device), kept["theta"].to(like))
-            return fixed, kept["metric"].to(like)
+            return (
+                fixed,
+                kept["metric"].to(like),
+                Edits.from_state(kept["edits"], like) if kept["edits"] else None,
+            )
         latents = draw_latents(self.generator, config.pool, config.spread, config.offset, self.rng)
         images, theta = observe(self.generator, self.encoder, latents, config.render_size)
+        report(f"{len(latents)} samples observed")
+        edits = None
+        if config.pairs:
+            assert self.inverter is not None
+            edits = read_edits(
+                open_reader(config.reader, config.pairs),
+                config.blocks,
+                self.generator,
+                self.encoder,
+                self.inverter,
+                config.pair_count,
+                config.measure_latents,
+                config.spread,
+                config.offset,
+                config.render_size,
+                self.rng,
+            )
+            report(f"{len(edits)} portraits with true edits observed")
+            order = edits.held + torch.randperm(len(edits) - edits.held, generator=self.rng)
+            latents = torch.cat([latents, edits.latents[order]])
+            images, theta = torch.cat([images, edits.images[order]]), torch.cat([theta, edits.theta[order]])
         scale = theta.std(0).clamp_min(1e-4)
         metric = photometric_metric(
             self.face_model, theta[: config.metric_samples], scale, config.render_size
         )
-        report(f"{len(latents)} samples observed")
         state = {
             "latents": latents,
             "images": images,
             "theta": theta,
             "metric": metric,
+            "edits": edits.state_dict() if edits else None,
             "rng": self.rng.get_state(),
         }
         save_state(path, state)
-        return (latents, images, theta), metric
+        return (latents, images, theta), metric, edits
 
     @torch.no_grad()
     def _unedited(self, block: str, n: int = 256) -> float:
@@ -209,26 +268,30 @@ class RigRecipe:
 
     def step(self) -> dict[str, float]:
         """One step of every rig; its losses, unweighted."""
-        config = self.config
-        if not self.started:
-            self._teach(config.mlp_steps)
-            self.started = True
-        through_images = self.budget.fraction() >= config.image_from
-        analysed = not through_images or config.control_variate
-        refresh = config.refresh_every if analysed and self.budget.step else 0
-        if refresh and self.budget.step % refresh == 0:
-            self._refresh()
-            self._teach(config.refresh_steps)
-        rate = config.learning_rate
-        if config.optimizer == "adam":
-            rate *= 0.5 * (1 + math.cos(math.pi * self.budget.fraction()))
+        config, fraction = self.config, self.budget.fraction()
+        first = config.pair_share if self.edits is not None else config.image_from
+        through_images = fraction >= first
+        truth = bool(
+            through_images
+            and self.edits is not None
+            and config.truth_every
+            and self.budget.step % config.truth_every == 0
+        )
+        analysed = config.control_variate if through_images else self.edits is None
+        if analysed:
+            self._keep_taught()
+        rate = self._rate(fraction)
         figures: dict[str, float] = {}
         for block, rig in self.rigs.items():
             optimizer = self.optimizers[block]
             for group in optimizer.param_groups:
                 group["lr"] = rate
             losses = self._latent_losses(rig, config.batch, analysed)
-            if through_images:
+            if self.edits is not None:
+                losses = self._add(losses, self._pair_losses(rig, self.edits))
+            if truth and self.edits is not None:
+                losses = self._add(losses, self._truth_losses(rig, self.edits))
+            elif through_images:
                 losses = self._add(losses, self._image_losses(rig))
             total = self._total(block, losses)
             optimizer.zero_grad(set_to_none=True)
@@ -239,6 +302,29 @@ class RigRecipe:
             figures["coefficients_loss"] = self._teach(1)
         self.budget.step += 1
         return figures
+
+    def _rate(self, fraction: float) -> float:
+        """The learning rate: a cosine over the budget, or one over each of its parts where true edits come first."""
+        config = self.config
+        if config.optimizer != "adam":
+            return config.learning_rate
+        peak = config.learning_rate
+        if self.edits is not None and 0 < config.pair_share < 1:
+            early = fraction < config.pair_share
+            peak = config.pair_learning_rate if early else peak
+            start, end = (0.0, config.pair_share) if early else (config.pair_share, 1.0)
+            fraction = (fraction - start) / (end - start)
+        return peak * 0.5 * (1 + math.cos(math.pi * fraction))
+
+    def _keep_taught(self) -> None:
+        """F on the latent: learn before the first step that asks it, and again every `refresh_every` steps."""
+        config = self.config
+        if not self.started:
+            self._teach(config.mlp_steps)
+            self.started = True
+        if config.refresh_every and self.budget.step and self.budget.step % config.refresh_every == 0:
+            self._refresh()
+            self._teach(config.refresh_steps)
 
     def _total(self, block: str, losses: dict[str, Tensor]) -> Tensor:
         weights = dataclasses.asdict(self.config.weights)
@@ -271,6 +357,26 @@ class RigRecipe:
         if analysed:
             losses |= rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v)
         return losses
+
+    def _pair_losses(self, rig: RigNet, edits: Edits) -> dict[str, Tensor]:
+        """Distance to the latents of true edits; and what is there already, asked for in true coefficients too."""
+        config, layout, block = self.config, self.face_model.layout, rig.block
+        before, after = edits.draw(block, config.pair_batch, self.rng)
+        asked = edits.ask(layout, block, before, after, config.known, self.rng)
+        latent, wanted = edits.latents[before], edits.latents[after]
+        unit = latent_distance(latent, wanted, rig.latent_scale).clamp_min(1e-9)
+        return {"pairs": latent_distance(rig.rig(latent, asked), wanted, rig.latent_scale) / unit}
+
+    def _truth_losses(self, rig: RigNet, edits: Edits) -> dict[str, Tensor]:
+        """What an edit changes in the picture against what the true edit changes there."""
+        config, layout, block = self.config, self.face_model.layout, rig.block
+        before, after = edits.draw(block, 2 * config.image_batch, self.rng)
+        asked = edits.ask(layout, block, before, after, 1.0, self.rng)
+        image = self.generator.synthesize(rig.rig(edits.latents[before], asked))
+        small = shrink(image, config.render_size)
+        change = small - from_bytes(edits.images[before], small)
+        truth = from_bytes(edits.portraits[after], small) - from_bytes(edits.portraits[before], small)
+        return {"truth": (change - truth).square().mean() / truth.square().mean().clamp_min(1e-9)}
 
     def _image_losses(self, rig: RigNet) -> dict[str, Tensor]:
         """The losses of ℓ through generator and encoder, and those of images only.
@@ -308,23 +414,18 @@ class RigRecipe:
     # ---- what is reported ------------------------------------------------------------------------------------
 
     def measure(self) -> dict[str, float]:
-        """`measure_rig` of every block on the latents that are not trained on; and F's error on them."""
+        """`measure_rig` of every block on the latents that are not trained on, `measure_edits` on the true edits that
+        are not; and F's error."""
         held = slice(0, self.config.measure_latents)
         latents, theta = self.pool.latents[held], self.pool.theta[held]
         with torch.no_grad():
             error = self.latent_coefficients.loss(latents, theta)
-        figures = {"coefficients_error": float(error)}
+        figures = {"coefficients_error": float(error)} if self.started else {}
+        networks = (self.generator, self.encoder, self.face_model)
         for block, rig in self.rigs.items():
-            found = measure_rig(
-                rig,
-                self.generator,
-                self.encoder,
-                self.face_model,
-                self.analysis.metric,
-                latents,
-                theta,
-                self.recognition,
-            )
+            found = measure_rig(rig, *networks, self.analysis.metric, latents, theta, self.recognition)
+            if self.edits is not None:
+                found |= measure_edits(rig, *networks, self.edits)
             figures |= {f"{block}_{name}": value for name, value in found.items()}
         return figures
 

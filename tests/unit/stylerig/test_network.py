@@ -54,6 +54,21 @@ def test_gradients_in_latent_and_parameters(hidden: int) -> None:
     assert torch.autograd.gradcheck(rig.rig, (latent, parameters))
 
 
+def test_with_a_readout_asking_for_what_was_read_changes_nothing(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    rig = RigNet(TOY_LAYOUT, "expression", LAYERS, WIDTH, Architecture(code=4, hidden=6, readout=True))
+    for weight in rig.parameters():
+        torch.nn.init.normal_(weight, 0.0, 0.3)
+    latents = torch.randn(300, LAYERS, WIDTH)
+    parameters = latents.flatten(1)[:, :5] * 0.5 + 2.0
+    rig.set_statistics(latents, parameters)
+    assert rig.fit_readout(latents, parameters) < 1e-2
+    torch.testing.assert_close(rig.rig(latents, parameters), latents, atol=5e-2, rtol=0)
+    assert float((rig.rig(latents, parameters + 1) - latents).detach().abs().mean()) > 0.1
+    rig.save(tmp_path / "rig.safetensors")
+    assert RigNet.load(tmp_path / "rig.safetensors").architecture.readout
+
+
 def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
     rig = random_rig(hidden=6)
     rig.save(tmp_path / "rig.safetensors", {"figures": {"missing": 0.2}})
