@@ -55,9 +55,7 @@ def sample_beard(rng: np.random.Generator, hair: FloatArray, chance: float = 0.3
     if rng.uniform() >= chance:
         return None
     style = str(rng.choice(list(STYLES), p=[odds for _, _, odds in STYLES.values()]))
-    colour = np.clip(
-        hair * np.exp(rng.normal(-0.08, 0.12)) * (1.0 + rng.normal(0.03, 0.03) * _RED), 0.03, 0.8
-    )
+    colour = np.clip(hair * np.exp(rng.normal(0.0, 0.12)) * (1.0 + rng.normal(0.03, 0.03) * _RED), 0.03, 0.8)
     return Beard(
         style=style,
         colour=colour.astype(np.float32),
@@ -120,7 +118,7 @@ def beard_surface(beards: Sequence[Beard | None], skin: FloatArray, down: FloatA
             + down[row] * fall[:, None]
         )
         colours.append(beard.colour * (1.0 + 0.17 * strands)[:, None])
-        shade.append(0.78 + 0.10 * strands + 0.08 * low)
+        shade.append(0.88 + 0.12 * strands + 0.08 * low)
     shell = np.stack(shells).astype(np.float32)
     grid = shell.reshape(batch, patch.rows, patch.columns, 3)
     return Surface(
@@ -159,12 +157,10 @@ def _areas() -> FloatArray:
     above, below = h - upper, -h - lower
 
     def ramp(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-        return np.asarray(step(low, high, values.astype(np.float32)), dtype=np.float64)
+        return smoothstep(values, low, high)
 
     top = 0.135 - 0.20 * np.clip(a - 0.10, 0.0, None) ** 1.2 + ragged
-    moustache = (
-        ramp(above, -0.004, 0.020) * ramp(above, top + 0.03, top - 0.02) * ramp(a + ragged, 0.44, 0.34)
-    )
+    moustache = ramp(above, -0.004, 0.020) * ramp(above - top, 0.03, -0.02) * ramp(a + ragged, 0.44, 0.34)
     moustache *= h > -0.03
     corner = ramp(a + ragged, 0.47, 0.40) * ramp(a, 0.290, 0.325) * ramp(h, 0.16, 0.06)
     under = ramp(below, 0.055, 0.10) + 0.9 * ramp(below, 0.0, 0.02) * ramp(a, 0.075, 0.045)

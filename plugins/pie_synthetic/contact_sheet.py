@@ -24,7 +24,7 @@ from pie_synthetic.portrait import render_portraits
 from pie_synthetic.scene import Person, Scene, sample_scenes
 
 STRENGTHS = (-1.0, 0.5, 1.0)
-SEED, ROWS, COLUMNS, SIZE = 2026, 8, 8, 128
+SEED, ROWS, COLUMNS, SIZE = 78, 8, 8, 128
 CONTROL_COLUMNS, CONTROL_SIZE, CAPTION = 12, 128, 13
 COLOURS = 256
 _BATCH = 8
