@@ -17,10 +17,13 @@ USAGE = """usage: pie train NAME [KEY=VALUE ...]
        pie train NAME --help
 
 Trains a model from its recipe.
-  device=auto|cpu|cuda[:N] and dtype=float32|float64 say where, for recipes without such settings of their own."""
+  device=auto|cpu|cuda[:N] and dtype=float32|float64 say where, for recipes without such settings of their own.
+  compose=[KEY=VALUE,...] chooses the components that a recipe uses, as `pie run` would."""
 
 #: Settings of the run rather than of the recipe, with their defaults.
 WHERE = {"device": "auto", "dtype": "float32"}
+#: Overrides of the composition that a recipe takes its components from.
+COMPOSE = "compose"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,13 +47,18 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
     own = {name for name, _, _ in settings_of(trainer)}
     values = _parse(overrides)
     where = {key: values.pop(key, default) for key, default in WHERE.items() if key not in own}
+    composed = values.pop(COMPOSE, []) if COMPOSE not in own else []
+    if not isinstance(composed, list):
+        raise ConfigError(
+            f"{COMPOSE} is '{composed}', not a list", "For example: compose=[inverter=embedded]."
+        )
     settings: object = merge(trainer.config, values)
     recipe = trainer.load()
 
     from pie_framework.build import Builder
     from pie_framework.compose import compose
 
-    given = [f"{key}={value}" for key, value in where.items()]
+    given = [*(f"{key}={value}" for key, value in where.items()), *map(str, composed)]
     context = Builder(compose(given, registry), registry)
     result = recipe(settings, context)
     return result if isinstance(result, int) else 0
@@ -74,6 +82,8 @@ def _explain(trainer: Component) -> str:
     lines = [f"usage: pie train {trainer.name} [KEY=VALUE ...]", "", trainer.summary, "", "settings:"]
     lines += [f"  {name}={default}  ({kind})" for name, kind, default in fields]
     own = {name for name, _, _ in fields}
+    if COMPOSE not in own:
+        lines.append(f"  {COMPOSE}=[]  (overrides that choose the components it uses)")
     lines += [f"  {key}={value!r}  (where it runs)" for key, value in WHERE.items() if key not in own]
     if trainer.config.__doc__:
         lines += ["", trainer.config.__doc__.strip()]

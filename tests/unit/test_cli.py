@@ -210,6 +210,10 @@ def test_train_overrides_the_recipes_settings(install, capsys: pytest.CaptureFix
     install("count-dist", {"count": "count_plugin"}, {"count_plugin.py": TRAINER})
     assert main(["train", "counter", "steps=3", "sizes=[4]", "device=cpu"]) == 0
     assert "trained 3 (4,) cpu torch.float32" in capsys.readouterr().out
+    assert main(["train", "counter", "compose=[dtype=float64,device=cpu]"]) == 0
+    assert "cpu torch.float64" in capsys.readouterr().out
+    assert main(["train", "counter", "compose=fast"]) == 2
+    assert "not a list" in capsys.readouterr().err
     assert main(["train", "counter", "stepps=3"]) == 2
     assert "no setting 'stepps'. Did you mean 'steps'" in capsys.readouterr().err
     assert main(["train", "counter", "--help"]) == 0
