@@ -68,22 +68,29 @@ def prepare(registry: Registry) -> None:
         )
 
 
-def compose(overrides: Sequence[str] = (), registry: Registry | None = None) -> DictConfig:
+def compose(
+    overrides: Sequence[str] = (), registry: Registry | None = None, name: str = CONFIG_NAME
+) -> DictConfig:
     """The configuration that `pie run` would get from the same overrides.
+
+    Args:
+        overrides: `KEY=VALUE` and `GROUP=OPTION`.
+        registry: the installed plugins; discovered when None.
+        name: of the root configuration; that of `pie run` by default.
 
     Raises:
         ConfigError: an override that names no group, option or key, with the near ones.
     """
     prepare(discover() if registry is None else registry)
-    with _initialised():
+    with initialised():
         try:
-            return hydra_compose(CONFIG_NAME, overrides=list(overrides))
+            return hydra_compose(name, overrides=list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error) from error
+            raise explain(error, name) from error
 
 
 @contextmanager
-def _initialised() -> Iterator[None]:
+def initialised() -> Iterator[None]:
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -108,8 +115,8 @@ def raw_errors() -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def explain(error: Exception) -> ConfigError:
-    """A Hydra or OmegaConf error as one line that names the near groups, options or keys."""
+def explain(error: Exception, root: str = CONFIG_NAME) -> ConfigError:
+    """A Hydra or OmegaConf error as one line that names the near groups, options or keys of a root configuration."""
     chain = list(_chain(error))
     text = "\n".join(str(e) for e in chain)
     for cause in chain:
@@ -129,7 +136,7 @@ def explain(error: Exception) -> ConfigError:
     no_match = re.search(r"Could not override '([^']+)'\.\s*\n?No match in the defaults list", text)
     if no_match:
         name = no_match[1].partition("@")[0]
-        return ConfigError(f"there is no group '{name}'", did_you_mean(name, [*_groups(), *_keys("")]))
+        return ConfigError(f"there is no group '{name}'", did_you_mean(name, [*_groups(), *_keys("", root)]))
     no_key = re.search(r"Key '([^']+)' is not in struct\s*\n\s*full_key: (\S+)", text)
     if no_key:
         parent = no_key[2].rpartition(".")[0]
@@ -137,7 +144,7 @@ def explain(error: Exception) -> ConfigError:
         full = where[1] if where else no_key[2]
         return ConfigError(
             f"there is no setting '{full}'",
-            did_you_mean(no_key[1], [*_keys(parent), *([] if parent else _groups())]),
+            did_you_mean(no_key[1], [*_keys(parent, root), *([] if parent else _groups())]),
         )
     return ConfigError(_first_line(error) or type(error).__name__)
 
@@ -155,16 +162,16 @@ def _first_line(error: BaseException) -> str:
 
 def _groups() -> list[str]:
     """Names of all configuration groups."""
-    with _initialised():
+    with initialised():
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         found: list[str] = hydra.config_loader.list_groups("")
     return [name for name in found if name not in ("hydra", SETTINGS_GROUP)]
 
 
-def _keys(parent: str) -> list[str]:
+def _keys(parent: str, root: str) -> list[str]:
     """Keys of a node of the default configuration."""
-    with _initialised():
-        config: Any = hydra_compose(CONFIG_NAME)
+    with initialised():
+        config: Any = hydra_compose(root)
     node = OmegaConf.select(config, parent) if parent else config
     return [str(key) for key in node] if isinstance(node, DictConfig) else []

@@ -17,6 +17,10 @@ from pie_framework.errors import PieError, did_you_mean
 COMMANDS = {
     "run": ("pie_framework.cli.run", "embed a portrait: pie run energy=full generator=stylegan2"),
     "edit": ("pie_framework.cli.edit", "edit an embedded portrait: pie edit outputs/RUN rotation.yaw=15"),
+    "bench": (
+        "pie_framework.cli.bench",
+        "measure methods against true edits: pie bench set=smoke | pie bench models",
+    ),
     "plugins": ("pie_framework.cli.plugins", "list plugins, or show one: pie plugins list | show NAME"),
     "train": ("pie_framework.cli.train", "train a model from its recipe: pie train NAME key=value ..."),
 }
