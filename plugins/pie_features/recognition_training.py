@@ -3,9 +3,10 @@
     python -m pie_features.recognition_training --dataset TRAIN --heldout HELDOUT --out
     recognition.safetensors
 
-Three losses act on the unit embedding of each portrait: a margin softmax over all persons of the dataset, the
-same over the batch with each person's other portrait as the class centre, and the squared error of reading
-the person's coefficients (those columns of θ that all portraits of a person share).
+Two losses act on the unit embedding of each portrait: a margin softmax in which each person's other portrait must win
+over the other persons of the batch and of the last few thousand portraits before it (a cross-batch memory, Wang et al.
+2020), and the squared error of reading the person's coefficients (those columns of θ that all portraits of a person
+share).
 """
 
 from __future__ import annotations
@@ -38,14 +39,35 @@ CHUNK = 64
 
 
 class RecognitionHeads(nn.Module):
-    """The network with what only its training needs: class centres and the reading of coefficients."""
+    """The network with what only its training needs: the memory and the reading of coefficients."""
 
-    def __init__(self, network: RecognitionNetwork, persons: int, described: int) -> None:
+    remembered: Tensor
+    persons: Tensor
+    written: Tensor
+
+    def __init__(self, network: RecognitionNetwork, memory: int, described: int) -> None:
         super().__init__()
         self.network = network
         embedding = network.architecture["embedding"]
-        self.centres = nn.Parameter(0.1 * torch.randn(persons, embedding))
         self.description = nn.Linear(embedding, described)
+        self.register_buffer("remembered", torch.zeros(memory, embedding))
+        self.register_buffer("persons", torch.full((memory,), -1, dtype=torch.int64))
+        self.register_buffer("written", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def remember(self, embeddings: Tensor, persons: Tensor) -> None:
+        """Put unit embeddings (B, E) of persons (B,) over the oldest ones."""
+        if not len(self.persons):
+            return
+        at = (self.written + torch.arange(len(persons))) % len(self.persons)
+        self.remembered[at], self.persons[at] = embeddings, persons
+        self.written += len(persons)
+
+    def others(self, embeddings: Tensor, persons: Tensor) -> Tensor:
+        """Cosines with the remembered portraits of other persons, (B, M); -1 where there is none."""
+        cosines = embeddings @ self.remembered.T.clone()  # `remember` writes before the gradient is taken
+        usable = (self.persons >= 0) & (self.persons != persons[:, None])
+        return torch.where(usable, cosines, -torch.ones_like(cosines))
 
 
 class RecognitionRecipe:
@@ -68,7 +90,7 @@ class RecognitionRecipe:
         if settings.margin_kind not in KINDS:
             raise ConfigError(f"margin_kind is '{settings.margin_kind}'; known: {', '.join(KINDS)}")
         self.settings, self.data, self.heldout = settings, data, heldout
-        names, self.labels = np.unique(data.person(np.arange(len(data))), return_inverse=True)
+        _, self.labels = np.unique(data.person(np.arange(len(data))), return_inverse=True)
         self.shots = portraits_by_label(self.labels)
         if min(len(rows) for rows in self.shots) < 2:
             raise ConfigError("recognition needs at least two portraits of every person")
@@ -78,7 +100,7 @@ class RecognitionRecipe:
         self.described = torch.from_numpy((described - described.mean(0)) / described.std(0))
         torch.manual_seed(settings.seed)
         network = RecognitionNetwork(folded=False) if network is None else network
-        self.module = RecognitionHeads(channels_last(network), len(names), len(columns))
+        self.module = RecognitionHeads(channels_last(network), settings.memory, len(columns))
 
     def loss(self, rng: torch.Generator) -> Tensor:
         settings = self.settings
@@ -88,15 +110,14 @@ class RecognitionRecipe:
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
             last = self.module.network.maps(images)["stage4"]
         embeddings = functional.normalize(self.module.network.project(last.float()), dim=1)
-        centres = functional.normalize(self.module.centres, dim=1)
         labels = persons.repeat(2)
         kind, scale, margin = settings.margin_kind, settings.scale, settings.margin
-        loss = margin_softmax_loss(embeddings @ centres.T, labels, scale, margin, kind)
         one, other = embeddings.chunk(2)
-        own = torch.arange(len(persons))
-        pairs = margin_softmax_loss(one @ other.T, own, scale, margin, kind)
-        pairs = 0.5 * (pairs + margin_softmax_loss(other @ one.T, own, scale, margin, kind))
-        loss = loss + settings.pair_weight * pairs
+        cosines = torch.cat(
+            [torch.cat([one @ other.T, other @ one.T]), self.module.others(embeddings, labels)], 1
+        )
+        loss = margin_softmax_loss(cosines, torch.arange(len(persons)).repeat(2), scale, margin, kind)
+        self.module.remember(embeddings.detach(), labels)
         read = self.module.description(embeddings * embeddings.shape[1] ** 0.5)
         described = (read - self.described[labels]).square().mean()
         total: Tensor = loss + settings.description_weight * described
