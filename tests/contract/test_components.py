@@ -9,11 +9,13 @@ import torch
 from pie_alignment.aligners import AutoAligner, CentreAligner, FaceAligner
 from pie_alignment.landmark_network import LandmarkNetwork
 from pie_alignment.settings import AlignerSettings
+from pie_directions.directions import LinearEditor
 from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_features.perceptual import PerceptualNetwork
 from pie_features.recognition import RecognitionNetwork
 from pie_framework.testing.conformance import (
     AlignerTests,
+    EditorTests,
     FaceEncoderTests,
     FaceModelTests,
     FeatureNetworkTests,
@@ -69,6 +71,22 @@ class TestRigNet(RigNetworkTests):
         rig = RigNet(TOY_LAYOUT, "expression", 4, 10, RigArchitecture(code=4))
         torch.nn.init.normal_(rig.decoder.weight, std=0.1)  # untrained it would change nothing
         return rig.double().freeze()
+
+
+class TestLinearEditor(EditorTests):
+    dtype = torch.float64
+    latent_dim = 60
+    keeps = True
+    conditional = False
+
+    def build(self) -> Any:
+        editor = LinearEditor(TOY_LAYOUT, self.latent_dim, self.conditional, main=2).double()
+        editor.weight.copy_(self.randn(TOY_LAYOUT.size, self.latent_dim))
+        return editor.eval()
+
+
+class TestConditionalLinearEditor(TestLinearEditor):
+    conditional = True
 
 
 class TestRecognition(FeatureNetworkTests):

@@ -59,6 +59,7 @@ def test_the_papers_schedule(registry: Registry):
     [
         ("encoder", ["mofa", "none"]),
         ("rig", ["stylerig", "none"]),
+        ("editor", ["rig", "linear", "none"]),
         ("aligner", ["auto", "ffhq", "none"]),
         ("optimizer", ["adadelta", "adam"]),
         ("schedule", ["quick", "paper"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -145,8 +146,15 @@ def test_without_an_editor_there_is_nothing_to_edit(networks: Networks) -> None:
     bare = Networks(generator=networks.generator, encoder=networks.encoder)
     with pytest.raises(ConfigError, match="no editor"):
         vocabulary_of(bare)
-    with pytest.raises(ConfigError, match="rotation"):
+    with pytest.raises(ConfigError, match="editor=rig"):
         edit(portrait(networks), WORDS.parse(["rotation.yaw=1"]), bare)
+
+
+def test_a_block_that_the_editor_does_not_know_is_refused(networks: Networks) -> None:
+    smiles = dataclasses.replace(networks, editor=RigEditor({"expression": networks.rigs["expression"]}))
+    assert vocabulary_of(smiles).blocks == ("expression",)
+    with pytest.raises(ConfigError, match=r"an editor for the block 'rotation'.*expression"):
+        edit(portrait(networks), WORDS.parse(["rotation.yaw=1"]), smiles)
 
 
 def test_the_result_is_json(networks: Networks) -> None:

@@ -1,0 +1,40 @@
+"""Declares the linear editor and the recipe that fits it; imports no model code."""
+
+from __future__ import annotations
+
+from pie_directions.settings import DEFAULT_WEIGHTS, LinearConfig, TrainDirectionsConfig
+from pie_framework.api import Asset, Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+#: Digests of the bundled weight files.
+SHA256 = {
+    "directions": "fd8bc3f681670086ac3e1057a4cb014f282aa70c1c4553967162a6a23455e3cf",
+}
+
+
+@hookimpl
+def pie_editors() -> list[Component]:
+    return [
+        Component(
+            Kind.EDITOR,
+            "linear",
+            "pie_directions.directions:build",
+            config=LinearConfig,
+            summary="InterFaceGAN: moves w along the normal of a linear attribute, without rig networks.",
+            assets=(Asset("directions", DEFAULT_WEIGHTS, SHA256["directions"], "MIT"),),
+        )
+    ]
+
+
+@hookimpl
+def pie_trainers() -> list[Component]:
+    return [
+        Component(
+            Kind.TRAINER,
+            "directions",
+            "pie_directions.training:run",
+            config=TrainDirectionsConfig,
+            summary="Fits the directions of the linear editor on the generator's own samples.",
+            requires=frozenset({"generator", "encoder"}),
+        )
+    ]
