@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RECONSTRUCTION = "reconstruction"
-"""Name of the unedited portrait among the edits."""
-
+#: The folder of the true pictures, beside those of the methods.
 TRUTH = "truth"
-"""Name of the true edits among the methods."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,7 @@ class Column:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
+#: What `measure` gives, by name, in this order.
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
@@ -74,9 +72,9 @@ COLUMNS: dict[str, Column] = {
         ),
     )
 }
-"""What `measure` gives, by name, in this order."""
 
-SECONDS = Column("seconds", "seconds", "s", ".2f", False, "time per portrait, or per edit")
+#: Of the embedding on the row of the reconstruction, of the edit on the others.
+SECONDS = Column("seconds", "time", "s", ".2f", False, "per portrait embedded, or per edit")
 
 #: Block -> the column that says how far the edit that was achieved is from the one that was asked for.
 ASKED_ERROR = {"rotation": "yaw_error", "expression": "expression_px", "illumination": "light_error"}

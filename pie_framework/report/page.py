@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from pie_framework import wording
 from pie_framework.folder import Manifest, RunFolder
+from pie_framework.report import html
 from pie_framework.report.curves import COLOURS, Series, chart
 
-#: Larger pictures are shown smaller; pictures above the second size are stored as WebP.
-SHOWN_SIDE, PNG_SIDE = 768, 320
 MAX_ANIMATION_BYTES = 6_000_000
 
 _OUTCOMES = {
@@ -33,7 +28,6 @@ _METRICS = {
     "ssim": ("SSIM", "", ".3f"),
     "identity_similarity": ("identity similarity", "", ".3f"),
 }
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def render_report(run: RunFolder) -> str:
@@ -48,23 +42,7 @@ def render_report(run: RunFolder) -> str:
         _energies(run, manifest),
         _appendix(manifest),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)} · portrait embedding</title>"
-        f"<style>{_resource('style.css')}</style></head>\n<body><main>"
-        + "\n".join(part for part in body if part)
-        + f"</main><script>{_resource('script.js')}</script></body></html>\n"
-    )
-
-
-def _resource(name: str) -> str:
-    return (resources.files("pie_framework.report") / name).read_text(encoding="utf-8")
-
-
-def _number(value: Any, form: str = ".4g") -> str:
-    return format(value, form) if isinstance(value, (int, float)) and math.isfinite(value) else "–"
+    return html.document(f"{title} · portrait embedding", body)
 
 
 def _mean(values: Any) -> float:
@@ -75,20 +53,15 @@ def _mean(values: Any) -> float:
     return sum(numbers) / len(numbers) if numbers else math.nan
 
 
-def _fact(name: str, value: str, unit: str = "") -> str:
-    suffix = f" <small>{escape(unit)}</small>" if unit else ""
-    return f"<div><span>{escape(name)}</span><b>{escape(value)}</b>{suffix}</div>"
-
-
 def _summary(manifest: Manifest, title: str) -> str:
     kind = _OUTCOMES.get(manifest.outcome, "warn")
-    facts = [_fact("energy E(w)", _number(_mean(manifest.energies.get("total"))))]
+    facts = [html.fact("energy E(w)", html.number(_mean(manifest.energies.get("total"))))]
     for name, values in manifest.metrics.items():
         label, unit, form = _METRICS.get(name, (wording.title(name), "", ".4g"))
-        facts.append(_fact(label, _number(_mean(values), form), unit))
-    facts.append(_fact("steps", str(manifest.steps)))
+        facts.append(html.fact(label, html.number(_mean(values), form), unit))
+    facts.append(html.fact("steps", str(manifest.steps)))
     if "total" in manifest.timings:
-        facts.append(_fact("time", _number(manifest.timings["total"], ".1f"), "s"))
+        facts.append(html.fact("time", html.number(manifest.timings["total"], ".1f"), "s"))
     count = len(manifest.inputs)
     about = f"{count} portraits, values are means · " if count > 1 else ""
     message = f": {manifest.message}" if manifest.message else ""
@@ -98,20 +71,6 @@ def _summary(manifest: Manifest, title: str) -> str:
         f"<p>{escape(about)}seed {escape(str(manifest.seed))} · {escape(manifest.created)}</p></header>"
         f'<div class="facts">{"".join(facts)}</div>'
     )
-
-
-def picture_uri(path: Path) -> str | None:
-    """A picture as a data URI, re-encoded and at most `SHOWN_SIDE` wide; None when it is missing or damaged."""
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError):
-        return None
-    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
-    kind = "PNG" if max(picture.size) <= PNG_SIDE else "WEBP"
-    stream = io.BytesIO()
-    picture.save(stream, kind, quality=90)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def _animation_uri(path: Path) -> str | None:
@@ -124,18 +83,9 @@ def _animation_uri(path: Path) -> str | None:
     return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _image(uri: str, alt: str, kind: str = "") -> str:
-    extra = f' class="{kind}"' if kind else ""
-    return f'<img{extra} src="{uri}" alt="{escape(alt)}">'
-
-
-def _figure(inner: str, text: str) -> str:
-    return f"<figure>{inner}<figcaption>{escape(text)}</figcaption></figure>"
-
-
 def _portraits(run: RunFolder, names: Sequence[str]) -> str:
-    inputs = [picture_uri(path) for path in run.pictures("input")]
-    made = [picture_uri(path) for path in run.pictures("reconstruction")]
+    inputs = [html.picture_uri(path) for path in run.pictures("input")]
+    made = [html.picture_uri(path) for path in run.pictures("reconstruction")]
     rows = []
     for index in range(max(len(inputs), len(made))):
         shown = inputs[index] if index < len(inputs) else None
@@ -143,15 +93,15 @@ def _portraits(run: RunFolder, names: Sequence[str]) -> str:
         name = f" · {names[index]}" if len(names) > 1 and index < len(names) else ""
         figures = []
         if shown:
-            figures.append(_figure(_image(shown, "input"), f"input, aligned{name}"))
+            figures.append(html.figure(html.image(shown, "input"), f"input, aligned{name}"))
         if result:
-            figures.append(_figure(_image(result, "reconstruction"), "reconstruction G(w)"))
+            figures.append(html.figure(html.image(result, "reconstruction"), "reconstruction G(w)"))
         if shown and result:
             both = (
-                f'<div class="slider">{_image(shown, "input")}{_image(result, "reconstruction")}'
+                f'<div class="slider">{html.image(shown, "input")}{html.image(result, "reconstruction")}'
                 '<input type="range" min="0" max="100" value="50" aria-label="Compare input and reconstruction"></div>'
             )
-            figures.append(_figure(both, "drag to compare: input left, reconstruction right"))
+            figures.append(html.figure(both, "drag to compare: input left, reconstruction right"))
         rows.append(f'<div class="pair">{"".join(figures)}</div>')
     return f"<section><h2>Portrait</h2>{''.join(rows)}</section>" if rows else ""
 
@@ -171,7 +121,7 @@ def _edits(run: RunFolder, portraits: int) -> str:
 def _edit(run: RunFolder, record: Mapping[str, Any], portraits: int) -> str:
     frame = record["frames"][0]
     path = run.edit_file(frame.get("picture"))
-    uri = picture_uri(path) if path else None
+    uri = html.picture_uri(path) if path else None
     name = wording.title(str(record.get("name", "")))
     if portraits > 1:
         name += f" · portrait {int(record.get('portrait', 0)) + 1}"
@@ -182,14 +132,14 @@ def _edit(run: RunFolder, record: Mapping[str, Any], portraits: int) -> str:
             asked, achieved = "", f"{error} off"
         rows.append((wording.label(control), asked, achieved))
     return (
-        f'<article class="edit">{_image(uri, name) if uri else ""}<div class="text"><h3>{escape(name)}</h3>'
-        f"{_table(('', 'asked', 'achieved'), rows)}{_self_check(frame)}</div></article>"
+        f'<article class="edit">{html.image(uri, name) if uri else ""}<div class="text"><h3>{escape(name)}</h3>'
+        f"{html.table(('', 'asked', 'achieved'), rows)}{_self_check(frame)}</div></article>"
     )
 
 
 def _self_check(frame: Mapping[str, Any]) -> str:
     similarity = frame.get("identity_similarity")
-    text = f"<p>identity {_number(similarity, '.2f')}</p>" if similarity is not None else ""
+    text = f"<p>identity {html.number(similarity, '.2f')}</p>" if similarity is not None else ""
     return text + "".join(
         f'<p class="warn">{escape(str(warning))}</p>' for warning in frame.get("warnings", ())
     )
@@ -199,8 +149,10 @@ def _sweep(run: RunFolder, record: Mapping[str, Any]) -> str:
     frames = record["frames"]
     path = run.edit_file(record.get("webp"))
     moving = _animation_uri(path) if path else None
-    stills = [picture_uri(file) for file in (run.edit_file(f.get("picture")) for f in _some(frames)) if file]
-    film = "".join(_image(uri, "frame") for uri in stills if uri)
+    stills = [
+        html.picture_uri(file) for file in (run.edit_file(f.get("picture")) for f in _some(frames)) if file
+    ]
+    film = "".join(html.image(uri, "frame") for uri in stills if uri)
     name = wording.title(str(record.get("name", "")))
     controls = [reading["control"] for reading in frames[0]["readings"]]
     rows = []
@@ -209,12 +161,12 @@ def _sweep(run: RunFolder, record: Mapping[str, Any]) -> str:
         for reading in frame["readings"]:
             _, _, asked, achieved, error = wording.row(reading)
             cells += ["", f"{error} off"] if isinstance(reading["asked"], list) else [asked, achieved]
-        rows.append((*cells, _number(frame.get("identity_similarity"), ".2f")))
+        rows.append((*cells, html.number(frame.get("identity_similarity"), ".2f")))
     head = [text for control in controls for text in (f"{wording.label(control)} asked", "achieved")]
     warnings = dict.fromkeys(str(warning) for frame in frames for warning in frame.get("warnings", ()))
     notes = "".join(f'<p class="warn">{escape(text)}</p>' for text in list(warnings)[:4])
-    picture = _image(moving, name, "sweep") if moving else ""
-    table = _table((*head, "identity"), rows)
+    picture = html.image(moving, name, "sweep") if moving else ""
+    table = html.table((*head, "identity"), rows)
     return (
         f'<article class="edit">{picture}<div class="text"><h3>{escape(name)}</h3>'
         f"<p>{len(frames)} frames</p></div></article>"
@@ -227,20 +179,6 @@ def _some(frames: Sequence[Any], most: int = 12) -> list[Any]:
     if len(frames) <= most:
         return list(frames)
     return [frames[round(index * (len(frames) - 1) / (most - 1))] for index in range(most)]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], html: bool = False) -> str:
-    """A table whose first column is text and whose others are numbers; cells are escaped unless `html`."""
-
-    def cells(tag: str, row: Sequence[str], raw: bool) -> str:
-        return "".join(
-            f"<{tag}{' class=n' if i else ''}>{text if raw else escape(text)}</{tag}>"
-            for i, text in enumerate(row)
-        )
-
-    body = "".join(f"<tr>{cells('td', row, html)}</tr>" for row in rows)
-    top = f"<thead><tr>{cells('th', head, False)}</tr></thead>"
-    return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
 
 
 def _energies(run: RunFolder, manifest: Manifest) -> str:
@@ -263,14 +201,22 @@ def _energies(run: RunFolder, manifest: Manifest) -> str:
         key = f'<i class="key" style="background:var(--c{index % COLOURS})"></i>{escape(one.name)}'
         button = f'<button data-chart="energies" data-series="{index}" aria-pressed="true">{key}</button>'
         share_text = "" if index == 0 or share is None else f"{100 * share:.1f} %"
-        table.append((button, "" if index == 0 else _number(raw), _number(start), _number(last), share_text))
+        table.append(
+            (
+                button,
+                "" if index == 0 else html.number(raw),
+                html.number(start),
+                html.number(last),
+                share_text,
+            )
+        )
     head = ("term", "raw", "weighted, first step", "weighted, last step", "share")
     note = "Weighted terms of E(w) at every step, logarithmic scale"
     if len(manifest.inputs) > 1:
         note += ", mean over the portraits"
     return (
         f'<section><h2>Energy</h2><p class="note">{note}. Choose a term in the table to hide it.</p>'
-        f'<div class="panel">{drawn}<div class="terms">{_table(head, table, html=True)}</div></div></section>'
+        f'<div class="panel">{drawn}<div class="terms">{html.table(head, table, html=True)}</div></div></section>'
     )
 
 
@@ -283,64 +229,33 @@ def _float(text: str | None) -> float | None:
 
 
 def _appendix(manifest: Manifest) -> str:
-    parts = [_folded("Configuration", f"<pre>{escape(chr(10).join(_outline(manifest.config)))}</pre>")]
+    parts = [html.folded("Configuration", html.settings(manifest.config))]
     rows: list[tuple[str, ...]]
     if manifest.timings:
-        rows = [(str(name), f"{_number(value, '.2f')} s") for name, value in manifest.timings.items()]
-        parts.append(_folded("Time", _table(("phase", "seconds"), rows)))
+        rows = [(str(name), f"{html.number(value, '.2f')} s") for name, value in manifest.timings.items()]
+        parts.append(html.folded("Time", html.table(("phase", "seconds"), rows)))
     if len(manifest.inputs) > 1 and manifest.metrics:
         head = ("portrait", *(_METRICS.get(name, (wording.title(name),))[0] for name in manifest.metrics))
         each = [_portrait_metrics(manifest, index) for index in range(len(manifest.inputs))]
         rows = [(str(name), *values) for name, values in zip(manifest.inputs, each, strict=True)]
-        parts.append(_folded("Metrics per portrait", _table(head, rows)))
+        parts.append(html.folded("Metrics per portrait", html.table(head, rows)))
     if manifest.plugins:
-        parts.append(_folded("Components", _records(manifest.plugins)))
+        parts.append(html.folded("Components", _records(manifest.plugins)))
     if manifest.licences:
-        parts.append(_folded("Assets and licences", _records(manifest.licences)))
+        parts.append(html.folded("Assets and licences", _records(manifest.licences)))
     if manifest.versions:
         versions = [(str(name), str(version)) for name, version in manifest.versions.items()]
-        parts.append(_folded("Versions", _table(("package", "version"), versions)))
+        parts.append(html.folded("Versions", html.table(("package", "version"), versions)))
     return f"<section><h2>How it was made</h2>{''.join(parts)}</section>"
 
 
 def _portrait_metrics(manifest: Manifest, index: int) -> list[str]:
     values = manifest.metrics.values()
-    return [_number(v[index] if isinstance(v, list) and index < len(v) else None) for v in values]
-
-
-def _folded(title: str, inner: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{inner}</details>"
+    return [html.number(v[index] if isinstance(v, list) and index < len(v) else None) for v in values]
 
 
 def _records(records: Sequence[Any]) -> str:
     rows = [record for record in records if isinstance(record, Mapping)]
     head = list(dict.fromkeys(str(key) for record in rows for key in record))
-    table = _table(head, [[str(record.get(key, "")) for key in head] for record in rows])
+    table = html.table(head, [[str(record.get(key, "")) for key in head] for record in rows])
     return f'<div class="words">{table}</div>'
-
-
-def _outline(value: Any, depth: int = 0) -> list[str]:
-    """Nested settings as indented lines, as in YAML."""
-    indent = "  " * depth
-    lines: list[str] = []
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if isinstance(item, Mapping) and item:
-                lines += [f"{indent}{key}:", *_outline(item, depth + 1)]
-            elif isinstance(item, list) and any(isinstance(entry, (Mapping, list)) for entry in item):
-                lines.append(f"{indent}{key}:")
-                for entry in item:
-                    inner = _outline(entry, depth + 2)
-                    lines += [f"{indent}  - {inner[0].strip()}", *inner[1:]] if inner else [f"{indent}  -"]
-            else:
-                lines.append(f"{indent}{key}: {_plain(item)}")
-        return lines
-    return [f"{indent}{_plain(value)}"]
-
-
-def _plain(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
-        return "[" + ", ".join(_plain(item) for item in value) + "]"
-    return "{}" if value == {} else str(value)
