@@ -52,7 +52,7 @@ def pie_trainers() -> list[Component]:
             "rig",
             "pie_stylerig.training:run",
             config=TrainRigConfig,
-            summary="Trains rig networks on the generator's own samples, without labels.",
+            summary="Trains rig networks on the generator's own samples, without labels; on true edits too, if given.",
             requires=frozenset({"generator", "encoder", "face_model"}),
         )
     ]

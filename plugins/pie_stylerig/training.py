@@ -43,6 +43,8 @@ from pie_stylerig.pool import Pool, draw_latents, from_bytes, observe, shrink, t
 from pie_stylerig.settings import TrainRigConfig
 
 Report = Callable[[str], None]
+#: Samples that a rig's readout is fitted to; the regression's cost grows with their cube.
+READOUT_SAMPLES = 3000
 
 
 def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
@@ -158,12 +160,15 @@ class RigRecipe:
             if self.edits is not None:
                 asked = torch.cat([asked, layout.get(self.edits.known[self.edits.held :], block)])
             rig.set_statistics(latents, asked)
-            left = rig.fit_readout(latents, layout.get(theta, block))
-            report(f"{block} read from latents: a linear map leaves {left:.3f} of the variance")
+            if rig.readout is not None:
+                rows = torch.randperm(len(latents), generator=self.rng)[:READOUT_SAMPLES]
+                left = rig.fit_readout(latents[rows], layout.get(theta[rows], block))
+                report(f"{block} read from latents: a linear map leaves {left:.3f} of the variance")
         mlp = self.latent_coefficients.to(latents)
         mlp.set_statistics(latents, theta)
-        error = mlp.fit_linear(latents, theta)
-        report(f"coefficients from latents: a linear map leaves {error:.3f} of the variance")
+        if self.edits is None or config.control_variate:
+            error = mlp.fit_linear(latents, theta)
+            report(f"coefficients from latents: a linear map leaves {error:.3f} of the variance")
         self.analysis = Analysis(face_model, metric, mlp.scale, config.weights, config.render_size)
         self.unedited = {block: self._unedited(block) for block in config.blocks}
         make: Any = torch.optim.Adadelta if config.optimizer == "adadelta" else torch.optim.Adam
@@ -344,22 +349,25 @@ class RigRecipe:
         return {name: sum(d[name] for d in (first, second) if name in d) for name in names}  # type: ignore[misc]
 
     def _latent_losses(self, rig: RigNet, n: int, analysed: bool) -> dict[str, Tensor]:
-        """The losses that need no image; with those of ℓ, taking θ_ŵ from F on the latent, if `analysed`."""
+        """The losses that need no image; with those of ℓ, taking θ_ŵ from F on the latent, if `analysed`.
+
+        Where true edits say how far to go, the shortest way is not asked for.
+        """
         w, v = self._pairs(n)
         latent, theta_w, theta_v = self.pool.latents[w], self.pool.theta[w], self.pool.theta[v]
         layout, block, scale = self.face_model.layout, rig.block, rig.latent_scale
-        rigged = rig.rig(latent, layout.get(theta_v, block))
         same = rig.rig(latent, layout.get(theta_w, block))
-        losses = {
-            "reconstruction": latent_distance(same, latent, scale),
-            "drift": latent_distance(rigged, latent, scale),
-        }
+        losses = {"reconstruction": latent_distance(same, latent, scale)}
+        if self.edits is not None and not analysed:
+            return losses
+        rigged = rig.rig(latent, layout.get(theta_v, block))
+        losses["drift"] = latent_distance(rigged, latent, scale)
         if analysed:
             losses |= rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v)
         return losses
 
     def _pair_losses(self, rig: RigNet, edits: Edits) -> dict[str, Tensor]:
-        """Distance to the latents of true edits; and what is there already, asked for in true coefficients too."""
+        """Distance to the latents of true edits, in units of that of a rig that changes nothing."""
         config, layout, block = self.config, self.face_model.layout, rig.block
         before, after = edits.draw(block, config.pair_batch, self.rng)
         asked = edits.ask(layout, block, before, after, config.known, self.rng)
