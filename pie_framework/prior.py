@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
@@ -40,21 +42,22 @@ class PriorSampler:
         self.networks = networks
         self.seed = seed
         self.per_step = per_step
-        self._pool: PriorDraw | None = None
-        if pool:
-            rng = torch.Generator().manual_seed(seed)
-            self._pool = describe(networks, networks.generator.sample(max(pool, per_step), rng))
+        self._size = pool
 
-    @property
+    @cached_property
     def pool(self) -> PriorDraw | None:
-        """The v made once, or None when every step makes new ones."""
-        return self._pool
+        """The v made once, when the first is drawn, or None when every step makes new ones."""
+        if not self._size:
+            return None
+        rng = torch.Generator().manual_seed(self.seed)
+        latent = self.networks.generator.sample(max(self._size, self.per_step), rng)
+        return describe(self.networks, latent)
 
     def draw(self, step: int) -> PriorDraw:
         """The v of a step, counted over the whole run; the same step always gets the same."""
         rng = step_rng(self.seed, step)
-        if self._pool is None:
+        pool = self.pool
+        if pool is None:
             return describe(self.networks, self.networks.generator.sample(self.per_step, rng))
-        pool = self._pool
         chosen = torch.randperm(len(pool), generator=rng)[: self.per_step].to(pool.latent.device)
         return PriorDraw(pool.latent[chosen], pool.image[chosen], pool.theta[chosen], pool.landmarks[chosen])

@@ -299,6 +299,8 @@ def solve(
         return finish(
             Ending.INTERRUPTED, f"interrupted after {state.total_steps} steps; the latent so far was kept"
         )
+    if not state.total_steps:
+        return finish(Ending.FINISHED, "no step was asked for; the latent is the one it started from")
     if all(ending is Ending.CONVERGED for ending in endings):
         return finish(Ending.CONVERGED, f"the energy settled after {state.total_steps} steps")
     return finish(Ending.FINISHED, f"all {state.total_steps} steps were taken")

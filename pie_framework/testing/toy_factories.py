@@ -25,6 +25,10 @@ def encoder(config: EmptyConfig, context: BuildContext) -> toys.ToyEncoder:
     return toys.ToyEncoder(context.get(Kind.FACE_MODEL))
 
 
+def inverter(config: EmptyConfig, context: BuildContext) -> toys.ToyInverter:
+    return toys.ToyInverter(context.get(Kind.GENERATOR))
+
+
 def rig(config: ToyRigConfig, context: BuildContext) -> toys.ToyRig:
     return toys.ToyRig(context.get(Kind.GENERATOR), config.block, config.strength)
 

@@ -69,6 +69,11 @@ def pie_encoders() -> list[Component]:
 
 
 @hookimpl
+def pie_inverters() -> list[Component]:
+    return [_toy(Kind.INVERTER, requires=frozenset({"generator"}))]
+
+
+@hookimpl
 def pie_rigs() -> list[Component]:
     return [_toy(Kind.RIG, ToyRigConfig)]
 

@@ -122,6 +122,19 @@ class ToyEncoder(nn.Module):
         return image.flatten(1) @ self.face_model.pixels
 
 
+class ToyInverter(nn.Module):
+    """The exact latent of a toy image, up to what the image does not show."""
+
+    def __init__(self, generator: ToyGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.calls = 0
+
+    def invert(self, image: Tensor) -> Tensor:
+        self.calls += 1
+        return self.generator.latent(image.flatten(1) @ self.generator.face_model.pixels)
+
+
 class ToyRig(nn.Module):
     """Changes exactly its block; with `strength` below 1 it goes only part of the way."""
 
@@ -204,4 +217,5 @@ def toy_networks(
         features={"perceptual": features, "recognition": ToyFeatures(face_model.size, seed=3).to(dtype)},
         landmarks=ToyLandmarks(face_model),
         editor=RigEditor(rigs),
+        inverter=ToyInverter(generator),
     )

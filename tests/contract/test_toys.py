@@ -12,6 +12,7 @@ from pie_framework.testing.conformance import (
     FaceModelTests,
     FeatureNetworkTests,
     GeneratorTests,
+    InverterTests,
     LandmarkDetectorTests,
     RigNetworkTests,
     ScenesTests,
@@ -57,6 +58,14 @@ class TestToyEditor(EditorTests):
 
     def build(self) -> Any:
         return WORLD.editor
+
+
+class TestToyInverter(InverterTests):
+    dtype = torch.float64
+    sizes = (16,)
+
+    def build(self) -> Any:
+        return WORLD.inverter
 
 
 class TestToyFeatures(FeatureNetworkTests):

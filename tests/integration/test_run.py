@@ -124,6 +124,29 @@ def test_a_run_leaves_everything_needed_to_go_on(tmp_path: Path, config: Callabl
     assert edit["achieved"] == pytest.approx(10.0, abs=1e-2), "the toy rig does exactly what it is asked"
 
 
+def test_without_steps_the_result_is_what_the_inverter_says(
+    tmp_path: Path, config: Callable[..., RunConfig]
+) -> None:
+    stages = [{"name": "w_plus", "space": "w_plus", "steps": 0, "lr": 0.04}]
+    settings = config(init="inverter", inverter={"name": "toy"}, schedule={"stages": stages})
+    assert run_from_config(settings, quiet()) == 0
+    (path,) = runs(tmp_path)
+    folder = RunFolder.open(path)
+    manifest = folder.read_manifest()
+    assert (manifest.outcome, manifest.steps, manifest.energies) == ("finished", 0, {})
+    assert "no step" in manifest.message
+    assert {entry["kind"] for entry in manifest.plugins} >= {"inverter"}
+    pipeline = Pipeline(settings)
+    images = pipeline.images([pipeline.portrait(str(settings.input))])
+    torch.testing.assert_close(folder.read_latent(), pipeline.networks.need_inverter().invert(images))
+    assert folder.read_energies() == []
+    assert folder.read_checkpoint()[1]["total_steps"] == "0"
+    assert "no step" in (path / "report.html").read_text()
+    edit = json.loads((path / "edits" / "turn.json").read_text())["frames"][0]["readings"][0]
+    assert edit["achieved"] == pytest.approx(10.0, abs=1e-2)
+    assert run_from_config(config(resume=str(path)), quiet()) == 0, "a complete run is left as it is"
+
+
 def test_same_seed_same_latent_and_two_runs_never_share_a_folder(
     tmp_path: Path, config: Callable[..., RunConfig]
 ) -> None:

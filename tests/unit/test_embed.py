@@ -1,0 +1,95 @@
+"""Where the optimisation starts, in a world where the right answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from pie_framework.api import Networks
+from pie_framework.embed import CANDIDATES, search_distance, start_latent
+from pie_framework.errors import ComponentError, ConfigError
+from pie_framework.testing.toys import toy_networks
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    return toy_networks()
+
+
+def portraits(networks: Networks, count: int = 2, seed: int = 5) -> tuple[Tensor, Tensor]:
+    """Latents and their images."""
+    latent = networks.generator.sample(count, torch.Generator().manual_seed(seed))
+    return latent, networks.generator.synthesize(latent)
+
+
+@pytest.mark.parametrize("init", ["mean", "nearest", "inverter", "encoder_search"])
+def test_every_start_is_a_latent_per_portrait_of_its_own(networks: Networks, init: str) -> None:
+    _, images = portraits(networks, 3)
+    start = start_latent(networks, images, init)
+    g = networks.generator
+    assert start.shape == (3, g.num_layers, g.latent_dim)
+    assert start.is_contiguous() and not start.requires_grad
+    torch.testing.assert_close(start_latent(networks, images[1:2], init), start[1:2])
+
+
+def test_the_mean_is_the_generator_s(networks: Networks) -> None:
+    _, images = portraits(networks)
+    assert torch.equal(start_latent(networks, images)[1, 2], networks.generator.mean_latent())
+
+
+def test_the_inverter_s_answer_is_taken_as_it_is(networks: Networks) -> None:
+    latent, images = portraits(networks)
+    torch.testing.assert_close(start_latent(networks, images, "inverter"), latent, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("init", ["nearest", "encoder_search"])
+def test_a_portrait_of_the_prior_is_found_among_the_candidates(networks: Networks, init: str) -> None:
+    drawn = networks.generator.sample(CANDIDATES[init], torch.Generator().manual_seed(7))
+    wanted = drawn[[3, 60]]
+    images = networks.generator.synthesize(wanted)
+    assert torch.equal(start_latent(networks, images, init, seed=7), wanted)
+    assert not torch.equal(start_latent(networks, images, init, seed=8), wanted)
+    assert not torch.equal(start_latent(networks, images, init, seed=7, candidates=20)[1], wanted[1])
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+def test_the_search_counts_faces_and_images_alike(networks: Networks, with_model: bool) -> None:
+    world = networks if with_model else replace(networks, face_model=None)
+    g = torch.Generator().manual_seed(0)
+    own = torch.randn(1, 44, generator=g)
+    candidates = own + torch.tensor([0.1, 1.0, 2.0])[:, None] * torch.randn(3, 44, generator=g)
+    flat = torch.ones(1, 3)
+    assert search_distance(world, flat, own, candidates).argmin() == 0
+    first = search_distance(world, torch.tensor([[9.0, 1.0, 9.0]]), own, candidates)
+    scaled = search_distance(world, torch.tensor([[0.9, 0.1, 0.9]]), own, candidates)
+    torch.testing.assert_close(first, scaled)
+    assert first.argmin() == 1
+    assert search_distance(world, 0 * flat, own, own.expand(3, -1)).isfinite().all()
+
+
+def test_what_a_start_needs_must_be_there(networks: Networks) -> None:
+    _, images = portraits(networks)
+    with pytest.raises(ComponentError, match="inverter"):
+        start_latent(replace(networks, inverter=None), images, "inverter")
+    with pytest.raises(ComponentError, match="encoder"):
+        start_latent(replace(networks, encoder=None), images, "encoder_search")
+    with pytest.raises(ConfigError, match="nearest"):
+        start_latent(networks, images, "nearst")
+    with pytest.raises(ConfigError, match="at least 1"):
+        start_latent(networks, images, "nearest", candidates=0)
+
+
+class Narrow:
+    """An inverter for a generator with fewer layers."""
+
+    def invert(self, image: Tensor) -> Tensor:
+        return torch.zeros(image.shape[0], 2, 44)
+
+
+def test_an_inverter_for_another_generator_is_refused(networks: Networks) -> None:
+    _, images = portraits(networks)
+    with pytest.raises(ComponentError, match=r"\(2, 2, 44\)"):
+        start_latent(replace(networks, inverter=Narrow()), images, "inverter")
