@@ -7,9 +7,12 @@ from pathlib import Path
 import torch
 
 from pie_framework.api import BuildContext, Kind
+from pie_framework.errors import ComponentError
 
-from .io import load_generator
-from .settings import GeneratorConfig, GeneratorTraining
+from .inverter import FeedbackInverter
+from .inverter_training import train_inverter
+from .io import load_generator, load_inverter
+from .settings import GeneratorConfig, GeneratorTraining, InverterSettings, InverterTraining
 from .stylegan2 import StyleGAN2
 from .training import train_generator
 
@@ -22,6 +25,36 @@ def build(config: GeneratorConfig, context: BuildContext) -> StyleGAN2:
         context.asset(config.weights), device=context.device, compute_dtype=FEATURE_DTYPES[config.features]
     )
     return generator.to(context.dtype).freeze()
+
+
+def build_inverter(config: InverterSettings, context: BuildContext) -> FeedbackInverter:
+    """The frozen inverter of the weight file that the settings name.
+
+    Raises:
+        ComponentError: it was made for a generator of another resolution or with other latents.
+    """
+    inverter = load_inverter(context.asset(config.weights), device=context.device)
+    generator = context.get(Kind.GENERATOR)
+    for quantity in ("resolution", "num_layers", "latent_dim"):
+        own, other = getattr(inverter, quantity), getattr(generator, quantity)
+        if own != other:
+            raise ComponentError(
+                f"the inverter '{config.weights}' is for a generator whose {quantity} is {own}; this one's is {other}",
+                "Train one for this generator (pie train inverter), or set init=mean.",
+            )
+    inverter = inverter.to(context.dtype).requires_grad_(False).eval()
+    return FeedbackInverter(inverter, generator, config.passes, config.rate)
+
+
+def train_offsets(config: InverterTraining, context: BuildContext) -> Path:
+    """Train the inverter on the processor, and return its weight file; Φ and Ψ come from the context."""
+    phi = context.get(Kind.FEATURES, "perceptual") if config.perceptual > 0 else None
+    psi = context.get(Kind.FEATURES, "recognition") if config.identity > 0 else None
+    generator = load_generator(
+        context.asset(config.generator), compute_dtype=torch.bfloat16 if config.bf16 else None
+    )
+    train_inverter(config, generator.freeze(), lambda line: print(line, flush=True), phi, psi)
+    return Path(config.out)
 
 
 def train(config: GeneratorTraining, context: BuildContext) -> Path:

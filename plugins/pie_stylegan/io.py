@@ -57,10 +57,12 @@ def save_inverter(
     _save(inverter, INVERTER_FORMAT, inverter.config.as_dict(), path, notes, half)
 
 
-def load_inverter(path: PathLike, *, device: torch.device | str = "cpu") -> Inverter:
+def load_inverter(
+    path: PathLike, *, device: torch.device | str = "cpu", compute_dtype: torch.dtype | None = None
+) -> Inverter:
     """Read a file that `save_inverter` wrote. Raises AssetError as `load_generator` does."""
     config, state, _ = _load(path, INVERTER_FORMAT)
-    inverter = Inverter(_configured(InverterConfig, config, path))
+    inverter = Inverter(_configured(InverterConfig, config, path), compute_dtype=compute_dtype)
     _fill(inverter, state, path)
     return inverter.to(device)
 

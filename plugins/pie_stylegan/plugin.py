@@ -1,10 +1,16 @@
-"""Declares the StyleGAN2 generator and the recipe that trains it; imports no model code."""
+"""Declares the StyleGAN2 generator, its inverter and the recipes that train them; imports no model code."""
 
 from __future__ import annotations
 
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
-from pie_stylegan.settings import DEFAULT_WEIGHTS, GeneratorConfig, GeneratorTraining
+from pie_stylegan.settings import (
+    DEFAULT_WEIGHTS,
+    GeneratorConfig,
+    GeneratorTraining,
+    InverterSettings,
+    InverterTraining,
+)
 
 #: Digests of the bundled weight files.
 SHA256 = {
@@ -27,6 +33,20 @@ def pie_generators() -> list[Component]:
 
 
 @hookimpl
+def pie_inverters() -> list[Component]:
+    return [
+        Component(
+            Kind.INVERTER,
+            "stylegan2",
+            "pie_stylegan.component:build_inverter",
+            config=InverterSettings,
+            summary="A convolutional network from the portrait to W+: one w, and small offsets for each layer.",
+            requires=frozenset({"generator"}),
+        )
+    ]
+
+
+@hookimpl
 def pie_trainers() -> list[Component]:
     return [
         Component(
@@ -35,5 +55,12 @@ def pie_trainers() -> list[Component]:
             "pie_stylegan.component:train",
             config=GeneratorTraining,
             summary="Trains a generator and its inverter as an autoencoder of portraits, then fits the mapping.",
-        )
+        ),
+        Component(
+            Kind.TRAINER,
+            "inverter",
+            "pie_stylegan.component:train_offsets",
+            config=InverterTraining,
+            summary="Trains the inverter to give each layer its own latent, with the generator frozen.",
+        ),
     ]

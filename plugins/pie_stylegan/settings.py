@@ -1,4 +1,4 @@
-"""Settings of the generator and of its training recipe. Imports no torch."""
+"""Settings of the generator, its inverter and their training recipes. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pie_framework.errors import ConfigError
 from pie_framework.training import TrainerSettings
 
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/generator.safetensors"
+DEFAULT_INVERTER = "pkg://pie_synthetic/weights/inverter.safetensors"
+#: Weight of each pixel in a reconstruction loss by its region label; eyes and mouth are small.
+REGION_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 2.0, 16.0, 5.0, 12.0)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,71 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.features not in ("same", "float32", "bfloat16"):
             raise ConfigError(f"features is '{self.features}'", "Use 'same', 'float32' or 'bfloat16'.")
+
+
+@dataclass(frozen=True)
+class InverterSettings:
+    """Settings of the component.
+
+    Attributes:
+        weights: weight file, `pkg://package/path` or a path.
+        passes: how often the guess is corrected by what the inverter says of its image.
+        rate: share of the difference that a correction takes.
+    """
+
+    weights: str = DEFAULT_INVERTER
+    passes: int = 2
+    rate: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.passes < 0 or not 0 < self.rate <= 1:
+            raise ConfigError(
+                f"the inverter's passes are {self.passes} and its rate is {self.rate}",
+                "passes must be at least 0 and rate above 0 and at most 1.",
+            )
+
+
+@dataclass(frozen=True)
+class InverterTraining(TrainerSettings):
+    """How the inverter learns to give every layer a latent of its own, with the generator frozen.
+
+    Attributes:
+        generator: weight file of the generator, `pkg://package/path` or a path.
+        start: weight file of the inverter that was trained with that generator; "" starts from nothing.
+        train_trunk: also train the part that gives w, which otherwise stays as `start` has it; always without `start`.
+        channels: feature channels at 32, 16, 8, 4 pixels, where there is no `start`.
+        rank: dimensions of each layer's offset from w.
+        mixed: width of the hidden layer that the offsets come from.
+        region_weights: weight of each pixel in the loss by its region label.
+        perceptual: weight of the distance of Φ's features; 0 does without Φ.
+        identity: weight of 1 - the similarity of Ψ's embeddings; 0 does without Ψ.
+        offset_penalty: weight of the mean square of the offsets. Large offsets reconstruct better and edit worse.
+    """
+
+    batch: int = 8
+    learning_rate: float = 2e-3
+    evaluate_every: float = 120.0
+    generator: str = DEFAULT_WEIGHTS
+    start: str = ""
+    train_trunk: bool = False
+    channels: tuple[int, ...] = (64, 128, 256, 256)
+    rank: int = 32
+    mixed: int = 160
+    region_weights: tuple[float, ...] = REGION_WEIGHTS
+    perceptual: float = 1.0
+    identity: float = 0.0
+    offset_penalty: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rank < 1:
+            raise ConfigError(
+                f"rank is {self.rank}", "It is at least 1; an inverter of one w needs no such training."
+            )
+        if min(self.perceptual, self.identity, self.offset_penalty) < 0:
+            raise ConfigError("perceptual, identity and offset_penalty must not be below 0")
+        if not self.region_weights or min(self.region_weights) < 0:
+            raise ConfigError("region_weights must list a weight of at least 0 for each region label")
 
 
 @dataclass(frozen=True)
@@ -63,7 +131,7 @@ class GeneratorTraining(TrainerSettings):
     coarse_share: float = 0.12
     middle_share: float = 0.28
     latent_noise: float = 0.1
-    region_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 2.0, 16.0, 5.0, 12.0)
+    region_weights: tuple[float, ...] = REGION_WEIGHTS
     sharp_share: float = 0.35
     sharpness: float = 3.0
     texture: float = 0.5

@@ -31,7 +31,7 @@ from .io import save_generator, save_inverter
 from .memory import keep_freed_memory
 from .prior import fit_mapping, whiten
 from .reconstruction import psnr, pyramid_loss, region_weight_map
-from .settings import GeneratorTraining
+from .settings import GeneratorTraining, InverterTraining
 from .sheet import save_sheet
 from .stylegan2 import StyleGAN2, StyleGAN2Config, SynthesisBlock
 
@@ -97,7 +97,7 @@ def to_images(pixels: Any) -> Tensor:
 
 
 def draw_batch(
-    reader: PortraitReader, settings: GeneratorTraining, rng: torch.Generator
+    reader: PortraitReader, settings: GeneratorTraining | InverterTraining, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Images (B, 3, R, R) in [-1, 1] and pixel weights (B, 1, R, R), each flipped left-right with probability 1/2."""
     rows = torch.randint(len(reader), (settings.batch,), generator=rng).numpy()
