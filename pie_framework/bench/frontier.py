@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 500, 340
-LEFT, RIGHT, TOP, BOTTOM = 54, 16, 14, 42
+LEFT, RIGHT, TOP, BOTTOM = 54, 84, 14, 42
 #: Width of a letter and height of a line of the labels.
 LETTER, LINE = 6.3, 13.0
 COLOURS = 11

@@ -17,6 +17,8 @@ from pie_framework.bench.settings import RECONSTRUCTION
 if TYPE_CHECKING:
     from rich.console import Console
 
+#: Words of headings that are cut short in the terminal.
+SHORT = {"perceptual": "percept.", "landmarks": "landm.", "expression": "expr.", "identity": "ident."}
 BLOCK_TITLES = {"rotation": "Rotation", "expression": "Expression", "illumination": "Light"}
 _RELATIVE = "edit error as a share of the baseline's"
 
@@ -145,7 +147,7 @@ def _of(
     for part, name in chosen:
         column = SECONDS if name == SECONDS.name else COLUMNS[name]
         if prefix:
-            place = "portrait" if part == RECONSTRUCTION else "edit"
+            place = "recon." if part == RECONSTRUCTION else "edit"
             text = f"{place} {column.title}"
             column = Column(name, text, column.unit, column.form, column.higher, column.what)
         heads.append(column)
@@ -210,7 +212,8 @@ def print_tables(results: Mapping[str, Any], console: Console) -> None:
         )
         shown.add_column("method", no_wrap=True)
         for index in range(len(table.heads)):
-            shown.add_column(table.heading(index), justify="right")
+            words = [SHORT.get(word, word) for word in table.heading(index).split(" ")]
+            shown.add_column(" ".join(words), justify="right", overflow="fold")
         for name, cells in table.rows.items():
             texts = [table.text(index, cell, error=wide) for index, cell in enumerate(cells)]
             styled = [f"[bold]{text}[/]" if c.best else text for text, c in zip(texts, cells, strict=True)]

@@ -14,6 +14,10 @@ from omegaconf import OmegaConf
 
 from pie_framework import folder, hookspecs
 from pie_framework.api import Kind
+from pie_framework.bench import settings as bench_settings
+from pie_framework.bench.columns import COLUMNS, SECONDS
+from pie_framework.bench.report import PAGE, RESULTS, TABLE
+from pie_framework.bench.settings import BenchConfig
 from pie_framework.cli import edit as edit_command
 from pie_framework.cli.main import COMMANDS
 from pie_framework.compose import compose
@@ -123,9 +127,15 @@ def test_every_trainer_has_a_recipe_page_section() -> None:
 # ---- configuration ---------------------------------------------------------------------------------------------
 
 
+#: Groups of `pie bench`, on its page.
+BENCH_GROUPS = ("method", "set")
+
+
 def _groups() -> list[str]:
     return sorted(
-        path.name for path in (ROOT / "conf").iterdir() if path.is_dir() and path.name != "__pycache__"
+        path.name
+        for path in (ROOT / "conf").iterdir()
+        if path.is_dir() and path.name not in ("__pycache__", *BENCH_GROUPS)
     )
 
 
@@ -182,6 +192,31 @@ def test_every_setting_of_the_run_is_documented() -> None:
 
 def test_every_environment_variable_is_documented() -> None:
     assert "PIE_PLUGINS" in read("docs/configuration/index.md")
+
+
+# ---- benchmark -------------------------------------------------------------------------------------------------
+
+
+def test_every_set_method_setting_and_column_of_a_bench_is_documented() -> None:
+    page = read("docs/bench.md")
+    options = [path.stem for group in BENCH_GROUPS for path in (ROOT / "conf" / group).glob("*.yaml")]
+    for name in [*options, *BenchConfig.__dataclass_fields__, *COLUMNS, SECONDS.name, RESULTS, TABLE, PAGE]:
+        assert f"`{name}`" in page, f"docs/bench.md does not explain {name}"
+
+
+def _shown_benches() -> list[str]:
+    """Every bench in the text that can be composed here."""
+    found = set()
+    for path in TEXTS:
+        for line in re.findall(r"^pie bench\b.*$", path.read_text(encoding="utf-8"), re.M):
+            if not re.search(r"-m |models|mine|\.\.\.", line):
+                found.add(line.split("  #")[0].strip())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("line", _shown_benches())
+def test_shown_benches_compose(line: str) -> None:
+    assert bench_settings.load(line.split()[2:], discover()).methods
 
 
 # ---- editing and run folder ------------------------------------------------------------------------------------

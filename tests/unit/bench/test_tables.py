@@ -88,7 +88,7 @@ def test_tables_mark_the_best_the_right_way_round(make_bench: MakeBench) -> None
     folder = make_bench()
     results = summarise(read_all(folder), read_json(folder / "bench.json"))
     pictures = tables(results)[0]
-    assert pictures.heading(0) == "portrait PSNR (dB) ↑"
+    assert pictures.heading(0) == "recon. PSNR (dB) ↑"
     assert [pictures.rows[name][0].best for name in ("full", "synth")] == [False, True]
     rotation = tables(results)[2]
     assert rotation.title == "Rotation edits" and rotation.heads[0].name == "yaw_error"
