@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from pie_framework import assets, requirements
 from pie_framework.bench.settings import ROOT, BenchConfig, need_option
 from pie_framework.compose import compose
 from pie_framework.config import RunConfig, merge, parse
-from pie_framework.errors import AssetError, ConfigError, PieError
+from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import Registry
 
 
@@ -59,7 +60,8 @@ def load(bench: BenchConfig, registry: Registry) -> list[Method]:
     """The bench's methods, every one composed and checked.
 
     Raises:
-        PieError: a method that does not exist, or one whose overrides do not compose; names it.
+        ConfigError: a method that does not exist, whose overrides do not compose, or that lacks a component or its
+            weights; names it.
     """
     for name in bench.methods:
         need_option("method", name)
@@ -110,15 +112,14 @@ def _nodes(run: RunConfig, registry: Registry, edits: bool) -> dict[str, Any]:
 
 
 def digests(node: Any) -> list[str]:
-    """Digests of the assets that settings name, in the order of the settings."""
-    found = []
-    for text in _texts(node):
-        if text.startswith(assets.PACKAGE_SCHEME):
-            try:
-                found.append(assets.digest(assets.resolve(text)))
-            except AssetError:
-                found.append("")
-    return found
+    """Digests of the assets that settings name, in the order of the settings; AssetError when one is absent."""
+    packed = (text for text in _texts(node) if text.startswith(assets.PACKAGE_SCHEME))
+    return [_asset_digest(uri) for uri in packed]
+
+
+@functools.cache
+def _asset_digest(uri: str) -> str:
+    return assets.digest(assets.resolve(uri))
 
 
 def _texts(node: Any) -> Iterator[str]:

@@ -192,7 +192,7 @@ def explain() -> str:
         ]
     config = compose.compose((), name=ROOT)
     lines += ["", "settings (of set=smoke):"]
-    lines += [f"  {key}={_shown(config[key])}" for key in config if key not in ("edits", "job")]
+    lines += [f"  {key}={_shown(config[key])}" for key in map(str, config) if key not in ("edits", "job")]
     lines += ["  edits:", *(f"    {name}: {' '.join(words)}" for name, words in config.edits.items())]
     return "\n".join(lines)
 
