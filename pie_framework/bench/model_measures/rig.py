@@ -72,11 +72,11 @@ def measure(world: World, latent: Tensor, portraits: KnownPortraits, number: int
         nothing is done) and the readers "judge" and "own"; identity.SORT.made and identity.SORT.true; own.BLOCK (B,).
     """
     networks = world.networks
-    if not possible(networks) or world.judge is None:
+    if not possible(networks) or world.judge is None or not requests(world):
         return {}
     encoder, layout = networks.need_encoder(), networks.need_face_model().layout
     original = networks.generator.synthesize(latent).clamp(-1, 1)
-    before = encoder.encode(original)
+    before, unedited = encoder.encode(original), world.judge.encode(original)
     another = world.draw(SOURCES, number, len(latent))
     sources = encoder.encode(another.images)
     wanted = requests(world)
@@ -94,11 +94,14 @@ def measure(world: World, latent: Tensor, portraits: KnownPortraits, number: int
         for mode in ("unedited", "single", "corrected"):
             if mode == "unedited":
                 images = original[one].expand(len(wanted), -1, -1, -1)
+                by_judge, by_own = (theta[one].expand(len(wanted), -1) for theta in (unedited, before))
             else:
-                images = _edited(world, latent[one], given, source, wanted, mode == "corrected")
-            read = (("judge", world.judge, judged, real), ("own", encoder, asked, asked))
-            for reader, by, goal, held in read:
-                seen = by.encode(images)
+                images, by_own = _edited(world, latent[one], given, source, wanted, mode == "corrected")
+                by_judge = world.judge.encode(images)
+            for reader, seen, goal, held in (
+                ("judge", by_judge, judged, real),
+                ("own", by_own, asked, asked),
+            ):
                 for sort, values in _errors(seen, goal, held, sorts, networks.need_face_model()).items():
                     found.setdefault(f"{mode}.{sort}.{reader}", []).append(values)
             if mode == "single":
@@ -127,10 +130,11 @@ def measure_prior(world: World, number: int) -> dict[str, Tensor]:
     found: dict[str, list[Tensor]] = {}
     for row in range(count):
         one, following = slice(row, row + 1), slice(row + 1, row + 2)
-        made = _edited(world, latent[one], before[one], before[following], wanted, False)
-        for reader, by, theta in (("judge", world.judge, judged), ("own", encoder, before)):
+        made, by_own = _edited(world, latent[one], before[one], before[following], wanted, False)
+        by_judge = world.judge.encode(made)
+        for reader, seen, theta in (("judge", by_judge, judged), ("own", by_own, before)):
             goal = torch.cat([apply_request(layout, theta[one], r, theta[following]) for _, r in wanted])
-            errors = _errors(by.encode(made), goal, goal, sorts, networks.need_face_model())
+            errors = _errors(seen, goal, goal, sorts, networks.need_face_model())
             for sort, values in errors.items():
                 found.setdefault(f"prior.{sort}.{reader}", []).append(values)
     columns = {name: torch.cat(values) for name, values in found.items()}
@@ -144,8 +148,11 @@ def _edited(
     source: Tensor,
     wanted: Sequence[tuple[str, EditRequest]],
     corrected: bool,
-) -> Tensor:
-    """The edited pictures (edits, 3, R, R) of one portrait: latent (1, L, D), before and source (1, P)."""
+) -> tuple[Tensor, Tensor]:
+    """The edited pictures (edits, 3, R, R) of one portrait and what the energy's encoder reads in them, (edits, P).
+
+    latent (1, L, D), before and source (1, P).
+    """
     networks = Networks(
         generator=world.networks.generator,
         encoder=world.networks.encoder,
@@ -160,7 +167,8 @@ def _edited(
         source_theta=source,
         corrections=world.settings.corrections if corrected else 0,
     )
-    return torch.cat([result.image for result in results]).clamp(-1, 1)
+    images = torch.cat([result.image for result in results]).clamp(-1, 1)
+    return images, torch.cat([result.theta for result in results])
 
 
 def _errors(
