@@ -4,9 +4,8 @@
     recognition.safetensors
 
 Two losses act on the unit embedding of each portrait: a margin softmax in which each person's other portrait must win
-over the other persons of the batch and of the last few thousand portraits before it (a cross-batch memory, Wang et al.
-2020), and the squared error of reading the person's coefficients (those columns of θ that all portraits of a person
-share).
+over the other persons of the batch, and the squared error of reading the person's coefficients (those columns of θ
+that all portraits of a person share).
 """
 
 from __future__ import annotations
@@ -39,35 +38,33 @@ CHUNK = 64
 
 
 class RecognitionHeads(nn.Module):
-    """The network with what only its training needs: the memory and the reading of coefficients."""
+    """The network with what only its training needs: centring and the reading of coefficients.
 
-    remembered: Tensor
-    persons: Tensor
-    written: Tensor
+    Embeddings are centred and scaled by batch normalisation before they are brought to unit length, as in ArcFace:
+    otherwise all of them share one large direction, and telling persons apart starts slowly. Weight files hold it
+    folded into the projection.
+    """
 
-    def __init__(self, network: RecognitionNetwork, memory: int, described: int) -> None:
+    def __init__(self, network: RecognitionNetwork, described: int) -> None:
         super().__init__()
         self.network = network
         embedding = network.architecture["embedding"]
+        self.centring = nn.BatchNorm1d(embedding, affine=False)
         self.description = nn.Linear(embedding, described)
-        self.register_buffer("remembered", torch.zeros(memory, embedding))
-        self.register_buffer("persons", torch.full((memory,), -1, dtype=torch.int64))
-        self.register_buffer("written", torch.zeros((), dtype=torch.int64))
 
-    @torch.no_grad()
-    def remember(self, embeddings: Tensor, persons: Tensor) -> None:
-        """Put unit embeddings (B, E) of persons (B,) over the oldest ones."""
-        if not len(self.persons):
-            return
-        at = (self.written + torch.arange(len(persons))) % len(self.persons)
-        self.remembered[at], self.persons[at] = embeddings, persons
-        self.written += len(persons)
+    def embed(self, last: Tensor) -> Tensor:
+        """The last stage's maps -> unit embeddings, (B, E)."""
+        return functional.normalize(self.centring(self.network.project(last.float())), dim=1)
 
-    def others(self, embeddings: Tensor, persons: Tensor) -> Tensor:
-        """Cosines with the remembered portraits of other persons, (B, M); -1 where there is none."""
-        cosines = embeddings @ self.remembered.T.clone()  # `remember` writes before the gradient is taken
-        usable = (self.persons >= 0) & (self.persons != persons[:, None])
-        return torch.where(usable, cosines, -torch.ones_like(cosines))
+    def folded(self) -> dict[str, Tensor]:
+        """The network's weights without normalisation layers."""
+        state = folded_state(self.network)
+        mean, variance = self.centring.running_mean, self.centring.running_var
+        assert mean is not None and variance is not None
+        scale = (variance + self.centring.eps).rsqrt()
+        state["projection.weight"] = state["projection.weight"] * scale[:, None]
+        state["projection.bias"] = (state["projection.bias"] - mean) * scale
+        return state
 
 
 class RecognitionRecipe:
@@ -100,7 +97,7 @@ class RecognitionRecipe:
         self.described = torch.from_numpy((described - described.mean(0)) / described.std(0))
         torch.manual_seed(settings.seed)
         network = RecognitionNetwork(folded=False) if network is None else network
-        self.module = RecognitionHeads(channels_last(network), settings.memory, len(columns))
+        self.module = RecognitionHeads(channels_last(network), len(columns))
 
     def loss(self, rng: torch.Generator) -> Tensor:
         settings = self.settings
@@ -109,17 +106,14 @@ class RecognitionRecipe:
         images = self._images(np.concatenate([first, second]), rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
             last = self.module.network.maps(images)["stage4"]
-        embeddings = functional.normalize(self.module.network.project(last.float()), dim=1)
-        labels = persons.repeat(2)
+        embeddings = self.module.embed(last)
         kind, scale, margin = settings.margin_kind, settings.scale, settings.margin
         one, other = embeddings.chunk(2)
-        cosines = torch.cat(
-            [torch.cat([one @ other.T, other @ one.T]), self.module.others(embeddings, labels)], 1
-        )
-        loss = margin_softmax_loss(cosines, torch.arange(len(persons)).repeat(2), scale, margin, kind)
-        self.module.remember(embeddings.detach(), labels)
+        own = torch.arange(len(persons))
+        loss = 0.5 * margin_softmax_loss(one @ other.T, own, scale, margin, kind)
+        loss = loss + 0.5 * margin_softmax_loss(other @ one.T, own, scale, margin, kind)
         read = self.module.description(embeddings * embeddings.shape[1] ** 0.5)
-        described = (read - self.described[labels]).square().mean()
+        described = (read - self.described[persons.repeat(2)]).square().mean()
         total: Tensor = loss + settings.description_weight * described
         return total
 
@@ -134,7 +128,7 @@ class RecognitionRecipe:
     def save(self, path: Path, figures: Mapping[str, float]) -> None:
         network = self.module.network
         notes = {"figures": dict(figures), "persons": len(self.shots), "seed": self.settings.seed}
-        write_weights(path, KIND, network.architecture, folded_state(network), notes)
+        write_weights(path, KIND, network.architecture, self.module.folded(), notes)
 
     def _embed(self, rows: NDArray[Any], treat: Callable[[Tensor], Tensor]) -> Tensor:
         parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
@@ -143,7 +137,7 @@ class RecognitionRecipe:
                 self.module.network.maps(treat(to_unit_range(self.heldout.images(p))))["stage4"]
                 for p in parts
             ]
-        return functional.normalize(self.module.network.project(torch.cat(lasts).float()), dim=1)
+        return self.module.embed(torch.cat(lasts))
 
     def _two_portraits_each(self, persons: Tensor, rng: torch.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
         chosen = []

@@ -42,20 +42,20 @@ class RecognitionTraining(TrainerSettings):
     """How Ψ is trained.
 
     Attributes:
+        batch: portraits in a step, two of each person.
         margin_kind: "cosface" (margin on the cosine) or "arcface" (margin on the angle).
         margin: the margin, in cosines or radians.
         scale: factor of the cosines before the softmax.
-        memory: portraits remembered from earlier steps, which count as other persons.
         description_weight: weight of reading the person's coefficients from the embedding.
         masked: fraction of portraits whose surroundings are replaced.
         surroundings: labels of the regions that do not belong to the person: background (0) and clothes (1).
         loose: labels of regions that count little; half of those portraits lose them too: hair (3).
     """
 
+    batch: int = 128
     margin_kind: str = "cosface"
     margin: float = 0.2
     scale: float = 24.0
-    memory: int = 4096
     description_weight: float = 5.0
     masked: float = 0.7
     surroundings: tuple[int, ...] = (0, 1)

@@ -58,7 +58,8 @@ def train_offsets(config: InverterTraining, context: BuildContext) -> Path:
 
 
 def train(config: GeneratorTraining, context: BuildContext) -> Path:
-    """Train on the processor, and return the weight file; Φ comes from the context when the loss uses it."""
+    """Train on the processor, and return the weight file; Φ and the encoder come from the context when used."""
     phi = context.get(Kind.FEATURES, "perceptual") if config.perceptual > 0 else None
-    train_generator(config, report=lambda line: print(line, flush=True), phi=phi)
+    readers = (context.get(Kind.ENCODER), context.get(Kind.FACE_MODEL)) if config.reading > 0 else None
+    train_generator(config, report=lambda line: print(line, flush=True), phi=phi, readers=readers)
     return Path(config.out)

@@ -115,6 +115,8 @@ class GeneratorTraining(TrainerSettings):
         texture: weight of the local amount of fine gradient, in the same last share.
         perceptual: weight of the distance of Φ's features at the full resolution, which makes the edges of eyes and
             mouth count; 0 does without Φ.
+        reading: weight of the difference in what the face encoder reads, at the full resolution, which makes
+            expressions count; 0 does without the encoder.
         ema_halflife: half-life of the moving average of the weights, in steps.
         mapping_seconds: time for fitting the mapping network at the end.
         codes: number of portraits whose codes the mapping network is fitted to.
@@ -136,6 +138,7 @@ class GeneratorTraining(TrainerSettings):
     sharpness: float = 3.0
     texture: float = 0.5
     perceptual: float = 1.0
+    reading: float = 1.0
     ema_halflife: float = 500.0
     mapping_seconds: float = 120.0
     codes: int = 12000

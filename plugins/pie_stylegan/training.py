@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pie_framework.api import FeatureNetwork
+from pie_framework.api import FaceEncoder, FaceModel, FeatureNetwork
 from pie_framework.errors import ConfigError, RunError
 from pie_framework.training.settings import PortraitReader, open_readers
 
@@ -30,6 +30,7 @@ from .inverter import Inverter, InverterConfig
 from .io import save_generator, save_inverter
 from .memory import keep_freed_memory
 from .prior import fit_mapping, whiten
+from .reading import reading_loss
 from .reconstruction import psnr, pyramid_loss, region_weight_map
 from .settings import GeneratorTraining, InverterTraining
 from .sheet import save_sheet
@@ -41,6 +42,10 @@ REFRESH_EVERY = 200
 HELDOUT_COUNT = 200
 COLOUR_START = 0.1
 FINE_LABELS = (5, 7)
+
+
+#: The face encoder and the face model that places its landmarks.
+Readers = tuple[FaceEncoder, FaceModel]
 
 
 class Autoencoder(nn.Module):
@@ -121,6 +126,7 @@ def training_loss(
     progress: float,
     rng: torch.Generator,
     phi: FeatureNetwork | None = None,
+    readers: Readers | None = None,
 ) -> Tensor:
     """The reconstruction loss of one batch plus the bound on the codes; a scalar."""
     size = stage_resolution(settings, progress)
@@ -139,6 +145,8 @@ def training_loss(
     )
     if phi is not None and settings.perceptual > 0 and size == settings.resolution:
         loss = loss + settings.perceptual * perceptual_loss(phi, made, images)
+    if readers is not None and settings.reading > 0 and size == settings.resolution:
+        loss = loss + settings.reading * reading_loss(*readers, made, images)
     return loss + F.relu(w.square().mean() - 1.0)
 
 
@@ -190,7 +198,8 @@ class Trainer:
         settings: of the recipe.
         dataset, heldout: portraits to train on, and portraits of other persons for the curve.
         report: gets a line at every evaluation.
-        phi: Φ, frozen; without it the loss compares pixels alone.
+        phi: Φ, frozen; without it the loss compares no features.
+        readers: face encoder and face model, frozen; without them the loss does not compare what is read.
     """
 
     def __init__(
@@ -200,6 +209,7 @@ class Trainer:
         heldout: PortraitReader,
         report: Callable[[str], None] = print,
         phi: FeatureNetwork | None = None,
+        readers: Readers | None = None,
     ) -> None:
         if not len(dataset) or not len(heldout):
             raise ConfigError("the dataset and the held-out portraits must not be empty")
@@ -211,7 +221,7 @@ class Trainer:
             )
         torch.set_num_threads(settings.threads)
         self.settings, self.dataset, self.heldout, self.report = settings, dataset, heldout, report
-        self.phi = phi
+        self.phi, self.readers = phi, readers
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.model = Autoencoder(settings)
@@ -261,7 +271,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(self.progress, self.step)
         images, weight = draw_batch(self.dataset, settings, self.rng)
-        loss = training_loss(self.model, images, weight, settings, self.progress, self.rng, self.phi)
+        loss = training_loss(self.model, images, weight, settings, self.progress, self.rng, self.phi, self.readers)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise RunError(
@@ -407,6 +417,7 @@ def train_generator(
     heldout: PortraitReader | None = None,
     report: Callable[[str], None] = print,
     phi: FeatureNetwork | None = None,
+    readers: Readers | None = None,
 ) -> dict[str, float]:
     """The whole recipe; returns the held-out figures and those of the mapping network.
 
@@ -415,17 +426,23 @@ def train_generator(
         dataset, heldout: portraits; opened by `settings.reader` where not given.
         report: gets a line at every evaluation.
         phi: Φ, frozen; needed when `settings.perceptual` is above 0.
+        readers: face encoder and face model, frozen; needed when `settings.reading` is above 0.
 
     Raises:
-        ConfigError: Φ is needed and not given.
+        ConfigError: Φ or the readers are needed and not given.
     """
     if phi is None and settings.perceptual > 0:
         raise ConfigError(
             "the generator's recipe compares features of Φ, and there is none",
             "Train it first (pie train perceptual), or set perceptual=0.",
         )
+    if readers is None and settings.reading > 0:
+        raise ConfigError(
+            "the generator's recipe compares what the face encoder reads, and there is none",
+            "Train it first (pie train encoder), or set reading=0.",
+        )
     keep_freed_memory()
     if dataset is None or heldout is None:
         dataset, heldout = open_readers(settings)
-    model = Trainer(settings, dataset, heldout, report, phi).run()
+    model = Trainer(settings, dataset, heldout, report, phi, readers).run()
     return finish(model, settings, dataset, heldout, report)

@@ -51,17 +51,6 @@ def test_the_same_seed_gives_the_same_loss() -> None:
     assert torch.equal(losses[0], losses[1])
 
 
-def test_remembered_portraits_of_other_persons_count_and_the_oldest_go_first() -> None:
-    heads = recognition_recipe(RecognitionTraining(memory=3)).module
-    unit = torch.eye(8)
-    assert torch.equal(heads.others(unit[:1], torch.tensor([0])), -torch.ones(1, 3))
-    heads.remember(unit[:2], torch.tensor([0, 1]))
-    heads.remember(unit[2:4], torch.tensor([2, 3]))
-    assert heads.persons.tolist() == [3, 1, 2]
-    cosines = heads.others(unit[1:3], torch.tensor([1, 5]))
-    assert torch.equal(cosines, torch.tensor([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0]]))
-
-
 def test_recognition_needs_two_portraits_of_a_person_and_a_known_margin() -> None:
     single = ToyPortraits(persons=3, shots=1)
     with pytest.raises(ConfigError, match="two portraits"):
