@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,7 @@ from pie_framework.bench import methods as bench_methods
 from pie_framework.bench import rows
 from pie_framework.bench.methods import Method
 from pie_framework.bench.settings import ROOT, BenchConfig
-from pie_framework.compose import compose
-from pie_framework.config import RunConfig, parse
+from pie_framework.config import RunConfig
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.io import jsonable, read_json, write_json
 from pie_framework.plugins import Registry
@@ -121,7 +120,7 @@ class Plan:
 def make(bench: BenchConfig, registry: Registry) -> Plan:
     """Compose everything the bench needs; PieError names what is wrong before anything runs."""
     try:
-        judge = parse(compose([*bench.judge, f"device={bench.device}", "edit=none"], registry))
+        judge = bench_methods.compose_run([*bench.judge, f"device={bench.device}"], registry)
     except PieError as error:
         raise ConfigError(f"judge: {error.message}", error.hint) from error
     return Plan(bench, tuple(bench_methods.load(bench, registry)), judge)
@@ -194,8 +193,3 @@ def add_seconds(folder: Path, seconds: float) -> None:
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def names(jobs: Sequence[Job]) -> str:
-    """For messages."""
-    return f"{len(jobs)} job" + ("" if len(jobs) == 1 else "s")

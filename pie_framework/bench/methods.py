@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,13 +69,19 @@ def load(bench: BenchConfig, registry: Registry) -> list[Method]:
     for name in bench.methods:
         node = compose([f"+method={name}"], registry, ROOT).method
         method = merge(MethodConfig, node, f"method.{name}")
-        overrides = (*bench.overrides, *method.overrides, f"device={bench.device}", "edit=none")
+        overrides = (*bench.overrides, *method.overrides, f"device={bench.device}")
         try:
-            run = parse(compose(overrides, registry))
+            run = compose_run(overrides, registry)
             found.append(make(name, method, run, registry, overrides))
         except PieError as error:
             raise ConfigError(f"the method '{name}': {error.message}", error.hint) from error
     return found
+
+
+def compose_run(overrides: Sequence[str], registry: Registry) -> RunConfig:
+    """What `pie run` would do, without the edits it would make at its end."""
+    run = parse(compose(overrides, registry))
+    return dataclasses.replace(run, edit=dataclasses.replace(run.edit, requests={}))
 
 
 def make(
