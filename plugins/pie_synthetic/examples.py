@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent / "examples"
 #: Held out: the recipes' datasets use small seeds.
 SEED = 20200917
 #: The persons of that seed that are shown, in the order of the examples.
-PERSONS = (54, 46, 39, 48, 19, 53, 31, 11)
+PERSONS = (16, 22, 6, 27, 38, 41, 42, 44)
 SIZE = 128
 
 
