@@ -34,7 +34,7 @@ class BenchConfig:
     portraits_seed: int = 7001
     scenes: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=lambda: [0])
-    chunk: int = 1
+    chunk: int = 2
     edits: dict[str, list[str]] = field(default_factory=dict)
     judge: list[str] = field(default_factory=list)
     pictures: int = 2

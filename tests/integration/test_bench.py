@@ -26,7 +26,6 @@ TINY = [
     "bench",
     "methods=[full,unedited]",
     "portraits=2",
-    "chunk=2",
     "pictures=1",
     "overrides=['schedule.stages.0.steps=1','schedule.stages.1.steps=1','prior.pool=2','edit.corrections=0']",
     "~edits.yaw_minus_20",
