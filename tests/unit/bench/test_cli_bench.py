@@ -39,7 +39,7 @@ def test_help_lists_sets_methods_and_settings_and_imports_no_torch() -> None:
         (["set=smok"], "the group 'set' has no option 'smok'. Did you mean 'smoke'?"),
         (["methods=[ful]"], "the group 'method' has no option 'ful'. Did you mean 'full'"),
         (["hydra/launcher=basic"], "'hydra/launcher=basic' is for Hydra's launchers. Add -m."),
-        (["methods=[synth]", "job=9"], "job=9: the bench has the jobs 0 to 0"),
+        (["methods=[synth]", "overrides=['init=mean']", "job=9"], "job=9: the bench has the jobs 0 to 0"),
     ],
 )
 def test_errors_are_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,7 @@ from pie_framework.hookspecs import hookimpl
 def pie_config_paths():
     return ["mine.conf"]
 """
-    method = "summary: Mine\noverrides: [energy=synth, seed=3]\n"
+    method = "summary: Mine\noverrides: [energy=synth, init=mean, seed=3]\n"
     files = {"mine/__init__.py": "", "mine/plugin.py": body, "mine/conf/method/mine.yaml": method}
     install("mine", {"mine": "mine.plugin"}, files)
     GlobalHydra.instance().clear()
