@@ -32,7 +32,7 @@ def test_a_run_with_the_linear_editor_needs_no_rig_network() -> None:
     needed = {requirement.what for requirement in required(builder.run, builder.registry)}
     assert "editor" in needed
     assert "rig" not in needed
-    built = Builder(compose([*words, "+editor.main=3", "editor.conditional=true"])).get("editor")
+    built = Builder(compose([*words, "editor.main=3", "editor.conditional=true"])).get("editor")
     assert isinstance(built, LinearEditor)
     assert (built.conditional, built.main) == (True, 3)
     with pytest.raises(ComponentError, match=r"its editor 'rig'.*needs a rig network.*rig=stylerig"):
