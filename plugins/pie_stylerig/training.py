@@ -163,6 +163,8 @@ class RigRecipe:
             if rig.readout is not None:
                 rows = torch.randperm(len(latents), generator=self.rng)[:READOUT_SAMPLES]
                 left = rig.fit_readout(latents[rows], layout.get(theta[rows], block))
+                # Adam moves each of its thousands of weights alike, so that one step would undo the fit.
+                rig.readout.requires_grad_(False)
                 report(f"{block} read from latents: a linear map leaves {left:.3f} of the variance")
         mlp = self.latent_coefficients.to(latents)
         mlp.set_statistics(latents, theta)
@@ -172,7 +174,10 @@ class RigRecipe:
         self.analysis = Analysis(face_model, metric, mlp.scale, config.weights, config.render_size)
         self.unedited = {block: self._unedited(block) for block in config.blocks}
         make: Any = torch.optim.Adadelta if config.optimizer == "adadelta" else torch.optim.Adam
-        self.optimizers = {b: make(rig.parameters(), config.learning_rate) for b, rig in self.rigs.items()}
+        self.optimizers = {
+            b: make([p for p in rig.parameters() if p.requires_grad], config.learning_rate)
+            for b, rig in self.rigs.items()
+        }
         self.mlp_optimizer = torch.optim.AdamW(mlp.parameters(), 5e-4, weight_decay=0.05)
         self.budget = Budget(config.steps, config.seconds, clock=config.clock)
         mlp.requires_grad_(False)

@@ -17,7 +17,7 @@ from pie_stylerig.measure import light_error, measure_edits
 from pie_stylerig.network import RigNet
 from pie_stylerig.pairs import Edits, read_edits, which_edits
 from pie_stylerig.settings import Architecture, TrainRigConfig
-from pie_stylerig.training import train_rig
+from pie_stylerig.training import RigRecipe, train_rig
 
 Indices = Sequence[int] | NDArray[np.integer[Any]]
 PERSONS, BLOCKS = 40, TOY_LAYOUT.editable
@@ -164,3 +164,20 @@ def test_pairs_need_an_inverter(tmp_path: Path) -> None:
     world = ToyWorld()
     with pytest.raises(ConfigError, match="inverter"):
         train_rig(TrainRigConfig(str(tmp_path), pairs="toys"), world.generator, world.encoder, world.model)
+
+
+def test_the_readout_stays_as_it_was_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ToyWorld()
+    monkeypatch.setattr(pie_stylerig.training, "open_reader", lambda reader, folder: ToyEdits())
+    config = TrainRigConfig(
+        str(tmp_path), seconds=0, steps=6, pool=64, batch=16, image_batch=2, render_size=16, metric_samples=1,
+        bfloat16=False, measure_latents=8, mlp_hidden=8, pairs="toys", pair_batch=32, pair_share=0.5,
+        learning_rate=0.1, blocks=("rotation",), architecture=Architecture(code=8, readout=True),
+    )  # fmt: skip
+    recipe = RigRecipe(config, world.generator, world.encoder, world.model, None, world.inverter, quiet)
+    readout = recipe.rigs["rotation"].readout
+    assert readout is not None
+    fitted = readout.weight.clone()
+    for _ in range(6):
+        recipe.step()
+    assert torch.equal(readout.weight, fitted)
