@@ -8,7 +8,7 @@ from pie_framework.hookspecs import hookimpl
 
 #: Digests of the bundled weight files.
 SHA256 = {
-    "directions": "fd8bc3f681670086ac3e1057a4cb014f282aa70c1c4553967162a6a23455e3cf",
+    "directions": "915b68f22cb7c84ee8ad0ffff028d7f5e236cdf3cbfd60836e336a3c8c30d63a",
 }
 
 

@@ -13,7 +13,7 @@ from pie_framework.hookspecs import hookimpl
 
 #: Digests of the bundled weight files.
 SHA256 = {
-    "recognition": "90112eb811efc943ff3f224cb8631d450b9efeb2fc2e371e6bd2b33932354480",
+    "recognition": "26825945597bb8d9999b04dda3fad8d7c6ffb3aa9741384b3f245cbdc826e484",
     "perceptual": "31a9c90d01ddd979a04a3fc4a26f762a92f4b7ec14e8cc809f5c81175af7fb7f",
 }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
-from pie_mofa.settings import DEFAULT_WEIGHTS, EncoderConfig, TrainEncoderConfig
+from pie_mofa.settings import DEFAULT_WEIGHTS, JUDGE_WEIGHTS, EncoderConfig, TrainEncoderConfig
 
 #: Digests of the bundled weight files.
 SHA256 = {
-    "encoder": "7155b16aac9a4d2b19e46f6a7890a9d7154efc4d70561a0413be4ff7308d4de0",
+    "encoder": "f4ee2514bb08ea38ac5fdbbbc4cd227e0160395a60a7afb2170b08f7ee35c485",
+    "judge": "c4818044d561ee2d67257bc2c3cf7cd8d7fbecbb52a32a63e6902f09d78f76f6",
 }
 
 
@@ -21,7 +22,10 @@ def pie_encoders() -> list[Component]:
             "pie_mofa.network:build",
             config=EncoderConfig,
             summary="MoFA: a small residual network that reads θ from a portrait.",
-            assets=(Asset("encoder", DEFAULT_WEIGHTS, SHA256["encoder"], "MIT"),),
+            assets=(
+                Asset("encoder", DEFAULT_WEIGHTS, SHA256["encoder"], "MIT"),
+                Asset("judge", JUDGE_WEIGHTS, SHA256["judge"], "MIT"),
+            ),
         )
     ]
 

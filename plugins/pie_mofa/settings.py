@@ -8,6 +8,8 @@ from pie_framework.errors import ConfigError
 
 #: Weights of the encoder of the embedded world.
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/encoder.safetensors"
+#: Weights of an encoder trained apart, which reads what edits achieved and takes part in no energy.
+JUDGE_WEIGHTS = "pkg://pie_synthetic/weights/judge.safetensors"
 
 
 @dataclass(frozen=True)

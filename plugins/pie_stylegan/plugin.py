@@ -14,7 +14,8 @@ from pie_stylegan.settings import (
 
 #: Digests of the bundled weight files.
 SHA256 = {
-    "generator": "a9e16ee2e5e873fae29e38e47d1c3d69df89eccefb433c1fbac72457445b3107",
+    "generator": "2fccef4e9abecaf558aeb7a3129f4e3f133143517a18f729415ea590f6d6a465",
+    "inverter": "4564d28dc6af3bbd634a3150dfb2f0891121a39fdead3a747b33e8e9062f833c",
 }
 
 
@@ -41,6 +42,7 @@ def pie_inverters() -> list[Component]:
             "pie_stylegan.component:build_inverter",
             config=InverterSettings,
             summary="A convolutional network from the portrait to W+: one w, and small offsets for each layer.",
+            assets=(Asset("inverter", InverterSettings.weights, SHA256["inverter"], "MIT"),),
             requires=frozenset({"generator"}),
         )
     ]

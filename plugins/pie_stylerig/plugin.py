@@ -8,9 +8,9 @@ from pie_stylerig.settings import DEFAULT_WEIGHTS, RigConfig, TrainRigConfig
 
 #: Digests of the bundled weight files.
 SHA256 = {
-    "rotation": "f55c496560d8665c375990d26fccfd216142f53d286c910fd7e8ea18bca94aa3",
-    "expression": "003eb7891b67bf366a1a5411368697ceee1ead751c17bc14b74c5c57ad59fe85",
-    "illumination": "0aea1ea0c4bbd9e4e736efe43a1ef9445ff4e71a657e550f50c4a32162f28993",
+    "rotation": "47453253f0177f5453ec33abddb7abc61eee0c522f80178868316f4dd12a0261",
+    "expression": "0920adf4d8c6ffcb156b2323013802f54925ffeda8f2b4aed765b1905d608c1b",
+    "illumination": "4ea6b3900a4538207c2b5e47661f93a6c5f162a0f7b95236be9c64c87752f902",
 }
 
 
