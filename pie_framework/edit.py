@@ -7,7 +7,8 @@ identity was kept.
 
 A rig network rarely goes all of the way. What was read back says how far it got, so the request is corrected along
 its own direction and made again: θ'^τ = θ_w^τ + k (asked - θ_w^τ), where k is found by the secant rule so that the
-change that is read back, along that direction, equals the change that was asked for.
+change that is read back, along that direction, equals the change that was asked for. Of the passes the one that comes
+nearest is kept, among those that cost little of the identity.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ LOW_IDENTITY = 0.5
 #: Corrections after the first pass, unless told otherwise.
 CORRECTIONS = 2
 #: A request is never corrected to more than this multiple of the change that was asked for.
-REACH = 8.0
+REACH = 2.5
+#: Identity similarity that a correction may cost beside the first pass; one that costs more is not made.
+IDENTITY_COST = 0.08
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,9 @@ def edit(
                 for i, request in enumerate(some)
             ]
         )
-        edited, images, achieved = _corrected(latent[rows], before, asked, some, networks, corrections)
+        edited, images, achieved = _corrected(
+            latent[rows], before, asked, some, networks, corrections, None if known is None else known[rows]
+        )
         embedded = _embed(networks, images)
         for i, request in enumerate(some):
             one = slice(i, i + 1)
@@ -202,29 +207,58 @@ def _corrected(
     requests: Sequence[EditRequest],
     networks: Networks,
     corrections: int,
+    known: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """ŵ (N, L, D), G(ŵ) and its coefficients, after the corrections; `before` and `asked` are (N, P)."""
+    """ŵ (N, L, D), G(ŵ) and its coefficients, after the corrections; `before` and `asked` are (N, P).
+
+    A correction counts, portrait by portrait, only if it comes nearer to what was asked for and keeps the identity:
+    an edit that the picture cannot show would otherwise be driven until the portrait breaks.
+
+    Args:
+        known: identity embeddings of the unedited pictures, (N, E); None where there is no recognition network.
+    """
     layout = networks.need_encoder().layout
     strengths = dict.fromkeys(
         {block for request in requests for block in request.blocks}, latent.new_ones(len(latent))
     )
     last = {block: (torch.zeros_like(k), torch.zeros_like(k)) for block, k in strengths.items()}
     wanted = asked
+    best: tuple[Tensor, Tensor, Tensor] | None = None
+    nearest = least = latent.new_zeros(len(latent))
     for left in range(corrections, -1, -1):
         edited = _moved(latent, before, wanted, requests, networks)
         images = networks.generator.synthesize(edited)
         achieved = networks.need_encoder().encode(images)
-        if not left:
-            break
+        if best is None and not left:
+            return edited, images, achieved
+        shares = {
+            block: change_share(
+                layout.get(before, block), layout.get(asked, block), layout.get(achieved, block)
+            )
+            for block in strengths
+        }
+        missing = torch.stack([(1 - share).abs() for share in shares.values()]).amax(dim=0)
+        shown = _embed(networks, images)
+        kept = torch.ones_like(missing) if known is None or shown is None else (known * shown).sum(dim=1)
+        if best is None:
+            best, nearest, least = (edited, images, achieved), missing, kept - IDENTITY_COST
+        else:
+            better = (missing < nearest) & (kept >= least)
+            nearest = torch.where(better, missing, nearest)
+            best = (
+                torch.where(better[:, None, None], edited, best[0]),
+                torch.where(better[:, None, None, None], images, best[1]),
+                torch.where(better[:, None], achieved, best[2]),
+            )
         parts = layout.split(wanted)
         for block, strength in strengths.items():
             start, goal = layout.get(before, block), layout.get(asked, block)
-            share = change_share(start, goal, layout.get(achieved, block))
-            strengths[block] = next_strength(*last[block], strength, share)
-            last[block] = strength, share
+            strengths[block] = next_strength(*last[block], strength, shares[block])
+            last[block] = strength, shares[block]
             parts[block] = start + strengths[block][:, None] * (goal - start)
         wanted = layout.join(parts)
-    return edited, images, achieved
+    assert best is not None
+    return best
 
 
 def change_share(before: Tensor, asked: Tensor, achieved: Tensor) -> Tensor:

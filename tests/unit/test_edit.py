@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -207,9 +208,13 @@ def test_angle() -> None:
     assert angle_between((0.0, 0.0, 0.0), (0.0, 2.0, 0.0)) == 180.0
 
 
-@pytest.mark.parametrize("strength", [0.25, 0.6, 1.0])
+def without_recognition(networks: Networks) -> Networks:
+    return replace(networks, features={"perceptual": networks.features["perceptual"]})
+
+
+@pytest.mark.parametrize("strength", [0.45, 0.6, 1.0])
 def test_corrections_make_up_for_a_rig_that_stops_half_way(strength: float) -> None:
-    networks = toy_networks(strength=strength, dtype=torch.float64)
+    networks = without_recognition(toy_networks(strength=strength, dtype=torch.float64))
     latent = networks.generator.sample(1, torch.Generator().manual_seed(5)).double() * 0.1
     requests = vocabulary_of(networks).parse(["rotation.yaw=12", "expression.smile=0.7"])
     once = edit(latent, requests, networks, corrections=0)[0]
@@ -245,3 +250,41 @@ def test_nothing_asked_for_counts_as_achieved() -> None:
     asked = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
     achieved = torch.tensor([[0.3, 0.0, 0.0], [0.5, 9.0, 0.0]])
     assert change_share(before, asked, achieved).tolist() == [1.0, 0.25]
+
+
+def test_a_correction_never_asks_for_more_than_its_reach() -> None:
+    networks = without_recognition(toy_networks(strength=0.1, dtype=torch.float64))
+    latent = networks.generator.sample(1, torch.Generator().manual_seed(5)).double() * 0.1
+    (request,) = vocabulary_of(networks).parse(["rotation.yaw=12"])
+    (corrected,) = edit(latent, [request], networks, corrections=3)
+    before = next(r.before for r in corrected.readings)
+    assert isinstance(before, float)
+    assert corrected.achieved["rotation.yaw"] == pytest.approx(
+        before + 0.1 * REACH * (12.0 - before), abs=1e-3
+    )
+
+
+def test_a_correction_that_costs_the_identity_is_not_kept() -> None:
+    class Unforgiving:
+        """Two pictures show the same person only where they are nearly equal."""
+
+        def __init__(self) -> None:
+            self.first: torch.Tensor | None = None
+
+        def features(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"embedding": self.embed(image)}
+
+        def embed(self, image: torch.Tensor) -> torch.Tensor:
+            flat = image.flatten(1)
+            self.first = flat[:1] if self.first is None else self.first
+            angle = (3.0 * (flat - self.first).norm(dim=1)).clamp(max=3.0)
+            return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+    toys = toy_networks(strength=0.5, dtype=torch.float64)
+    latent = toys.generator.sample(1, torch.Generator().manual_seed(5)).double() * 0.1
+    (request,) = vocabulary_of(toys).parse(["rotation.yaw+=30"])
+    (once,) = edit(latent, [request], replace(toys, features={"recognition": Unforgiving()}), corrections=0)
+    (kept,) = edit(latent, [request], replace(toys, features={"recognition": Unforgiving()}), corrections=2)
+    (free,) = edit(latent, [request], without_recognition(toys), corrections=2)
+    assert kept.achieved == pytest.approx(once.achieved)
+    assert abs(float(free.achieved["rotation.yaw"]) - float(once.achieved["rotation.yaw"])) > 5.0  # type: ignore[arg-type]
