@@ -136,7 +136,7 @@ def test_source_gives_its_blocks(networks: Networks) -> None:
 
 
 def test_outside_the_trained_range_warns(networks: Networks) -> None:
-    networks.face_model.ranges = {"rotation.yaw": (-25.0, 25.0)}  # type: ignore[union-attr, attr-defined]
+    networks.face_model.ranges = {"rotation.yaw": (-25.0, 25.0)}  # type: ignore[union-attr]
     words = vocabulary_of(networks)
     near, far = edit(portrait(networks), words.parse(["rotation.yaw=25:60:2"]), networks)
     assert not [warning for warning in near.warnings if "trained range" in warning]
