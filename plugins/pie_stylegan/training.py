@@ -271,7 +271,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(self.progress, self.step)
         images, weight = draw_batch(self.dataset, settings, self.rng)
-        loss = training_loss(self.model, images, weight, settings, self.progress, self.rng, self.phi, self.readers)
+        loss = training_loss(
+            self.model, images, weight, settings, self.progress, self.rng, self.phi, self.readers
+        )
         value = float(loss.detach())
         if not math.isfinite(value):
             raise RunError(
