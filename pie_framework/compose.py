@@ -160,6 +160,12 @@ def _first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else ""
 
 
+def root_names(registry: Registry | None = None, name: str = CONFIG_NAME) -> list[str]:
+    """What an override of a root configuration may begin with: its groups and its own keys."""
+    prepare(discover() if registry is None else registry)
+    return sorted({*_groups(), *_keys("", name)})
+
+
 def _groups() -> list[str]:
     """Names of all configuration groups."""
     with initialised():

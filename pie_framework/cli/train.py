@@ -10,20 +10,23 @@ from omegaconf.errors import OmegaConfBaseException
 from pie_framework.api.component import Component, Kind
 from pie_framework.cli.plugins import settings_of
 from pie_framework.config import merge
-from pie_framework.errors import ConfigError
+from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry, discover
 
 USAGE = """usage: pie train NAME [KEY=VALUE ...]
        pie train NAME --help
 
-Trains a model from its recipe.
-  device=auto|cpu|cuda[:N] and dtype=float32|float64 say where, for recipes without such settings of their own.
-  compose=[KEY=VALUE,...] chooses the components that a recipe uses, as `pie run` would."""
+Trains a model from its recipe. A KEY that is no setting of the recipe is one of `pie run`: it says which components
+the recipe uses, and where.
+  pie train encoder generator=stylegan2 generator.weights=ffhq.pkl face_model=ict face_model.path=DIR steps=20000
+  device=auto|cpu|cuda[:N] and dtype=float32|float64 say where.
+  compose=[KEY=VALUE,...] chooses components too, where a key is also a setting of the recipe.
+  torchrun --nproc-per-node=N -m pie_framework.cli.main train ... trains in several processes."""
 
-#: Settings of the run rather than of the recipe, with their defaults.
-WHERE = {"device": "auto", "dtype": "float32"}
 #: Overrides of the composition that a recipe takes its components from.
 COMPOSE = "compose"
+#: Settings of the run that are shown with every recipe that has none of that name, with their defaults.
+WHERE = {"device": "auto", "dtype": "float32"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,32 +46,70 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> int:
-    """Run a recipe with its settings overridden; ConfigError names a setting it does not have."""
-    own = {name for name, _, _ in settings_of(trainer)}
-    values = _parse(overrides)
-    where = {key: values.pop(key, default) for key, default in WHERE.items() if key not in own}
-    composed = values.pop(COMPOSE, []) if COMPOSE not in own else []
-    if not isinstance(composed, list):
-        raise ConfigError(
-            f"{COMPOSE} is '{composed}', not a list", "For example: compose=[inverter=embedded]."
-        )
-    settings: object = merge(trainer.config, values)
+    """Run a recipe with its settings overridden, on the components of the composition.
+
+    Raises:
+        ConfigError: a key that neither the recipe nor the composition has; it names the near ones of both.
+    """
+    own, composed = divide(trainer, overrides, registry)
+    settings: object = merge(trainer.config, _parse(own))
     recipe = trainer.load()
 
     from pie_framework.build import Builder
     from pie_framework.compose import compose
 
-    given = [*(f"{key}={value}" for key, value in where.items()), *map(str, composed)]
-    context = Builder(compose(given, registry), registry)
+    context = Builder(compose(composed, registry), registry)
     result = recipe(settings, context)
     return result if isinstance(result, int) else 0
 
 
-def _parse(overrides: Sequence[str]) -> dict[str, object]:
+def divide(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[list[str], list[str]]:
+    """Which of the words KEY=VALUE are the recipe's, and which the composition's, each in their order.
+
+    A key is the recipe's when its first part is one of the recipe's settings (and, for `a.b`, that setting has
+    parts); otherwise it must be a group or a key of the composition.
+    """
+    settings, groups = _own_names(trainer)
+    own: list[str] = []
+    composed: list[str] = []
+    known: list[str] | None = None
     for word in overrides:
         key, equals, _ = word.partition("=")
-        if not equals or not key:
+        if not key or (not equals and not key.startswith("~")):
             raise ConfigError(f"'{word}' is not KEY=VALUE", "For example: seed=3.")
+        first, dot, _ = key.lstrip("+~").partition(".")
+        first = first.partition("@")[0].partition("/")[0]
+        if key[0] not in "+~" and first in (groups if dot else settings):
+            own.append(word)
+        elif key == COMPOSE:
+            composed += _composed(word)
+        else:
+            if known is None:
+                from pie_framework.compose import root_names
+
+                known = root_names(registry)
+            if first not in known and key[0] not in "+~":
+                raise ConfigError(f"there is no setting '{key}'", did_you_mean(first, [*settings, *known]))
+            composed.append(word)
+    return own, composed
+
+
+def _own_names(trainer: Component) -> tuple[set[str], set[str]]:
+    """The recipe's settings, and those of them that have parts."""
+    fields = settings_of(trainer)
+    names = {name.partition(".")[0] for name, _, _ in fields}
+    parts = {name.partition(".")[0] for name, _, _ in fields if "." in name}
+    return names, parts | {name for name, kind, _ in fields if kind.startswith("dict")}
+
+
+def _composed(word: str) -> list[str]:
+    given = _parse([word])[COMPOSE]
+    if not isinstance(given, list):
+        raise ConfigError(f"{COMPOSE} is '{given}', not a list", "For example: compose=[inverter=embedded].")
+    return [str(value) for value in given]
+
+
+def _parse(overrides: Sequence[str]) -> dict[str, object]:
     try:
         values = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
     except (OmegaConfBaseException, ValueError) as error:
@@ -83,7 +124,7 @@ def _explain(trainer: Component) -> str:
     lines += [f"  {name}={default}  ({kind})" for name, kind, default in fields]
     own = {name for name, _, _ in fields}
     if COMPOSE not in own:
-        lines.append(f"  {COMPOSE}=[]  (overrides that choose the components it uses)")
+        lines.append(f"  {COMPOSE}=[]  (keys of `pie run` that choose the components it uses)")
     lines += [f"  {key}={value!r}  (where it runs)" for key, value in WHERE.items() if key not in own]
     if trainer.config.__doc__:
         lines += ["", trainer.config.__doc__.strip()]

@@ -225,6 +225,27 @@ def test_train_overrides_the_recipes_settings(install, capsys: pytest.CaptureFix
     assert main(["train", "counter", "steps"]) == 2
 
 
+def test_train_gives_the_other_keys_to_the_composition(install, capsys: pytest.CaptureFixture[str]):
+    look = """
+def run(settings, context):
+    print(settings.steps, context.run.seed, context.run.generator["weights"], context.run.encoder, context.dtype)
+"""
+    text = TRAINER[: TRAINER.index("def run")] + look
+    install("count-dist", {"count": "count_plugin"}, {"count_plugin.py": text})
+    words = ["steps=3", "seed=7", "dtype=float64", "generator.weights=w.pkl", "encoder=none"]
+    assert main(["train", "counter", *words, "compose=[device=cpu]"]) == 0
+    assert "3 7 w.pkl {'name': 'none'} torch.float64" in capsys.readouterr().out
+    for word, near in (
+        ("encodr=none", "'encoder'"),
+        ("generator.weigths=x", "'weights'"),
+        ("step=3", "'steps'"),
+        ("encoder=mofaa", "'mofa'"),
+        ("steps.more=3", "steps.more"),
+    ):
+        assert main(["train", "counter", word]) == 2
+        assert near in capsys.readouterr().err
+
+
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, object]]:
     """Replace the engine and the requirements: what it would have been given."""
