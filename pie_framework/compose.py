@@ -23,6 +23,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pie_framework import backbone
 from pie_framework.api.component import Kind
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry, discover
@@ -74,7 +75,7 @@ def compose(
     """The configuration that `pie run` would get from the same overrides.
 
     Args:
-        overrides: `KEY=VALUE` and `GROUP=OPTION`.
+        overrides: `KEY=VALUE` and `GROUP=OPTION`, and `backbone=FOLDER`.
         registry: the installed plugins; discovered when None.
         name: of the root configuration; that of `pie run` by default.
 
@@ -82,9 +83,10 @@ def compose(
         ConfigError: an override that names no group, option or key, with the near ones.
     """
     prepare(discover() if registry is None else registry)
+    given = backbone.expand(overrides)
     with initialised():
         try:
-            return hydra_compose(name, overrides=list(overrides))
+            return hydra_compose(name, overrides=given)
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, name) from error
 

@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from pie_framework import compose, requirements
+from pie_framework import backbone, compose, requirements
 from pie_framework.config import parse
 from pie_framework.errors import PieError
 from pie_framework.plugins import discover
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     for problem in registry.problems:
         print(f"pie: warning: {problem}", file=sys.stderr)
     compose.prepare(registry)
+    arguments = backbone.expand(arguments)
     multirun = any(word in ("-m", "--multirun") for word in arguments)
     statuses: list[int] = []
     errors: list[PieError] = []

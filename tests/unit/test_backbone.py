@@ -1,0 +1,106 @@
+"""Backbone folders: what is written is read back, and a file says nothing but what a backbone may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pie_framework import backbone
+from pie_framework.backbone import Override
+from pie_framework.compose import compose
+from pie_framework.errors import ConfigError
+
+
+def written(folder: Path, *overrides: str) -> Path:
+    backbone.write(folder, [Override.parse(text) for text in overrides], {"seconds": 3})
+    return folder
+
+
+@pytest.mark.parametrize(
+    "value", ["plain", "a/b.c", "with space", 'quo"te', "back\\slash", "end\\", 'two\\\\"x', "a=b", "a,b", "[x]", "{y}", "größe"]
+)
+def test_hydra_reads_a_quoted_value_as_the_same_text(value: str) -> None:
+    assert compose([f"outputs={backbone.quoted(value)}"]).outputs == value
+    assert backbone.unquoted(backbone.quoted(value)) == value
+
+
+def test_a_backbone_stands_for_its_overrides(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path / "my backbone",
+        "generator.weights=asset://stylegan2-ffhq-1024",
+        "encoder.weights={folder}/encoder/encoder.safetensors",
+        "rig.rotation.weights={folder}/rig/rig_rotation.safetensors",
+        "inverter=none",
+        "init=mean",
+    )
+    config = compose([f"backbone={backbone.quoted(str(folder))}"])
+    assert config.generator.weights == "asset://stylegan2-ffhq-1024"
+    assert config.encoder.weights == str(folder / "encoder/encoder.safetensors")
+    assert config.rig.rotation.weights == str(folder / "rig/rig_rotation.safetensors")
+    assert (config.inverter.name, config.init) == ("none", "mean")
+
+
+def test_what_is_given_beside_it_wins(tmp_path: Path) -> None:
+    folder = written(tmp_path, "init=mean")
+    assert compose([f"backbone={folder}"]).init == "mean"
+    assert compose(["init=nearest", f"backbone={folder}"]).init == "nearest"
+
+
+def test_flags_stay_where_they_are(tmp_path: Path) -> None:
+    folder = written(tmp_path, "init=mean")
+    expanded = backbone.expand(["-m", f"backbone={folder}", "energy=full,synth"])
+    assert expanded == ["init=mean", "-m", "energy=full,synth"]
+    assert backbone.expand(["-m", "energy=full"]) == ["-m", "energy=full"]
+
+
+def test_a_moved_folder_still_works(tmp_path: Path) -> None:
+    folder = written(tmp_path / "here", "encoder.weights={folder}/encoder.safetensors")
+    moved = folder.rename(tmp_path / "there")
+    assert compose([f"backbone={moved}"]).encoder.weights == str(moved / "encoder.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "does not describe a backbone"),
+        ("{", "not valid YAML"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("format: other\n", "does not describe"),
+        ("format: pie.backbone\nversion: 2\n", "version 2"),
+        ("format: pie.backbone\nversion: 1\noverrides: init=mean\n", "not a list"),
+        ("format: pie.backbone\nversion: 1\noverrides: [3]\n", "not a list"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['hydra.job.chdir=true']\n", "does not set"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['+generator.x=1']\n", "does not set"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['outputs=/tmp']\n", "does not set"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['init=${oc.env:HOME}']\n", "interpolation"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['nonsense']\n", "not KEY=VALUE"),
+        ("\udcff", "not UTF-8"),
+        ("a: " + "[" * 20000, "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_something_else_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / backbone.FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError, match=message):
+        backbone.expand([f"backbone={tmp_path}"])
+
+
+def test_a_file_of_any_size_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / backbone.FILE).write_text("#" * (backbone.MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match="too large"):
+        backbone.read(tmp_path)
+
+
+def test_absent_or_several(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not there"):
+        backbone.expand([f"backbone={tmp_path}/none"])
+    with pytest.raises(ConfigError, match="one folder"):
+        backbone.expand(["backbone=a,b"])
+    with pytest.raises(ConfigError, match="one folder"):
+        backbone.expand(["backbone=a", "backbone=b"])
+
+
+def test_writing_refuses_what_reading_would(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not set 'seed'"):
+        written(tmp_path, "seed=1")
+    assert not (tmp_path / backbone.FILE).exists()
