@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pie_framework.api.component import Component, Kind
+from pie_framework.cli import backbone
 from pie_framework.cli.plugins import settings_of
 from pie_framework.config import merge
 from pie_framework.errors import ConfigError, did_you_mean
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE + "\n\nrecipes:")
         for component in registry.components(Kind.TRAINER):
             print(f"  {component.name:<14}{component.summary}")
+        print(f"  {backbone.NAME:<14}{backbone.SUMMARY}")
         return 0
+    if words[0] == backbone.NAME:
+        return backbone.main(words[1:], registry)
     trainer = registry.get(Kind.TRAINER, words[0])
     if any(word in ("-h", "--help") for word in words[1:]):
         print(_explain(trainer))

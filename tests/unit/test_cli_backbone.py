@@ -1,0 +1,128 @@
+"""`pie train backbone`: which words are its own, and what the folder ends up saying."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pie_framework.api import Component
+from pie_framework.backbone import read
+from pie_framework.cli import backbone as chain
+from pie_framework.cli import train as training
+from pie_framework.cli.main import main
+from pie_framework.errors import ConfigError
+from pie_framework.plugins import Registry, discover
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return discover()
+
+
+class Calls:
+    """Stands for `pie train encoder` and `pie train rig`: keeps what they were called with."""
+
+    def __init__(self, status: int = 0) -> None:
+        self.status = status
+        self.made: list[tuple[str, list[str]]] = []
+
+    def __call__(self, trainer: Component, overrides: Sequence[str], registry: Registry) -> int:
+        self.made.append((trainer.name, list(overrides)))
+        return self.status
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    found = Calls()
+    monkeypatch.setattr(training, "train", found)
+    return found
+
+
+def test_the_words_are_divided(registry: Registry) -> None:
+    settings, composed = chain.split(
+        ["face_model=procedural", "seconds=60", "recipe.rig.pool=8", "device=cpu", "rig_steps=5"], registry
+    )
+    assert (settings.seconds, settings.rig_steps, settings.recipe) == (60, 5, {"rig": {"pool": 8}})
+    assert [str(o) for o in composed] == ["face_model=procedural", "device=cpu"]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("secnds=3", "Did you mean 'seconds'"),
+        ("face_modle=ict", "Did you mean 'face_model'"),
+        ("recipe.rigg.pool=3", "Did you mean 'rig'"),
+        ("recipe.rig=3", "not a group"),
+        ("seconds=0", "above 0"),
+        ("rig_steps=-1", "at least 0"),
+        ("seconds", "not KEY=VALUE"),
+    ],
+)
+def test_words_that_are_neither(registry: Registry, word: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        chain.split([word], registry)
+
+
+def test_encoder_then_rigs_then_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my gan.pkl").write_bytes(b"")
+    words = ['generator.weights="my gan.pkl"', "output=out", "encoder_steps=3", "seconds=90", "device=cpu"]
+    assert main(["train", "backbone", *words]) == 0
+    (first, encoder), (second, rig) = calls.made
+    assert (first, second) == ("encoder", "rig")
+    weights = f'generator.weights="{tmp_path / "my gan.pkl"}"'
+    assert weights in encoder and weights in rig
+    assert {"steps=3", "seconds=0", "output=out/encoder", "device=cpu"} <= set(encoder)
+    assert {"steps=0", "seconds=60", "output=out/rig", "device=cpu"} <= set(rig)
+    assert f"encoder.weights={tmp_path / 'out/encoder/encoder.safetensors'}" in rig
+    assert "blocks=[rotation,expression,illumination]" in rig
+    said = {o.key: o.value for o in read("out")}
+    assert said["generator.weights"] == f'"{tmp_path / "my gan.pkl"}"'
+    assert said["encoder.weights"] == str(tmp_path / "out/encoder/encoder.safetensors")
+    assert said["rig.expression.weights"] == str(tmp_path / "out/rig/rig_expression.safetensors")
+    assert (said["inverter"], said["init"]) == ("none", "mean")
+    assert "device" not in said
+    assert "pie run backbone=out input=photo.jpg" in capsys.readouterr().out
+
+
+def test_a_named_encoder_is_taken_as_it_is(tmp_path: Path, calls: Calls) -> None:
+    words = ["encoder=mofa", f"output={tmp_path / 'out'}", "blocks=[rotation]", "init=nearest"]
+    assert main(["train", "backbone", *words]) == 0
+    assert [name for name, _ in calls.made] == ["rig"]
+    said = {o.key: o.value for o in read(tmp_path / "out")}
+    assert said["encoder"] == "mofa" and "encoder.weights" not in said
+    assert [key for key in said if key.startswith("rig.")] == ["rig.rotation.weights"]
+    assert said["init"] == "nearest"
+
+
+def test_nothing_is_written_when_a_recipe_fails(tmp_path: Path, calls: Calls) -> None:
+    calls.status = 3
+    assert main(["train", "backbone", f"output={tmp_path / 'out'}"]) == 3
+    assert len(calls.made) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_rigs_cannot_be_named(tmp_path: Path, calls: Calls) -> None:
+    registry = discover()
+    with pytest.raises(ConfigError, match="the rigs are what is trained"):
+        chain.main(["rig=none", f"output={tmp_path}"], registry)
+    assert calls.made == []
+
+
+def test_the_default_folder() -> None:
+    settings: dict[str, Any] = {"name": "stylegan2", "weights": "asset://stylegan2-ffhq-1024"}
+    assert chain.default_folder(settings, {"name": "ict"}) == "outputs/backbones/stylegan2-ffhq-1024_ict"
+    settings["weights"] = "models/ffhq.pkl"
+    assert chain.default_folder(settings, {"name": "bfm"}) == "outputs/backbones/ffhq_bfm"
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "backbone", "--help"]) == 0
+    assert "recipe.encoder.KEY" in capsys.readouterr().out
+    assert main(["train"]) == 0
+    assert chain.SUMMARY in capsys.readouterr().out
