@@ -28,12 +28,13 @@ class PerspectiveCamera:
     """Camera at (0, 0, ``distance``) looking along -z.
 
     ``distance``: world units from the origin. ``focal``: focal length in units of half the image's height,
-    so a point at depth ``d`` and height ``y`` lands ``focal * y / d`` half-heights above the image's
-    centre.
+    so a point at depth ``d`` and height ``y`` lands ``focal * y / d`` half-heights above the principal
+    point. ``principal``: (right, up) of the principal point, seen from the image's centre, in half-heights.
     """
 
     distance: float
     focal: float
+    principal: tuple[float, float] = (0.0, 0.0)
 
     def project(self, points: Tensor, size: int | tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Project world points (B, V, 3) into an image of ``size`` (side, or (height, width)).
@@ -44,8 +45,9 @@ class PerspectiveCamera:
         height, width = image_size(size)
         depth = self.distance - points[..., 2]
         scale = (0.5 * height * self.focal) / depth
-        x = 0.5 * width + scale * points[..., 0]
-        y = 0.5 * height - scale * points[..., 1]
+        right, up = self.principal
+        x = 0.5 * (width + right * height) + scale * points[..., 0]
+        y = 0.5 * (1.0 - up) * height - scale * points[..., 1]
         return torch.stack((x, y), dim=-1), depth
 
 

@@ -74,3 +74,11 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(
         lambda r: matrix_to_euler(euler_to_matrix(r)), (angles(3).requires_grad_(),)
     )
+
+
+def test_principal_point_moves_the_whole_picture() -> None:
+    points = torch.tensor([[[0.3, -0.2, 0.1], [0.0, 0.0, 0.0]]])
+    centred, depth = PerspectiveCamera(10.0, 6.0).project(points, (80, 100))
+    moved, same = PerspectiveCamera(10.0, 6.0, (0.1, 0.25)).project(points, (80, 100))
+    torch.testing.assert_close(moved - centred, torch.tensor([4.0, -10.0]).expand(1, 2, 2))
+    assert torch.equal(depth, same)

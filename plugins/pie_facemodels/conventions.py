@@ -1,0 +1,177 @@
+"""The one place where units, axes, cameras and lights of other face models are turned into ours.
+
+Ours: x to the image's right, y up, z towards the viewer; the head at θ = 0 faces along +z and stands where aligned
+portraits (FFHQ) show faces when it is seen by `FFHQ_CAMERA`; rotation is ``Rz(roll) @ Ry(yaw) @ Rx(pitch)`` about
+`PIVOT`; illumination is that of `pie_framework.rendering.illumination`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pie_facemodels.procedural import expression
+from pie_facemodels.procedural.model import CAMERA, OFFSET
+from pie_facemodels.procedural.model import PIVOT as PROCEDURAL_PIVOT
+from pie_facemodels.procedural.template import landmark_vertices, template
+from pie_framework.errors import InputError
+from pie_framework.rendering import PerspectiveCamera, sh_basis
+
+Array = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
+
+#: The camera that sees a head at θ = 0 as FFHQ alignment shows faces.
+FFHQ_CAMERA = CAMERA
+#: What a head turns about, in world units: a point in the middle of the neck's top.
+PIVOT = tuple(p + o for p, o in zip(PROCEDURAL_PIVOT, OFFSET, strict=True))
+IDENTITY_AXES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+#: Where the inner mouth corners lie among the 68 Multi-PIE (iBUG) landmarks; ours are the other 66.
+INNER_MOUTH_CORNERS = (60, 64)
+#: Landmarks that a fit of placement trusts: all but the jaw, which every model marks elsewhere.
+TRUSTED = tuple(range(17, 66))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """From a file's coordinates to the world: ``x' = scale * axes @ x + offset``.
+
+    Attributes:
+        scale: world units per unit of the file.
+        axes: rows are our x, y and z axes in the file's coordinates.
+        offset: world position of the file's origin.
+    """
+
+    scale: float = 1.0
+    axes: tuple[tuple[float, float, float], ...] = IDENTITY_AXES
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def matrix(self) -> Array:
+        """(3, 3) scale * axes."""
+        return self.scale * np.array(self.axes)
+
+    def points(self, points: Floats) -> npt.NDArray[np.float32]:
+        """World positions (..., 3) of points (..., 3)."""
+        return np.asarray(points @ self.matrix.T + np.array(self.offset), dtype=np.float32)
+
+    def differences(self, offsets: Floats) -> npt.NDArray[np.float32]:
+        """World differences (..., 3) of offsets (..., 3), mode by mode so that nothing large is held twice."""
+        moved = np.empty(offsets.shape, dtype=np.float32)
+        matrix = self.matrix.T.astype(np.float32)
+        for index in range(len(offsets)):
+            moved[index] = offsets[index].astype(np.float32) @ matrix
+        return moved
+
+    @classmethod
+    def aligned(
+        cls,
+        landmarks: Floats,
+        axes: tuple[tuple[float, float, float], ...] = IDENTITY_AXES,
+        camera: PerspectiveCamera = FFHQ_CAMERA,
+    ) -> Placement:
+        """The placement that puts neutral landmarks (66, 3) on those of an aligned portrait, by least squares.
+
+        Scale and offset only: what the file calls upright and facing stays so. x and y are fitted where the camera sees
+        them (over `TRUSTED`); the depth of the offset puts the landmarks' mean depth at the procedural model's.
+
+        Raises:
+            InputError: the landmarks are not 66 finite points with some extent.
+        """
+        points = np.asarray(landmarks, dtype=np.float64)
+        if points.shape != (66, 3) or not np.isfinite(points).all():
+            raise InputError(f"66 finite landmarks are needed to place a face, not an array {points.shape}")
+        own = points[list(TRUSTED)] @ np.array(axes).T
+        goal = neutral_landmarks()[list(TRUSTED)]
+        seen = goal[:, :2] / (camera.distance - goal[:, 2:])
+        if np.ptp(own[:, 0]) < 1e-9 or np.ptp(own[:, 1]) < 1e-9:
+            raise InputError("the landmarks of the face model lie in one point or line: it cannot be placed")
+        scale, mean = float(np.ptp(goal[:, 0]) / np.ptp(own[:, 0])), own.mean(0)
+        depth = float(goal[:, 2].mean())
+        shift = np.zeros(2)
+        for _ in range(20):
+            # With the depths of the last round, the picture is linear in scale and offset.
+            away = camera.distance - (depth + scale * (own[:, 2] - mean[2]))
+            columns = np.zeros((2 * len(own), 3))
+            columns[0::2, 0], columns[1::2, 0] = (own[:, 0] - mean[0]) / away, (own[:, 1] - mean[1]) / away
+            columns[0::2, 1] = columns[1::2, 2] = 1.0 / away
+            scale, *shift = np.linalg.lstsq(columns, seen.reshape(-1), rcond=None)[0].tolist()
+        offset = np.array([*shift, depth]) - scale * mean
+        return cls(float(scale), axes, (float(offset[0]), float(offset[1]), float(offset[2])))
+
+
+@functools.cache
+def neutral_landmarks() -> Array:
+    """(66, 3) world positions of the procedural model's neutral landmarks: where aligned portraits have them."""
+    t = template()
+    rest = t.vertices + expression.named_fields(t)["rest"]
+    return np.asarray(rest[landmark_vertices()] + np.array(OFFSET))
+
+
+def multi_pie_66(values: Array | npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
+    """The 66 of 68 Multi-PIE rows (68, ...): without the inner mouth corners."""
+    if len(values) != 68:
+        raise InputError(f"{len(values)} landmarks were given where the 68 of Multi-PIE are needed")
+    return np.delete(np.asarray(values), INNER_MOUTH_CORNERS, axis=0)
+
+
+def pinhole_camera(
+    distance: float, focal_pixels: float, size: int, centre: tuple[float, float] | None = None
+) -> PerspectiveCamera:
+    """The camera of a pinhole given in pixels.
+
+    Args:
+        distance: of the camera from the origin, world units.
+        focal_pixels: focal length, pixels of an image of `size`.
+        size: height of the image, pixels.
+        centre: principal point (x, y) in pixels, origin at the image's top-left corner, y down; the middle if None.
+    """
+    x, y = (size / 2, size / 2) if centre is None else centre
+    half = size / 2
+    return PerspectiveCamera(distance, focal_pixels / half, ((x - half) / half, (half - y) / half))
+
+
+def _deep3d_bands() -> tuple[float, ...]:
+    """γ of ours over γ of theirs, band by band: both are constants times the same polynomials."""
+    a = (math.pi, 2 * math.pi / math.sqrt(3), 2 * math.pi / math.sqrt(8))
+    c = (1 / math.sqrt(4 * math.pi), math.sqrt(3 / (4 * math.pi)), 3 * math.sqrt(5 / (12 * math.pi)))
+    first, second, third = (x * y for x, y in zip(a, c, strict=True))
+    zz, xx = third * 0.5 / math.sqrt(3), third * 0.5
+    theirs = torch.tensor(
+        (first, -second, second, -second, third, -third, zz, -third, xx), dtype=torch.float64
+    )
+    # Our basis at normals where each polynomial is known: its constants.
+    normal = torch.tensor((0.6, 0.48, 0.64), dtype=torch.float64)
+    x, y, z = normal.tolist()
+    polynomials = torch.tensor(
+        (1.0, y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y), dtype=torch.float64
+    )
+    ours = sh_basis(normal) / polynomials / math.pi
+    return tuple((theirs / ours).tolist())
+
+
+def illumination_from_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
+    """Our γ (B, 27) that shades as Deep3DFaceRecon's does.
+
+    Args:
+        gamma: (B, 27), theirs, channel by channel of nine bands, before ``ambient`` is added to each first band.
+        ambient: what their renderer adds.
+    """
+    bands = gamma.reshape(-1, 3, 9)
+    first = torch.zeros(9, dtype=gamma.dtype, device=gamma.device)
+    first[0] = ambient
+    return ((bands + first) * gamma.new_tensor(_deep3d_bands())).flatten(1)
+
+
+def illumination_to_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
+    """The inverse of `illumination_from_deep3d`."""
+    bands = gamma.reshape(-1, 3, 9) / gamma.new_tensor(_deep3d_bands())
+    first = torch.zeros(9, dtype=gamma.dtype, device=gamma.device)
+    first[0] = ambient
+    return (bands - first).flatten(1)
