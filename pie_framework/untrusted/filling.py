@@ -1,0 +1,50 @@
+"""Puts a state dict that was read from a foreign file into a network, if it fits."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pie_framework.errors import did_you_mean
+
+from .records import UntrustedFileError
+from .source import PathLike
+
+
+def fill(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ...] = ()) -> None:
+    """See `pie_framework.untrusted.fill`."""
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise UntrustedFileError(f"'{source}' has no state dict where one belongs")
+    expected = module.state_dict()
+    missing = sorted(expected.keys() - state.keys())
+    unexpected = sorted(
+        name for name in state.keys() - expected.keys() if not any(fnmatchcase(name, p) for p in ignore)
+    )
+    if missing:
+        hint = did_you_mean(missing[0], unexpected) if unexpected else "Is it the file of another network?"
+        raise UntrustedFileError(f"'{source}' lacks {len(missing)} tensors, first '{missing[0]}'", hint)
+    if unexpected:
+        raise UntrustedFileError(
+            f"'{source}' has {len(unexpected)} tensors that the network does not, first '{unexpected[0][:120]}'",
+            "Is it the file of another network?",
+        )
+    for name, own in expected.items():
+        _check(name, own, state[name], source)
+    module.load_state_dict({name: state[name].to(own.dtype) for name, own in expected.items()})
+
+
+def _check(name: str, own: Tensor, other: Any, source: PathLike) -> None:
+    if not isinstance(other, Tensor):
+        raise UntrustedFileError(f"'{name}' in '{source}' is not a tensor")
+    if own.shape != other.shape:
+        raise UntrustedFileError(f"'{name}' in '{source}' is {tuple(other.shape)}, not {tuple(own.shape)}")
+    if own.is_floating_point() != other.is_floating_point():
+        raise UntrustedFileError(f"'{name}' in '{source}' holds {other.dtype}, not {own.dtype}")
+    if own.is_floating_point() and not bool(torch.isfinite(other).all()):
+        raise UntrustedFileError(
+            f"'{name}' in '{source}' holds values that are not finite (NaN or infinity)",
+            "The training of this network broke, or the file is damaged.",
+        )
