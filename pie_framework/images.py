@@ -1,4 +1,4 @@
-"""Reading photos: any file Pillow reads, from anywhere, as an upright RGB picture of bounded size."""
+"""Reading photos, from anywhere, as upright RGB pictures of bounded size."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-#: Pictures with more pixels than this are not decoded at all (about 1.2 GB as RGB).
-MAX_PIXELS = 400_000_000
+#: What is read. Pillow knows more, but some of its readers start other programs (EPS) or fetch pictures from others.
+FORMATS = (
+    *("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "PPM"),
+    *("JPEG2000", "AVIF", "HEIF", "TGA", "QOI", "PCX", "SGI"),
+)
+#: Pictures with more pixels than this are not decoded at all (about 0.5 GB as RGB; also Pillow's own limit).
+MAX_PIXELS = 178_956_970
 #: Larger pictures are averaged down to this side after decoding; JPEGs already while decoding.
 MAX_SIDE = 6000
 #: A face cannot be edited in fewer pixels than this.
@@ -27,11 +32,12 @@ BACKDROP = (255, 255, 255)
 
 
 def read_photo(path: str | os.PathLike[str]) -> Image.Image:
-    """Read a photo as RGB, upright as its EXIF orientation says.
+    """Read a photo of one of `FORMATS`, told by its content, as RGB, upright as its EXIF orientation says.
 
     Grey, palette, CMYK, 16-bit and float pictures are converted, transparency is laid over white, animations give
     their first frame, and pictures with a side over `MAX_SIDE` are averaged down. The path is kept
-    as `info["path"]`, for messages about the photo.
+    as `info["path"]`, for messages about the photo, and the upright width and height in the file as
+    `info["full_size"]`.
 
     Raises:
         InputError: the file is missing, is no picture, is damaged or cut short, or has too many or too few pixels.
@@ -43,19 +49,32 @@ def read_photo(path: str | os.PathLike[str]) -> Image.Image:
         raise InputError(f"'{path}' is not a file", "Give the path of one picture.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_formats()) as picture:
                 photo = _decode(picture, path)
                 photo.info["path"] = str(path)
                 return photo
+    except InputError:
+        raise
     except UnidentifiedImageError:
         raise InputError(
             f"'{path}' is not a picture that can be read", "Convert it to JPEG or PNG."
         ) from None
     except Image.DecompressionBombError:
         raise InputError(f"'{path}' has too many pixels", f"At most {MAX_PIXELS:,} are read.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
-        raise InputError(f"'{path}' is damaged or cut short ({error})", "Fetch or export it again.") from None
+    except MemoryError:
+        raise InputError(f"there is not enough memory for '{path}'", "Make it smaller.") from None
+    except Exception as error:  # Pillow's readers raise errors of many kinds on damaged files
+        reason = str(error) or type(error).__name__
+        raise InputError(
+            f"'{path}' is damaged or cut short ({reason})", "Fetch or export it again."
+        ) from None
+
+
+def _formats() -> list[str]:
+    """Those of `FORMATS` that this Pillow, with the plugins that are installed for it, can read."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _decode(picture: Image.Image, path: Path) -> Image.Image:
@@ -72,20 +91,24 @@ def _decode(picture: Image.Image, path: Path) -> Image.Image:
     picture.draft("RGB", (MAX_SIDE, MAX_SIDE))
     picture.load()
     upright = ImageOps.exif_transpose(picture)
-    if max(upright.size) > MAX_SIDE and upright.mode in ("L", "RGB", "RGBA", "CMYK"):
+    turned = (upright.width < upright.height) != (picture.width < picture.height)
+    if upright.mode.startswith("I;16"):
+        upright = upright.convert("I")
+    if max(upright.size) > MAX_SIDE and upright.mode in ("L", "RGB", "RGBA", "CMYK", "I", "F"):
         upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
     rgb = _to_rgb(upright)
     if max(rgb.size) > MAX_SIDE:
         rgb.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    rgb.info["full_size"] = (height, width) if turned else (width, height)
     return rgb
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
     mode = picture.mode
-    if mode.startswith("I;16") or mode in ("I", "F"):
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if mode != "F" else max(1.0, float(np.nanmax(values, initial=0.0)))
-        scaled = np.nan_to_num(values / top * 255.0).clip(0, 255)
+    if mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(picture, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        top = 65535.0 if mode == "I" else max(1.0, float(values.max()))
+        scaled = (values / top * 255.0).clip(0, 255)
         return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
     transparent = mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info
     if transparent:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +77,84 @@ def test_a_declared_size_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.ppm").write_bytes(header + b"\0" * 100)
     with pytest.raises(InputError, match="pixels"):
         read_photo(tmp_path / "bomb.ppm")
+
+
+def test_a_small_png_that_declares_a_huge_picture_is_refused_before_decoding(tmp_path: Path) -> None:
+    """A decompression bomb: 30000 x 30000 in a few bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with pytest.raises(InputError, match=r"too many pixels.*178,956,970"):
+        read_photo(tmp_path / "bomb.png")
+
+
+def test_the_full_size_is_kept(tmp_path: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_SIDE", 32)
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for name in ("a.png", "a.jpg"):
+        photo.save(tmp_path / name)
+        assert read_photo(tmp_path / name).info["full_size"] == (64, 48)
+        photo.save(tmp_path / name, exif=exif)
+        picture = read_photo(tmp_path / name)
+        assert (picture.info["full_size"], picture.size) == ((48, 64), (24, 32))
+
+
+def test_animations_give_their_first_frame(tmp_path: Path, photo: Image.Image) -> None:
+    other = Image.new("RGB", photo.size, (255, 0, 0))
+    for name in ("a.gif", "a.webp", "a.png", "a.tif"):
+        photo.save(tmp_path / name, save_all=True, append_images=[other, other])
+        assert close(read_photo(tmp_path / name), photo, 12.0)
+
+
+def test_palette_alpha_cmyk_jpeg_and_float(tmp_path: Path, photo: Image.Image) -> None:
+    photo.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    assert close(read_photo(tmp_path / "cmyk.jpg"), photo, 8.0)
+    palette = photo.convert("P", palette=Image.Palette.ADAPTIVE)
+    palette.save(tmp_path / "clear.png", transparency=palette.getpixel((0, 0)))
+    assert np.asarray(read_photo(tmp_path / "clear.png"))[0, 0].tolist() == [255, 255, 255]
+    half = photo.copy()
+    half.putalpha(128)
+    half.save(tmp_path / "half.png")
+    wanted = Image.blend(photo, Image.new("RGB", photo.size, (255, 255, 255)), 127 / 255)
+    assert close(read_photo(tmp_path / "half.png"), wanted, 1.5)
+    values = np.linspace(0, 3, 48 * 64, dtype=np.float32).reshape(48, 64)
+    values[0, :3] = np.nan, np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "float.tif")
+    grey = np.asarray(read_photo(tmp_path / "float.tif"))[..., 0]
+    assert (grey[0, :3] == 0).all() and grey[-1, -1] == 255 and abs(int(grey[24, 0]) - 128) <= 2
+
+
+def test_kinds_that_start_other_programs_are_not_read(tmp_path: Path, photo: Image.Image) -> None:
+    photo.save(tmp_path / "a.eps")
+    with pytest.raises(InputError, match="not a picture that can be read"):
+        read_photo(tmp_path / "a.eps")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "gif", "avif"])
+def test_damaged_files_give_a_picture_or_one_clear_error(
+    tmp_path: Path, photo: Image.Image, suffix: str
+) -> None:
+    whole = tmp_path / f"whole.{suffix}"
+    Image.init()
+    if suffix == "avif" and "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow writes no AVIF")
+    photo.save(whole)
+    data = np.frombuffer(whole.read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    pictures = 0
+    for _ in range(60):
+        damaged = data.copy()
+        places = rng.integers(0, rng.choice([40, len(data)]), rng.integers(1, 9))
+        damaged[places] = rng.integers(0, 256, len(places))
+        (tmp_path / "damaged").write_bytes(damaged.tobytes())
+        with contextlib.suppress(InputError):
+            pictures += read_photo(tmp_path / "damaged").mode == "RGB"
+    assert pictures < 60
 
 
 def test_unusable_files_say_what_is_wrong(tmp_path: Path, photo: Image.Image) -> None:
