@@ -88,6 +88,13 @@ class Builder:
             raise ComponentError(f"there is no {kind} in this run", f"Choose one with {kind}=NAME.")
         return self._build(kind, node, kind.value if name is None or not by_role else f"{kind}.{name}")
 
+    def chosen(self, kind: Kind | str) -> str | None:
+        """The name of the component of a kind that this run chose, or None; nothing is built."""
+        from pie_framework.plugins import parse_kind
+
+        node = requirements.selection(self.run, parse_kind(kind))
+        return None if node is None else str(node["name"])
+
     def asset(self, uri: str) -> str:
         """The path of an asset; its digest is checked when a component declares one for it."""
         declared = (a for c in self.registry.components() for a in c.assets if a.uri == uri)

@@ -47,6 +47,7 @@ def make_problem(
     blocks: Sequence[str] = (),
     prior: PriorSettings | None = None,
     seed: int = 0,
+    landmarks: Tensor | None = None,
 ) -> Problem:
     """What the solver needs, from portraits and components.
 
@@ -59,6 +60,7 @@ def make_problem(
         blocks: the blocks τ of this run.
         prior: how v are drawn; None when no term needs any.
         seed: fixes every draw.
+        landmarks: of the portraits, (B, K, 2) pixels, where they are known and need not be detected.
 
     Raises:
         ConfigError: the portraits do not have the generator's resolution, or there are no stages.
@@ -74,7 +76,7 @@ def make_problem(
     sampler = None if prior is None else PriorSampler(networks, seed, settings.per_step, settings.pool)
     return Problem(
         networks=networks,
-        target=TargetView(networks, images),
+        target=TargetView(networks, images, landmarks),
         objective=objective,
         stages=tuple(stages),
         optimizer=optimizer,

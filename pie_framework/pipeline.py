@@ -22,12 +22,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from PIL.Image import Image
 from torch import Tensor
 
-from pie_framework.api import AlignedPortrait, Kind, Networks
+from pie_framework.affine import apply, invert
+from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks
 from pie_framework.api.events import RunStarted, StepsDone
 from pie_framework.assets import resolve
 from pie_framework.build import Builder
@@ -53,11 +56,13 @@ class Portrait:
         name: what files and messages call it.
         aligned: the portrait with the way back to its photo.
         photo: the photo it was cut from.
+        landmarks: (K, 2) portrait pixels, where the user prescribed them; None where they are to be detected.
     """
 
     name: str
     aligned: AlignedPortrait
     photo: Image
+    landmarks: NDArray[np.float64] | None = None
 
 
 class Pipeline:
@@ -121,7 +126,10 @@ class Pipeline:
             path = self._path(os.fspath(source))
             photo, called = read_photo(path), name or path.stem
         aligned = self.builder.get(Kind.ALIGNER).align(photo, self.networks.generator.resolution)
-        return Portrait(called, aligned, photo)
+        detector = self.networks.landmarks
+        given = detector.given(photo) if isinstance(detector, PhotoLandmarks) else None
+        landmarks = None if given is None else apply(invert(aligned.to_source), given)
+        return Portrait(called, aligned, photo, landmarks)
 
     def _path(self, source: str) -> Path:
         example = _EXAMPLE.fullmatch(source)
@@ -134,13 +142,31 @@ class Pipeline:
         device, dtype = self.builder.device, self.builder.dtype
         return torch.stack([to_tensor(p.aligned.image, device, dtype) for p in portraits])
 
+    def known_landmarks(self, portraits: Sequence[Portrait], images: Tensor) -> Tensor | None:
+        """The portraits' landmarks, (B, K, 2) pixels, where any are prescribed (the others are detected), else None.
+
+        Args:
+            portraits: B portraits.
+            images: the same as a batch, (B, 3, R, R).
+        """
+        if all(portrait.landmarks is None for portrait in portraits):
+            return None
+        with torch.no_grad():
+            rows = [
+                self.networks.need_landmarks().detect(images[i : i + 1])[0]
+                if portrait.landmarks is None
+                else torch.from_numpy(portrait.landmarks).to(images)
+                for i, portrait in enumerate(portraits)
+            ]
+        return torch.stack(rows)
+
     def source_theta(self, source: str | os.PathLike[str]) -> Tensor:
         """θ of another portrait, (1, P), for edits that take blocks from it."""
         with torch.no_grad():
             return self.networks.need_encoder().encode(self.images([self.portrait(source)]))
 
-    def problem(self, images: Tensor) -> Problem:
-        """What the solver needs for these portraits, (B, 3, R, R)."""
+    def problem(self, images: Tensor, landmarks: Tensor | None = None) -> Problem:
+        """What the solver needs for these portraits, (B, 3, R, R), with their landmarks (B, K, 2) if they are known."""
         config = self.config
         name = str(config.optimizer.get("name", ""))
         settings = {key: float(value) for key, value in config.optimizer.items() if key != "name"}
@@ -155,6 +181,7 @@ class Pipeline:
             config.blocks,
             prior,
             config.seed,
+            landmarks,
         )
 
     def embed(
@@ -182,7 +209,7 @@ class Pipeline:
         portraits = tuple(s if isinstance(s, Portrait) else self.portrait(s) for s in sources)
         images = self.images(portraits)
         started = time.perf_counter()
-        problem = self.problem(images)
+        problem = self.problem(images, self.known_landmarks(portraits, images))
         if resume is None:
             state = problem.start(start_latent(self.networks, images, self.config.init, self.config.seed))
             history = History()

@@ -67,6 +67,10 @@ class BuildContext(Protocol):
         """Another composed component of this run, built on first use (say, an encoder asking for the face model)."""
         ...
 
+    def chosen(self, kind: Kind | str) -> str | None:
+        """The name of the component of a kind that this run chose, or None; nothing is built."""
+        ...
+
     def asset(self, uri: str) -> str:
         """The local path of an asset: `pkg://package/path`, or a path as the user wrote it; AssetError if absent."""
         ...

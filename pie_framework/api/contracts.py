@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import Tensor
 
@@ -145,6 +146,23 @@ class LandmarkDetector(Protocol):
 
     def detect(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> (B, K, 2) pixels of that image."""
+        ...
+
+
+@runtime_checkable
+class PhotoLandmarks(LandmarkDetector, Protocol):
+    """A landmark detector that also knows the faces of whole photos, before they are aligned."""
+
+    def faces(self, photo: Image) -> Sequence[NDArray[np.float64]]:
+        """The faces of an upright RGB photo, the largest first, in photo pixels; none where none is known.
+
+        Each is (66, 2) landmarks, or (5, 2): the eyes, the tip of the nose and the corners of the mouth, of each pair
+        the one on the photo's left first.
+        """
+        ...
+
+    def given(self, photo: Image) -> NDArray[np.float64] | None:
+        """Landmarks that the user prescribes for a photo, (K, 2) photo pixels, instead of detected ones; else None."""
         ...
 
 

@@ -154,10 +154,19 @@ class ImageView(Memo):
 
 
 class TargetView(ImageView):
-    """The portrait I, with θ_I, its landmarks and features; lives for the whole run and carries no gradient."""
+    """The portrait I, with θ_I, its landmarks and features; lives for the whole run and carries no gradient.
 
-    def __init__(self, networks: Networks, image: Tensor) -> None:
+    Args:
+        networks: the run's components.
+        image: (B, 3, R, R) in [-1, 1].
+        landmarks: (B, K, 2) pixels, where they are known and need not be detected.
+    """
+
+    def __init__(self, networks: Networks, image: Tensor, landmarks: Tensor | None = None) -> None:
         super().__init__(networks, image.detach())
+        if landmarks is not None:
+            known = landmarks.detach()
+            self.memo("landmarks", lambda: known)
 
     def memo(self, key: Hashable, compute: Callable[[], T]) -> T:
         import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +11,35 @@ from PIL import Image
 from pie_alignment.alignment import FRAMINGS, Framing, portrait_square, square_to_affine
 from pie_alignment.cascades import Face, find_faces
 from pie_alignment.cutting import PADDINGS, cut_portrait
+from pie_alignment.point_sets import face_points, size_of
 from pie_alignment.settings import AlignerSettings
 from pie_framework.affine import IDENTITY, Affine
-from pie_framework.api import AlignedPortrait, BuildContext, EmptyConfig
+from pie_framework.api import AlignedPortrait, BuildContext, EmptyConfig, Kind, PhotoLandmarks
 from pie_framework.errors import ConfigError, InputError, did_you_mean
+
+#: What may find the eyes and the mouth.
+POINTS = ("auto", "landmarks", "cascades")
+Detector = Callable[[], object]
 
 
 class FaceAligner:
-    """FFHQ's alignment on the eyes and the mouth that opencv's cascades find.
+    """FFHQ's alignment on the eyes and the mouth that landmarks or opencv's cascades find.
+
+    Args:
+        settings: of the aligner.
+        landmarks: gives the run's landmark detector when a photo is aligned; None where there is none.
 
     Raises:
-        ConfigError: a setting is out of range or names no framing or padding.
+        ConfigError: a setting is out of range or names no source of points, framing or padding.
     """
 
-    def __init__(self, settings: AlignerSettings) -> None:
+    def __init__(self, settings: AlignerSettings, landmarks: Detector | None = None) -> None:
         self.settings = settings
+        self._landmarks = landmarks
+        if settings.points not in POINTS:
+            raise ConfigError(
+                f"aligner.points='{settings.points}' is unknown", did_you_mean(settings.points, POINTS)
+            )
         self.framing = _framing(settings)
         if settings.face < 0:
             raise ConfigError(
@@ -40,7 +55,7 @@ class FaceAligner:
     def align(self, photo: Image.Image, size: int) -> AlignedPortrait:
         """The face of an RGB photo, upright, at `size` x `size`; InputError if there is none, or not the one asked."""
         settings = self.settings
-        faces = find_faces(photo, settings.fallback)
+        faces = self._faces(photo)
         chosen = self._choose(faces, photo)
         square = portrait_square(
             chosen.points, self.framing, settings.scale, (settings.shift_x, settings.shift_y)
@@ -48,6 +63,21 @@ class FaceAligner:
         to_source = square_to_affine(square, size)
         portrait = cut_portrait(photo, to_source, size, settings.padding)
         return AlignedPortrait(portrait, to_source, photo.size, faces=len(faces))
+
+    def _faces(self, photo: Image.Image) -> list[Face]:
+        """The faces of a photo, the largest first, by what `points` says."""
+        asked = self.settings.points
+        detector = None if asked == "cascades" or self._landmarks is None else self._landmarks()
+        if isinstance(detector, PhotoLandmarks):
+            found = [Face(face_points(points), size_of(points), 2) for points in detector.faces(photo)]
+            if found or asked == "landmarks":
+                return found
+        elif asked == "landmarks":
+            raise ConfigError(
+                "aligner.points=landmarks needs landmarks that can look at a whole photo",
+                "Try landmarks=mediapipe or landmarks=file; or aligner.points=cascades.",
+            )
+        return find_faces(photo, self.settings.fallback)
 
     def _choose(self, faces: list[Face], photo: Image.Image) -> Face:
         number = self.settings.face
@@ -82,8 +112,8 @@ class CentreAligner:
 class AutoAligner:
     """A square photo of the size asked for is a ready portrait; any other is aligned by its face."""
 
-    def __init__(self, settings: AlignerSettings) -> None:
-        self.by_face = FaceAligner(settings)
+    def __init__(self, settings: AlignerSettings, landmarks: Detector | None = None) -> None:
+        self.by_face = FaceAligner(settings, landmarks)
         self.by_centre = CentreAligner()
 
     def align(self, photo: Image.Image, size: int) -> AlignedPortrait:
@@ -125,7 +155,7 @@ def _framing(settings: AlignerSettings) -> Framing:
 
 def build_ffhq(config: AlignerSettings, context: BuildContext) -> FaceAligner:
     """The aligner `ffhq`."""
-    return FaceAligner(config)
+    return FaceAligner(config, _detector(context))
 
 
 def build_centre(config: EmptyConfig, context: BuildContext) -> CentreAligner:
@@ -135,4 +165,11 @@ def build_centre(config: EmptyConfig, context: BuildContext) -> CentreAligner:
 
 def build_auto(config: AlignerSettings, context: BuildContext) -> AutoAligner:
     """The aligner `auto`."""
-    return AutoAligner(config)
+    return AutoAligner(config, _detector(context))
+
+
+def _detector(context: BuildContext) -> Detector | None:
+    """What builds the run's landmark detector when it is first asked for."""
+    if context.chosen(Kind.LANDMARKS) is None:
+        return None
+    return lambda: context.get(Kind.LANDMARKS)

@@ -1,8 +1,9 @@
-"""Settings of the landmark detector and of its training. Imports no torch."""
+"""Settings of the landmark detectors and of their training. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pie_framework.training import TrainerSettings
 
@@ -16,6 +17,38 @@ class LandmarkSettings:
     """
 
     weights: str = "pkg://pie_synthetic/weights/landmarks.safetensors"
+
+
+@dataclass(frozen=True)
+class MediapipeSettings:
+    """MediaPipe's landmark detector.
+
+    Attributes:
+        model: the model file, `face_landmarker.task`.
+        confidence: how sure the detector must be that there is a face, 0 to 1.
+        missing: what an image without a face means: `error`, or `neutral` for the face model's neutral landmarks.
+    """
+
+    model: str = ""
+    confidence: float = 0.5
+    missing: str = "error"
+
+
+@dataclass(frozen=True)
+class FileLandmarkSettings:
+    """Landmarks that the user gives.
+
+    Attributes:
+        path: a file of points, or a folder with one file per photo.
+        photo: the photo or the photos of the run; a file with one set of points belongs to no other.
+        origin: what coordinates count from: `auto`, `corner`, `centre` or `one`.
+        others: the detector for every other image, such as those drawn from the prior.
+    """
+
+    path: str = ""
+    photo: Any = None
+    origin: str = "auto"
+    others: str = "embedded"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,13 @@
-"""Declares the aligners, the landmark detector and its recipe; imports no torch and no opencv."""
+"""Declares the aligners, the landmark detectors and their recipe; imports no torch and no opencv."""
 
 from __future__ import annotations
 
-from pie_alignment.landmark_settings import LandmarkSettings, LandmarkTraining
+from pie_alignment.landmark_settings import (
+    FileLandmarkSettings,
+    LandmarkSettings,
+    LandmarkTraining,
+    MediapipeSettings,
+)
 from pie_alignment.settings import AlignerSettings
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
@@ -51,6 +56,20 @@ def pie_landmarks() -> list[Component]:
             assets=(
                 Asset("landmark detector weights", LandmarkSettings.weights, SHA256["landmarks"], "MIT"),
             ),
+        ),
+        Component(
+            Kind.LANDMARKS,
+            "mediapipe",
+            "pie_alignment.landmark_mediapipe:build",
+            config=MediapipeSettings,
+            summary="MediaPipe's face landmarker, 478 points brought to the 66, from a model file of the user's.",
+        ),
+        Component(
+            Kind.LANDMARKS,
+            "file",
+            "pie_alignment.landmark_file:build",
+            config=FileLandmarkSettings,
+            summary="Points that the user gives for the photos; another detector looks at all other images.",
         ),
     ]
 

@@ -10,6 +10,8 @@ class AlignerSettings:
     """How the face of a photo is found and framed.
 
     Attributes:
+        points: what finds the eyes and the mouth: `landmarks`, the chosen landmarks, where they can look at a photo;
+            `cascades`, opencv's; `auto`, the landmarks where they can and see a face, else the cascades.
         face: which face, by size: 0 is the largest, 1 the next.
         framing: where the face lies in the portrait: `embedded` as in the bundled models' portraits, `ffhq` as in FFHQ.
         eye_line: height of the eyes from the top as a fraction of the portrait's side; None takes the framing's.
@@ -17,10 +19,12 @@ class AlignerSettings:
         scale: the square's side is multiplied by this: above 1 shows more around the face.
         shift_x: moves the square to its own right, as a fraction of its side.
         shift_y: moves the square to its own bottom, as a fraction of its side.
-        padding: what lies beyond the photo's border: `blur` (mirrored and blurred, as FFHQ), `reflect` or `edge`.
+        padding: what lies beyond the photo's border: `blur` (mirrored and blurred), `ffhq` (so too, and as published
+            the photo's own pixels blur towards the border), `reflect` or `edge`.
         fallback: when no upright frontal face is found, also look for tilted, dark and half-turned ones.
     """
 
+    points: str = "auto"
     face: int = 0
     framing: str = "embedded"
     eye_line: float | None = None
