@@ -20,8 +20,9 @@ from pie_facemodels.procedural import expression
 from pie_facemodels.procedural.model import CAMERA, OFFSET
 from pie_facemodels.procedural.model import PIVOT as PROCEDURAL_PIVOT
 from pie_facemodels.procedural.template import landmark_vertices, template
+from pie_framework.api import Layout
 from pie_framework.errors import InputError
-from pie_framework.rendering import PerspectiveCamera, sh_basis
+from pie_framework.rendering import PerspectiveCamera, euler_to_matrix, matrix_to_euler, sh_basis
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
@@ -175,3 +176,94 @@ def illumination_to_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
     first = torch.zeros(9, dtype=gamma.dtype, device=gamma.device)
     first[0] = ambient
     return (bands - first).flatten(1)
+
+
+#: Deep3DFaceRecon's camera: distance in its units (decimetres), focal length and side of its picture in pixels.
+DEEP3D_DISTANCE, DEEP3D_FOCAL, DEEP3D_SIDE = 10.0, 1015.0, 224
+#: Its coefficients' order.
+DEEP3D_ORDER = ("identity", "expression", "albedo", "rotation", "illumination", "translation")
+#: (x, y, side) of the window that Deep3DFaceRecon's preprocessing cuts out of a portrait that FFHQ alignment made of its
+#: standard face, in fractions of the portrait's side. That face has its eyes at y = 0.29004, 0.62129 apart, its mouth
+#: at y = -0.38131: FFHQ's square has the side 4 * 0.62129, its middle a tenth of the way from the eyes to the mouth; the
+#: window has the face's origin (y = 0) in its middle and 224 / 102 units as its side.
+DEEP3D_WINDOW = (0.5, 0.58970, 0.88368)
+
+
+def deep3d_camera(window: tuple[float, float, float] = DEEP3D_WINDOW) -> PerspectiveCamera:
+    """Deep3DFaceRecon's camera of a window (x, y, side) as a camera of the whole portrait; exact, not an approximation."""
+    x, y, side = window
+    if not side > 0.0:
+        raise InputError(f"the window {window} of the portrait has no size")
+    scale = DEEP3D_SIDE / side  # the portrait's side in pixels of the network's picture
+    focal = DEEP3D_FOCAL / (0.5 * scale)
+    return PerspectiveCamera(DEEP3D_DISTANCE, focal, (2.0 * x - 1.0, 1.0 - 2.0 * y))
+
+
+def theta_from_deep3d(coefficients: Tensor, layout: Layout) -> Tensor:
+    """θ (B, P) of Deep3DFaceRecon's coefficients (B, P), in the camera of its own picture.
+
+    Theirs are identity, expression, albedo, angles, illumination, translation. Their axes are ours, and so are the
+    angles: they rotate by ``vertices @ (Rz Ry Rx)^T``, which is our R on column vectors. Illumination differs in
+    constants, signs and an ambient part (`illumination_from_deep3d`).
+    """
+    sizes = [layout.block(name).size for name in DEEP3D_ORDER]
+    parts = dict(zip(DEEP3D_ORDER, layout.check(coefficients).split(sizes, dim=-1), strict=True))
+    parts["illumination"] = illumination_from_deep3d(parts["illumination"])
+    return layout.join(parts)
+
+
+def theta_to_deep3d(theta: Tensor, layout: Layout) -> Tensor:
+    """The inverse of `theta_from_deep3d`."""
+    parts = layout.split(theta)
+    parts["illumination"] = illumination_to_deep3d(parts["illumination"])
+    return torch.cat([parts[name] for name in DEEP3D_ORDER], dim=-1)
+
+
+def change_window(
+    theta: Tensor, layout: Layout, windows: Tensor, window: tuple[float, float, float] = DEEP3D_WINDOW
+) -> Tensor:
+    """θ (B, P) in the cameras of windows (B, 3) -> θ in the camera of `window`, looking the same in the portrait.
+
+    The head's origin keeps its pixel, and its depth changes with the focal length, so that it keeps its size. Head and
+    light turn by the angle between the two lines of sight to that pixel: seen from straight ahead in the one camera, it
+    is seen so in the other. What differs is the perspective within the head, which depends on its distance. θ is
+    unchanged, but for rounding, where both windows are the same.
+    """
+    camera = deep3d_camera(window)
+    parts = layout.split(theta)
+    eye = theta.new_tensor((0.0, 0.0, camera.distance))
+    sight = parts["translation"] - eye
+    focal = camera.focal * windows[:, 2:] / window[2]
+    principal = torch.stack((2.0 * windows[:, 0] - 1.0, 1.0 - 2.0 * windows[:, 1]), dim=1)
+    depth = -sight[:, 2:]
+    seen = principal + focal * sight[:, :2] / depth
+    ahead = torch.cat(
+        ((seen - seen.new_tensor(camera.principal)) / camera.focal, -torch.ones_like(depth)), dim=1
+    )
+    turn = _turn(sight, ahead)
+    parts["rotation"] = matrix_to_euler(turn @ euler_to_matrix(parts["rotation"]))
+    parts["translation"] = eye + ahead * depth * (camera.focal / focal)
+    parts["illumination"] = turn_illumination(parts["illumination"], turn)
+    return layout.join(parts)
+
+
+def _turn(first: Tensor, second: Tensor) -> Tensor:
+    """(B, 3, 3) smallest rotations that take the directions `first` to `second`, (B, 3), less than 180 degrees apart."""
+    a, b = torch.nn.functional.normalize(first, dim=-1), torch.nn.functional.normalize(second, dim=-1)
+    x, y, z = torch.linalg.cross(a, b, dim=-1).unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).view(-1, 3, 3)
+    cosine = (a * b).sum(-1).view(-1, 1, 1)
+    return torch.eye(3, dtype=a.dtype, device=a.device) + skew + skew @ skew / (1.0 + cosine)
+
+
+def turn_illumination(gamma: Tensor, rotation: Tensor) -> Tensor:
+    """γ (B, 27) of the light that is turned by rotations (B, 3, 3): the new light shades R n as the old one shades n."""
+    # Any normals that tell the nine bands apart will do.
+    spread = torch.tensor(
+        [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) != (0, 0, 0)]
+    ).to(gamma)
+    normals = torch.nn.functional.normalize(spread, dim=-1)
+    turned = sh_basis(normals @ rotation.transpose(1, 2))
+    bands = gamma.reshape(-1, 3, 9) @ sh_basis(normals).T
+    return (bands @ torch.linalg.pinv(turned).transpose(1, 2)).flatten(1)

@@ -229,6 +229,12 @@ class MorphableModel(nn.Module):
         vertices = self.place(self.surface(theta, WHOLE), theta)[:, position]
         return Mesh(vertices, self.faces, self._colours(theta, WHOLE)[:, position].clamp(0.0, 1.0))
 
+    def normals(self, vertices: Tensor) -> Tensor:
+        """Unit normals (B, N, 3) at the placed vertices (B, N, 3) of the region, weighted by the faces' areas."""
+        return vertex_normals(
+            vertices, self.region_faces, self.get_buffer("region_seam") if self._seams else None
+        )
+
     def landmarks(self, theta: Tensor, size: int) -> Tensor:
         """(B, P) -> (B, K, 2) pixels in an image of ``size`` x ``size``; differentiable."""
         return self.camera.project(self.place(self.surface(theta, LANDMARKS), theta), size)[0]
@@ -237,7 +243,7 @@ class MorphableModel(nn.Module):
         """The face region at ``size``; differentiable in θ."""
         vertices = self.place(self.surface(theta, REGION), theta)
         faces = self.region_faces
-        normals = vertex_normals(vertices, faces, self.get_buffer("region_seam") if self._seams else None)
+        normals = self.normals(vertices)
         gamma = self.layout.get(theta, "illumination")
         lit = shade(self._colours(theta, REGION), normals, gamma)
         pixels, depth = self.camera.project(vertices, size * supersample)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pie_facemodels.bfm_settings import BfmSettings
 from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 
@@ -11,8 +12,15 @@ def pie_face_models() -> list[Component]:
     return [
         Component(
             Kind.FACE_MODEL,
+            "bfm",
+            "pie_facemodels.bfm:build",
+            config=BfmSettings,
+            summary="The Basel Face Model of Deep3DFaceRecon's BFM_model_front.mat, with its units and camera.",
+        ),
+        Component(
+            Kind.FACE_MODEL,
             "procedural",
             "pie_facemodels.procedural.component:build",
             summary="A morphable head made of formulas: 257 parameters, named expressions, 66 landmarks.",
-        )
+        ),
     ]
