@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pie_features.settings import (
+    ArcFaceSettings,
     PerceptualSettings,
     PerceptualTraining,
     RecognitionSettings,
     RecognitionTraining,
+    Vgg16Settings,
+    VggFaceSettings,
 )
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
@@ -36,6 +39,27 @@ def pie_features() -> list[Component]:
             config=PerceptualSettings,
             summary="Φ of the embedded world: features trained to label the regions of a portrait.",
             assets=(Asset("Φ weights", PerceptualSettings.weights, SHA256["perceptual"], "MIT"),),
+        ),
+        Component(
+            Kind.FEATURES,
+            "vgg16",
+            "pie_features.vgg16:build",
+            config=Vgg16Settings,
+            summary="Φ by VGG-16 trained on ImageNet, with the heads of LPIPS if given.",
+        ),
+        Component(
+            Kind.FEATURES,
+            "vggface16",
+            "pie_features.vggface16:build",
+            config=VggFaceSettings,
+            summary="Ψ by VGG-Face-16 (Parkhi et al. 2015).",
+        ),
+        Component(
+            Kind.FEATURES,
+            "arcface",
+            "pie_features.arcface:build",
+            config=ArcFaceSettings,
+            summary="Ψ by ArcFace: IResNet checkpoints of insightface, of any depth.",
         ),
     ]
 

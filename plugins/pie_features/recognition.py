@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_features.normalisation import unit_mean_square
+from pie_features.sampling import crop as cut
 from pie_features.settings import RecognitionSettings
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError, did_you_mean
@@ -78,15 +79,7 @@ class RecognitionNetwork(nn.Module):
 
     def cropped(self, image: Tensor) -> Tensor:
         """The face's square, (B, 3, H, W) -> (B, 3, side, side)."""
-        height, width = image.shape[-2:]
-        left, top, right, bottom = self.crop
-        image = image[
-            :, :, round(top * height) : round(bottom * height), round(left * width) : round(right * width)
-        ]
-        if image.shape[-2:] != (self.side, self.side):
-            image = functional.interpolate(
-                image, (self.side, self.side), mode="bilinear", align_corners=False, antialias=True
-            )
+        image = cut(image, self.crop, self.side)
         return image.contiguous(memory_format=torch.channels_last)
 
     def maps(self, image: Tensor) -> dict[str, Tensor]:

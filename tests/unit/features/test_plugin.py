@@ -13,6 +13,9 @@ def test_declarations_load() -> None:
     assert names == {
         (Kind.FEATURES, "recognition"),
         (Kind.FEATURES, "perceptual"),
+        (Kind.FEATURES, "vgg16"),
+        (Kind.FEATURES, "vggface16"),
+        (Kind.FEATURES, "arcface"),
         (Kind.TRAINER, "recognition"),
         (Kind.TRAINER, "perceptual"),
     }

@@ -13,7 +13,7 @@ from pie_features.recognition_training import RecognitionRecipe, replace_surroun
 from pie_features.settings import PerceptualTraining, RecognitionTraining
 from pie_framework.errors import ConfigError
 from pie_framework.testing.toy_portraits import ToyPortraits
-from pie_framework.training.loop import fit
+from pie_framework.training.fit import fit
 from pie_framework.training.weights import load_network
 
 TRAIN, HELDOUT = ToyPortraits(persons=8, shots=3, seed=1), ToyPortraits(persons=4, shots=3, seed=2)
