@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 DTYPES = ("float32", "float64")
 INITS = ("mean", "nearest", "inverter", "encoder_search")
+#: Settings that are the address of a file.
+FILE_KEYS = ("weights", "path", "file", "heads")
 
 
 @dataclass
@@ -168,7 +170,8 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
         _writable(node)
         result = OmegaConf.to_object(OmegaConf.merge(node, plain))
     except MissingMandatoryValue as error:
-        raise ConfigError(f"{_key(where, error)} must be given") from error
+        key = _key(where, error)
+        raise ConfigError(f"{key} must be given", _file_hint(key)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{_key(where, error)}: {_reason(error)}") from error
     assert isinstance(result, schema)
@@ -264,6 +267,13 @@ def _tuples(instance: T, where: str) -> T:
 def _key(where: str, error: OmegaConfBaseException) -> str:
     inside = str(getattr(error, "full_key", "") or getattr(error, "key", "") or "")
     return ".".join(part for part in (where, inside) if part) or "the configuration"
+
+
+def _file_hint(key: str) -> str:
+    """What to do about a file that does not come with the package; empty when the key names none."""
+    if key.rpartition(".")[2] not in FILE_KEYS:
+        return ""
+    return f"It is a file that does not come with the package: 'pie assets list' says where from; then {key}=PATH."
 
 
 def _reason(error: OmegaConfBaseException) -> str:
