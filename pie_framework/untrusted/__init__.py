@@ -7,6 +7,7 @@ one `UntrustedFileError`. PyTorch is imported when the first file is read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .reading import read_any, read_pickle, read_torch
@@ -16,6 +17,7 @@ from .source import PathLike, open_bytes, sniff
 if TYPE_CHECKING:
     from torch import nn
 
+    from .filling import Network
     from .header import SafeTensors
 
 
@@ -52,6 +54,26 @@ def fill(module: nn.Module, state: Any, source: PathLike, *, ignore: tuple[str, 
     fill_now(module, state, source, ignore)
 
 
+def build(
+    make: Callable[[], Network], state: Any, source: PathLike, *, ignore: tuple[str, ...] = ()
+) -> Network:
+    """A network whose sizes come from an untrusted file, filled with its tensors.
+
+    The network is first made without memory (on PyTorch's meta device) and compared with the tensors, so that a file
+    cannot ask for a network that is larger than itself.
+
+    Args:
+        make: makes the network; called twice.
+        state, source, ignore: as of `fill`.
+
+    Raises:
+        UntrustedFileError: as of `fill`.
+    """
+    from .filling import build as build_now
+
+    return build_now(make, state, source, ignore)
+
+
 __all__ = [
     "Allowed",
     "Handler",
@@ -60,6 +82,7 @@ __all__ = [
     "PathLike",
     "Record",
     "UntrustedFileError",
+    "build",
     "fill",
     "read_any",
     "read_pickle",

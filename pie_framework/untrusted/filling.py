@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from pie_framework.errors import did_you_mean
+from pie_framework.errors import ConfigError, did_you_mean
 
 from .records import UntrustedFileError
 from .source import PathLike
 
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def build(make: Callable[[], Network], state: Any, source: PathLike, ignore: tuple[str, ...] = ()) -> Network:
+    """See `pie_framework.untrusted.build`."""
+    try:
+        with torch.device("meta"):
+            outline = make()
+    except ConfigError:
+        raise
+    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise UntrustedFileError(f"the architecture in '{source}' cannot be built: {error}") from error
+    check(outline, state, source, ignore)
+    module = make()
+    _load(module, state)
+    return module
+
 
 def fill(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ...] = ()) -> None:
     """See `pie_framework.untrusted.fill`."""
+    check(module, state, source, ignore)
+    _load(module, state)
+
+
+def _load(module: nn.Module, state: dict[str, Tensor]) -> None:
+    module.load_state_dict({name: state[name].to(own.dtype) for name, own in module.state_dict().items()})
+
+
+def check(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ...] = ()) -> None:
+    """Raise UntrustedFileError unless the state dict fits the network exactly."""
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise UntrustedFileError(f"'{source}' has no state dict where one belongs")
     expected = module.state_dict()
@@ -33,7 +61,6 @@ def fill(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ...
         )
     for name, own in expected.items():
         _check(name, own, state[name], source)
-    module.load_state_dict({name: state[name].to(own.dtype) for name, own in expected.items()})
 
 
 def _check(name: str, own: Tensor, other: Any, source: PathLike) -> None:

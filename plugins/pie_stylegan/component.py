@@ -20,10 +20,17 @@ FEATURE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "same": 
 
 
 def build(config: GeneratorConfig, context: BuildContext) -> StyleGAN2:
-    """The frozen generator of the weight file that the settings name."""
+    """The frozen generator of the weight file that the settings name.
+
+    Raises:
+        AssetError: the file is missing, or holds no generator.
+        ConfigError: a class is missing, or given to an unconditional network.
+    """
     generator = load_generator(
         context.asset(config.weights), device=context.device, compute_dtype=FEATURE_DTYPES[config.features]
     )
+    generator.mapping.choose_class(config.class_index)
+    generator.truncation, generator.truncation_cutoff = config.truncation, config.truncation_cutoff
     return generator.to(context.dtype).freeze()
 
 

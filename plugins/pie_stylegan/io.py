@@ -7,18 +7,19 @@ Nothing in such a file is executed. The header's key "pie" is
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from pie_framework.errors import AssetError, PieError, did_you_mean
+from pie_framework.errors import AssetError, PieError
+from pie_framework.untrusted import PathLike, build, read_safetensors
 
+from .formats.checkpoint import OWN, Checkpoint, stored_dtype
+from .formats.reading import build_generator, read_generator
 from .inverter import Inverter, InverterConfig
 from .stylegan2 import StyleGAN2, StyleGAN2Config
 
@@ -26,7 +27,8 @@ GENERATOR_FORMAT = "pie.stylegan2"
 INVERTER_FORMAT = "pie.stylegan2.inverter"
 VERSION = 1
 
-PathLike = str | os.PathLike[str]
+#: Other generators, for the hint.
+OTHER_GENERATORS = {"pie.stylegan3": "Use generator=stylegan3."}
 
 
 def save_generator(
@@ -39,15 +41,23 @@ def save_generator(
 def load_generator(
     path: PathLike, *, device: torch.device | str = "cpu", compute_dtype: torch.dtype | None = None
 ) -> StyleGAN2:
-    """Read a file that `save_generator` wrote; weights come back as float32, not frozen.
+    """Read a generator: a file that `save_generator` wrote, a NVIDIA pickle or a rosinality checkpoint.
+
+    Which it is shows its content, not its name. Weights come back as float32, not frozen.
 
     Raises:
         AssetError: the file is missing, damaged, of another format or version, or its tensors do not fit.
     """
-    config, state, _ = _load(path, GENERATOR_FORMAT)
-    generator = StyleGAN2(_configured(StyleGAN2Config, config, path), compute_dtype=compute_dtype)
-    _fill(generator, state, path)
+    generator = build_generator(read_generator(path), path)
+    generator.compute_dtype = compute_dtype
     return generator.to(device)
+
+
+def read_own_generator(path: PathLike) -> Checkpoint:
+    """The generator of a file that `save_generator` wrote. Raises AssetError as `load_generator` does."""
+    config, state, notes = _load(path, GENERATOR_FORMAT)
+    configured: StyleGAN2Config = _configured(StyleGAN2Config, config, path)
+    return Checkpoint(configured, state, OWN, stored_dtype(state), notes=notes)
 
 
 def save_inverter(
@@ -62,8 +72,9 @@ def load_inverter(
 ) -> Inverter:
     """Read a file that `save_inverter` wrote. Raises AssetError as `load_generator` does."""
     config, state, _ = _load(path, INVERTER_FORMAT)
-    inverter = Inverter(_configured(InverterConfig, config, path), compute_dtype=compute_dtype)
-    _fill(inverter, state, path)
+    configured: InverterConfig = _configured(InverterConfig, config, path)
+    inverter = build(lambda: Inverter(configured), state, path)
+    inverter.compute_dtype = compute_dtype
     return inverter.to(device)
 
 
@@ -100,30 +111,24 @@ def _save(
 
 
 def _load(path: PathLike, kind: str | None) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
-    if not Path(path).is_file():
-        raise AssetError(f"there is no weight file '{path}'", "Give the path of a .safetensors file.")
-    try:
-        with safe_open(str(path), framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            state = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise AssetError(f"'{path}' is not a safetensors file ({error})") from error
+    state, metadata = read_safetensors(path)
     try:
         header = json.loads(metadata["pie"])
         found, version, config = header["format"], header["version"], dict(header["config"])
-    except (KeyError, TypeError, ValueError) as error:
+        notes = dict(header.get("notes", {}))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise AssetError(
             f"'{path}' does not say which network it is for",
             "Its header needs the key 'pie' with a format and config.",
         ) from error
     if kind is not None and found != kind:
-        raise AssetError(f"'{path}' holds '{found}', not '{kind}'")
+        hint = OTHER_GENERATORS.get(found) if kind == GENERATOR_FORMAT and isinstance(found, str) else None
+        raise AssetError(f"'{path}' holds '{str(found)[:80]}', not '{kind}'", hint)
     if version != VERSION:
         raise AssetError(
-            f"'{path}' has version {version} of its format; this release reads version {VERSION}"
+            f"'{path}' has version {str(version)[:20]} of its format; this release reads version {VERSION}"
         )
-    floats = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
-    return config, floats, dict(header.get("notes", {}))
+    return config, state, notes
 
 
 def _configured(kind: type[Any], config: Mapping[str, Any], path: PathLike) -> Any:
@@ -131,22 +136,3 @@ def _configured(kind: type[Any], config: Mapping[str, Any], path: PathLike) -> A
         return kind(**config)
     except (TypeError, ValueError, PieError) as error:
         raise AssetError(f"the architecture in '{path}' cannot be built: {error}") from error
-
-
-def _fill(module: nn.Module, state: Mapping[str, Tensor], path: PathLike) -> None:
-    expected = module.state_dict()
-    missing = sorted(expected.keys() - state.keys())
-    unexpected = sorted(state.keys() - expected.keys())
-    if missing:
-        raise AssetError(
-            f"'{path}' lacks {len(missing)} tensors, first '{missing[0]}'",
-            did_you_mean(missing[0], unexpected),
-        )
-    if unexpected:
-        raise AssetError(
-            f"'{path}' has {len(unexpected)} tensors that the network does not, first '{unexpected[0]}'"
-        )
-    for name, tensor in expected.items():
-        if tensor.shape != state[name].shape:
-            raise AssetError(f"'{name}' in '{path}' is {tuple(state[name].shape)}, not {tuple(tensor.shape)}")
-    module.load_state_dict(state)

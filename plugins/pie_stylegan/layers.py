@@ -17,6 +17,7 @@ DEMODULATION_EPS = 1e-8
 LRELU_SLOPE = 0.2
 LRELU_GAIN = math.sqrt(2.0)
 RESAMPLE_TAPS = (1.0, 3.0, 3.0, 1.0)
+RESIDUAL_GAIN = math.sqrt(0.5)
 NOISE_MODES = ("const", "none", "random")
 
 
@@ -25,25 +26,44 @@ def normalize_second_moment(x: Tensor, eps: float = 1e-8) -> Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
 
 
-def fir_kernel(device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Tensor:
-    """The separable low-pass filter [1, 3, 3, 1], (4, 4), with sum one."""
-    taps = torch.tensor(RESAMPLE_TAPS, device=device, dtype=dtype or torch.float32)
-    kernel = taps[:, None] * taps[None, :]
+def fir_kernel(
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    taps: tuple[float, ...] = RESAMPLE_TAPS,
+) -> Tensor:
+    """The separable low-pass filter [1, 3, 3, 1], (4, 4), or that of other taps, with sum one."""
+    row = torch.tensor(taps, device=device, dtype=dtype or torch.float32)
+    kernel = row[:, None] * row[None, :]
     return kernel / kernel.sum()
 
 
-def depthwise_fir(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
-    """Filter every channel of x (B, C, H, W) with the symmetric kernel (k, k), with zeros around."""
+def depthwise_fir(x: Tensor, kernel: Tensor, padding: int | tuple[int, int]) -> Tensor:
+    """Filter every channel of x (B, C, H, W) with the symmetric kernel (k, k), with zeros around.
+
+    Args:
+        padding: zeros on every side, or (left and top, right and bottom); below zero crops.
+    """
     weight = kernel.to(x.dtype).expand(x.shape[1], 1, -1, -1)
+    if isinstance(padding, tuple):
+        x, padding = F.pad(x, (*padding, *padding)), 0
     return F.conv2d(x, weight, padding=padding, groups=x.shape[1])
 
 
-def upsample2x(image: Tensor) -> Tensor:
+def upsample2x(image: Tensor, kernel: Tensor | None = None) -> Tensor:
     """Double the size of image (B, C, H, W): zeros between the pixels, then the filter [1, 3, 3, 1] with gain 4.
 
     Each output pixel is 9/16, 3/16, 3/16, 1/16 of its four nearest input pixels, with zeros outside the image:
     bilinear interpolation of the zero-padded image, which is how it is computed.
+
+    Args:
+        kernel: another symmetric filter, (k, k) with sum one, instead of [1, 3, 3, 1].
     """
+    if kernel is not None:
+        b, c, h, w = image.shape
+        spread = image.new_zeros(b, c, 2 * h, 2 * w)
+        spread[..., ::2, ::2] = image
+        taps = kernel.shape[-1]
+        return depthwise_fir(spread, kernel * 4.0, ((taps + 1) // 2, (taps - 2) // 2))
     padded = F.pad(image, (1, 1, 1, 1))
     return F.interpolate(padded, scale_factor=2.0, mode="bilinear", align_corners=False)[..., 2:-2, 2:-2]
 
@@ -185,7 +205,8 @@ class ModulatedConv(nn.Module):
         x = x * styles.to(x.dtype)[:, :, None, None]
         if self.up == 2:
             x = F.conv_transpose2d(x, weight, stride=2)
-            x = depthwise_fir(x, kernel * 4.0, 1)
+            taps = kernel.shape[-1]
+            x = depthwise_fir(x, kernel * 4.0, 1 if taps == 4 else ((taps - 1) // 2, (taps - 2) // 2))
         else:
             x = F.conv2d(x, weight, padding=1)
         x = (x * scale).add_(self._offset(noise_mode, x.shape[0], rng).to(x.dtype))
@@ -219,3 +240,19 @@ class ToRGB(nn.Module):
         if self.conv_clamp is not None:
             y = y.clamp(-self.conv_clamp, self.conv_clamp)
         return y
+
+
+class ResidualUpsampling(nn.Module):
+    """The way around a residual block: 1x1 convolution without bias, twice the size, gain sqrt(1/2).
+
+    Interpolation and a 1x1 convolution commute, so the cheaper order is taken.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 1, 1))
+        self.weight_gain = RESIDUAL_GAIN / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, kernel: Tensor | None = None) -> Tensor:
+        """x (B, C, H, W) -> (B, O, 2H, 2W), in the dtype of x; kernel as of `upsample2x`."""
+        return upsample2x(F.conv2d(x, (self.weight * self.weight_gain).to(x.dtype)), kernel)

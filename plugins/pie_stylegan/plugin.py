@@ -27,7 +27,7 @@ def pie_generators() -> list[Component]:
             "stylegan2",
             "pie_stylegan.component:build",
             config=GeneratorConfig,
-            summary="StyleGAN2 in plain torch, from a weight file in safetensors.",
+            summary="StyleGAN2 in plain torch, from safetensors, a NVIDIA pickle or a rosinality checkpoint.",
             assets=(Asset("generator", DEFAULT_WEIGHTS, SHA256["generator"], "MIT"),),
         )
     ]

@@ -19,15 +19,28 @@ class GeneratorConfig:
     """Settings of the component.
 
     Attributes:
-        weights: weight file, `pkg://package/path` or a path.
+        weights: weight file, `pkg://package/path` or a path: safetensors of this package, a NVIDIA pickle
+            (stylegan2-ada-pytorch or stylegan3), or a rosinality checkpoint; its content says which.
         features: dtype of the feature maps: "same" as the run's, "float32", or "bfloat16" (about half the time on
-            processors that have it, images differ by about a grey level).
+            processors that have it, images differ by about a grey level). Resolutions that a NVIDIA network computed
+            in float16 are computed in this too.
+        truncation: psi of the latents that are drawn from the prior; 1 leaves them as they are.
+        truncation_cutoff: how many of the first layers are truncated; null means all.
+        class_index: the class of a conditional network; null for an unconditional one.
     """
 
     weights: str = DEFAULT_WEIGHTS
     features: str = "same"
+    truncation: float = 1.0
+    truncation_cutoff: int | None = None
+    class_index: int | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.truncation <= 2 or (self.truncation_cutoff or 0) < 0:
+            raise ConfigError(
+                f"truncation is {self.truncation} and truncation_cutoff {self.truncation_cutoff}",
+                "truncation is 0 to 2, truncation_cutoff at least 0 or null.",
+            )
         if self.features not in ("same", "float32", "bfloat16"):
             raise ConfigError(f"features is '{self.features}'", "Use 'same', 'float32' or 'bfloat16'.")
 

@@ -1,12 +1,12 @@
-"""StyleGAN2 (Karras et al., CVPR 2020): mapping network, truncation, synthesis with skip connections.
+"""StyleGAN2 (Karras et al., CVPR 2020): mapping network, truncation, synthesis.
 
-Any resolution that is a power of two from 8 on, any width and depth. Symbols: B batch, L layers, D latent width,
+Any resolution that is a power of two from 8 on, any width and depth, with skip connections (section 4.1: every block
+adds to the image), residual blocks, or neither. Symbols: B batch, L layers, D latent width,
 Z width of the prior, R resolution; L = 2 * log2(R) - 2.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import asdict, dataclass
 
@@ -17,13 +17,20 @@ from pie_framework.errors import ConfigError
 
 from .layers import (
     NOISE_MODES,
-    FullyConnected,
+    RESAMPLE_TAPS,
+    RESIDUAL_GAIN,
     ModulatedConv,
+    ResidualUpsampling,
     ToRGB,
     fir_kernel,
-    normalize_second_moment,
     upsample2x,
 )
+from .mapping import MappingNetwork
+
+ARCHITECTURES = ("skip", "resnet", "orig")
+MAX_RESOLUTION = 4096
+MAX_WIDTH = 1 << 16
+MAX_DEPTH = 64
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,12 @@ class StyleGAN2Config:
         mapping_layers: number of fully connected layers from z to w.
         mapping_lr_multiplier: learning rate of the mapping network relative to the rest.
         conv_clamp: clamp of activations, or None.
+        architecture: "skip" (every block adds to the image), "resnet" (residual blocks) or "orig" (neither); in the
+            last two only the last block makes colours.
+        resample_taps: the separable low-pass filter of upsampling, symmetric, of any sum.
+        mapping_hidden: width of the mapping network's inner layers, None for D.
+        classes: classes of a conditional network, 0 for none.
+        embed_dim: width of the embedding of a class, None for D.
     """
 
     resolution: int = 128
@@ -47,13 +60,19 @@ class StyleGAN2Config:
     mapping_layers: int = 4
     mapping_lr_multiplier: float = 0.01
     conv_clamp: float | None = None
+    architecture: str = "skip"
+    resample_taps: tuple[float, ...] = RESAMPLE_TAPS
+    mapping_hidden: int | None = None
+    classes: int = 0
+    embed_dim: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
-        if self.resolution < 8 or self.resolution & (self.resolution - 1):
+        object.__setattr__(self, "resample_taps", tuple(float(t) for t in self.resample_taps))
+        if not 8 <= self.resolution <= MAX_RESOLUTION or self.resolution & (self.resolution - 1):
             raise ConfigError(
                 f"StyleGAN2 resolution {self.resolution} is not a power of two from 8 on",
-                "Use 8, 16, ..., 1024.",
+                f"Use 8, 16, ..., {MAX_RESOLUTION}.",
             )
         blocks = int(math.log2(self.resolution)) - 1
         if len(self.channels) != blocks:
@@ -64,6 +83,29 @@ class StyleGAN2Config:
         if min(self.channels) < 1 or self.latent_dim < 1 or self.prior_dim < 1 or self.mapping_layers < 1:
             raise ConfigError(
                 "StyleGAN2 widths and depths must be positive", "Check channels, *_dim, mapping_layers."
+            )
+        widths = (
+            *self.channels,
+            self.latent_dim,
+            self.prior_dim,
+            self.mapping_hidden or 1,
+            self.embed_dim or 1,
+        )
+        if max(*widths, self.classes) > MAX_WIDTH or min(widths) < 1 or self.mapping_layers > MAX_DEPTH:
+            raise ConfigError(
+                f"StyleGAN2 widths are at most {MAX_WIDTH} and mapping_layers at most {MAX_DEPTH}",
+                "Check channels, *_dim, mapping_hidden, classes, mapping_layers.",
+            )
+        if self.architecture not in ARCHITECTURES or self.classes < 0:
+            raise ConfigError(
+                f"StyleGAN2 architecture '{self.architecture}' with {self.classes} classes does not exist",
+                f"The architecture is one of {', '.join(ARCHITECTURES)}.",
+            )
+        taps = self.resample_taps
+        if not 2 <= len(taps) <= 32 or taps != taps[::-1] or not abs(sum(taps)) > 0:
+            raise ConfigError(
+                f"the resampling filter {taps} is not a symmetric one of 2 to 32 taps",
+                "The usual is 1, 3, 3, 1.",
             )
 
     @classmethod
@@ -83,33 +125,12 @@ class StyleGAN2Config:
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON."""
-        return {**asdict(self), "channels": list(self.channels)}
-
-
-class MappingNetwork(nn.Module):
-    """z -> w: second-moment normalisation, then leaky-ReLU layers; keeps the running mean of w for truncation."""
-
-    w_avg: Tensor
-
-    def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
-        widths = [config.prior_dim] + [config.latent_dim] * config.mapping_layers
-        self.layers = nn.ModuleList(
-            FullyConnected(a, b, activation="lrelu", lr_multiplier=config.mapping_lr_multiplier)
-            for a, b in itertools.pairwise(widths)
-        )
-        self.register_buffer("w_avg", torch.zeros(config.latent_dim))
-
-    def forward(self, z: Tensor) -> Tensor:
-        """z (B, Z), any scale -> w (B, D)."""
-        x = normalize_second_moment(z)
-        for layer in self.layers:
-            x = layer(x)
-        return x
+        return {**asdict(self), "channels": list(self.channels), "resample_taps": list(self.resample_taps)}
 
 
 class SynthesisBlock(nn.Module):
-    """The layers of one resolution: one (at 4 px) or two convolutions and the conversion to colours."""
+    """The layers of one resolution: one (at 4 px) or two convolutions, the residual way around them and the conversion
+    to colours where the architecture has them."""
 
     def __init__(self, in_channels: int, out_channels: int, resolution: int, config: StyleGAN2Config) -> None:
         super().__init__()
@@ -122,7 +143,10 @@ class SynthesisBlock(nn.Module):
         else:
             self.conv0 = ModulatedConv(in_channels, out_channels, d, resolution, up=2, conv_clamp=clamp)
         self.conv1 = ModulatedConv(out_channels, out_channels, d, resolution, conv_clamp=clamp)
-        self.torgb = ToRGB(out_channels, d, conv_clamp=clamp)
+        colours = config.architecture == "skip" or resolution == config.resolution
+        residual = config.architecture == "resnet" and in_channels > 0
+        self.torgb = ToRGB(out_channels, d, conv_clamp=clamp) if colours else None
+        self.skip = ResidualUpsampling(in_channels, out_channels) if residual else None
         self.num_convs = 1 if self.conv0 is None else 2
 
 
@@ -144,13 +168,18 @@ class StyleGAN2(nn.Module):
         self.num_layers = config.num_layers
         self.latent_dim = config.latent_dim
         self.prior_dim = config.prior_dim
-        self.mapping = MappingNetwork(config)
+        self.truncation = 1.0
+        self.truncation_cutoff: int | None = None
+        self.mapping = MappingNetwork(
+            config, hidden=config.mapping_hidden, classes=config.classes, embed_dim=config.embed_dim
+        )
         self.blocks = nn.ModuleList()
         width = 0
         for index, channels in enumerate(config.channels):
             self.blocks.append(SynthesisBlock(width, channels, 4 * 2**index, config))
             width = channels
-        self.register_buffer("fir", fir_kernel(), persistent=False)
+        self.register_buffer("fir", fir_kernel(taps=config.resample_taps), persistent=False)
+        self.standard_fir = config.resample_taps == RESAMPLE_TAPS
 
     # ---- the prior -------------------------------------------------------------------------------------------
 
@@ -176,9 +205,16 @@ class StyleGAN2(nn.Module):
         near = self.mapping.w_avg.lerp(w[:, :cutoff], truncation)
         return torch.cat([near, w[:, cutoff:]], dim=1)
 
-    def sample(self, n: int, rng: torch.Generator, *, truncation: float = 1.0) -> Tensor:
-        """n latents from the generator's own prior, (n, L, D)."""
-        return self.map(self.sample_z(n, rng), truncation=truncation)
+    def sample(self, n: int, rng: torch.Generator, *, truncation: float | None = None) -> Tensor:
+        """n latents from the generator's own prior, (n, L, D).
+
+        Args:
+            truncation: psi; None means the generator's own `truncation`, of its first `truncation_cutoff` layers.
+        """
+        z = self.sample_z(n, rng)
+        if truncation is None:
+            return self.map(z, truncation=self.truncation, cutoff=self.truncation_cutoff)
+        return self.map(z, truncation=truncation)
 
     def mean_latent(self) -> Tensor:
         """The mean of w over the prior, (D,), a copy."""
@@ -216,6 +252,8 @@ class StyleGAN2(nn.Module):
     ) -> list[Tensor]:
         """The colour accumulator after each block: images of 4, 8, ..., up_to pixels, [(B, 3, r, r), ...].
 
+        Architectures other than "skip" have the last one only, and no up_to.
+
         Args:
             latent: W+ (B, L, D).
             up_to: side at which to stop, a block's resolution; None means R. Later blocks are not computed.
@@ -227,6 +265,11 @@ class StyleGAN2(nn.Module):
                 f"latent must be (B, {self.num_layers}, {self.latent_dim}), not {tuple(latent.shape)}"
             )
         up_to = self.resolution if up_to is None else up_to
+        if up_to != self.resolution and self.config.architecture != "skip":
+            raise ValueError(
+                f"a generator of architecture {self.config.architecture!r} has no smaller images"
+            )
+        kernel = None if self.standard_fir else self.fir
         dtype = self.compute_dtype or latent.dtype
         layers = latent.unbind(dim=1)
         images: list[Tensor] = []
@@ -236,17 +279,22 @@ class StyleGAN2(nn.Module):
             assert isinstance(block, SynthesisBlock)
             if block.resolution > up_to:
                 break
+            around: Tensor | None = None
             if block.conv0 is None:
                 assert block.const is not None
                 x = block.const.to(dtype)[None].expand(latent.shape[0], -1, -1, -1)
                 x = x.contiguous(memory_format=torch.channels_last)
             else:
+                around = None if block.skip is None else block.skip(x, kernel)
                 x = block.conv0(x, layers[at], self.fir, noise_mode, rng)
                 at += 1
             x = block.conv1(x, layers[at], self.fir, noise_mode, rng)
             at += 1
-            colour = block.torgb(x, layers[at])
-            images.append(colour if not images else upsample2x(images[-1]) + colour)
+            if around is not None:
+                x = torch.add(around, x, alpha=RESIDUAL_GAIN)
+            if block.torgb is not None:
+                colour = block.torgb(x, layers[at])
+                images.append(colour if not images else upsample2x(images[-1], kernel) + colour)
         return images
 
     forward = synthesize

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from pie_framework.untrusted import Allowed, PathLike, Record, UntrustedFileError, read_pickle
@@ -130,7 +131,8 @@ def _network(record: Any) -> NvidiaNetwork:
 def _module(record: Any) -> tuple[str, dict[str, Any]]:
     """Class name and attributes of a pickled module."""
     if isinstance(record, Record):
-        name, state = record.name, record.state
+        name: Any = record.name
+        state: Any = record.state
         if record.name == PERSISTENT:
             meta = record.args[0] if len(record.args) == 1 else None
             if not isinstance(meta, dict) or meta.get("type") != "class":
