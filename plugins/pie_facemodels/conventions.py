@@ -182,15 +182,15 @@ def illumination_to_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
 DEEP3D_DISTANCE, DEEP3D_FOCAL, DEEP3D_SIDE = 10.0, 1015.0, 224
 #: Its coefficients' order.
 DEEP3D_ORDER = ("identity", "expression", "albedo", "rotation", "illumination", "translation")
-#: (x, y, side) of the window that Deep3DFaceRecon's preprocessing cuts out of a portrait that FFHQ alignment made of its
-#: standard face, in fractions of the portrait's side. That face has its eyes at y = 0.29004, 0.62129 apart, its mouth
-#: at y = -0.38131: FFHQ's square has the side 4 * 0.62129, its middle a tenth of the way from the eyes to the mouth; the
-#: window has the face's origin (y = 0) in its middle and 224 / 102 units as its side.
+#: (x, y, side) of the window that Deep3DFaceRecon's preprocessing cuts out of a portrait that FFHQ alignment made of
+#: its standard face, in fractions of the portrait's side. That face has its eyes at y = 0.29004, 0.62129 apart, its
+#: mouth at y = -0.38131: FFHQ's square has the side 4 * 0.62129, its middle a tenth of the way from the eyes to the
+#: mouth; the window has the face's origin (y = 0) in its middle and 224 / 102 units as its side.
 DEEP3D_WINDOW = (0.5, 0.58970, 0.88368)
 
 
 def deep3d_camera(window: tuple[float, float, float] = DEEP3D_WINDOW) -> PerspectiveCamera:
-    """Deep3DFaceRecon's camera of a window (x, y, side) as a camera of the whole portrait; exact, not an approximation."""
+    """Deep3DFaceRecon's camera of a window (x, y, side) as a camera of the whole portrait: exactly the same."""
     x, y, side = window
     if not side > 0.0:
         raise InputError(f"the window {window} of the portrait has no size")
@@ -248,7 +248,7 @@ def change_window(
 
 
 def _turn(first: Tensor, second: Tensor) -> Tensor:
-    """(B, 3, 3) smallest rotations that take the directions `first` to `second`, (B, 3), less than 180 degrees apart."""
+    """(B, 3, 3) smallest rotations that take directions `first` to `second` (B, 3), less than 180 degrees apart."""
     a, b = torch.nn.functional.normalize(first, dim=-1), torch.nn.functional.normalize(second, dim=-1)
     x, y, z = torch.linalg.cross(a, b, dim=-1).unbind(-1)
     zero = torch.zeros_like(x)
@@ -258,7 +258,7 @@ def _turn(first: Tensor, second: Tensor) -> Tensor:
 
 
 def turn_illumination(gamma: Tensor, rotation: Tensor) -> Tensor:
-    """γ (B, 27) of the light that is turned by rotations (B, 3, 3): the new light shades R n as the old one shades n."""
+    """γ (B, 27) of light turned by rotations (B, 3, 3): the new light shades R n as the old one shades n."""
     # Any normals that tell the nine bands apart will do.
     spread = torch.tensor(
         [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) != (0, 0, 0)]

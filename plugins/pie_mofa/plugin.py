@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
+from pie_mofa.deep3d.settings import Deep3DConfig
 from pie_mofa.settings import DEFAULT_WEIGHTS, JUDGE_WEIGHTS, EncoderConfig, TrainEncoderConfig
 
 #: Digests of the bundled weight files.
@@ -26,7 +27,15 @@ def pie_encoders() -> list[Component]:
                 Asset("encoder", DEFAULT_WEIGHTS, SHA256["encoder"], "MIT"),
                 Asset("judge", JUDGE_WEIGHTS, SHA256["judge"], "MIT"),
             ),
-        )
+        ),
+        Component(
+            Kind.ENCODER,
+            "deep3d",
+            "pie_mofa.deep3d.component:build",
+            config=Deep3DConfig,
+            summary="Deep3DFaceRecon's ResNet-50, for the face model bfm.",
+            requires=frozenset({"face_model"}),
+        ),
     ]
 
 
