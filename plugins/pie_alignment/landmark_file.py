@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pie_alignment.landmark_settings import FileLandmarkSettings
 from pie_alignment.point_files import SUFFIXES, PointSets, read_points
-from pie_alignment.point_sets import FIVE, OURS, face_points, to_66
+from pie_alignment.point_sets import FIVE, OURS, is_mirrored, to_66
 from pie_framework.api import BuildContext, Kind, LandmarkDetector
 from pie_framework.errors import ConfigError, InputError
 
@@ -114,11 +114,12 @@ def _fitting(points: FloatArray, photo: Image, where: str) -> FloatArray:
             f"{points[:, 0].max():.0f}, y from {points[:, 1].min():.0f} to {points[:, 1].max():.0f}",
             "They are pixels of the upright photo, x to the right, y down.",
         )
-    try:
-        face_points(scaled)
-        return scaled if len(scaled) == FIVE else to_66(scaled)
-    except ValueError as error:
-        raise InputError(f"{where}: {error}", "docs/formats/landmarks.md shows the order.") from None
+    if is_mirrored(scaled):
+        raise InputError(
+            f"{where} have left and right exchanged, or lie on one line",
+            "The eye on the photo's left comes first; docs/formats/landmarks.md shows the order.",
+        )
+    return scaled if len(scaled) == FIVE else to_66(scaled)
 
 
 def build(config: FileLandmarkSettings, context: BuildContext) -> FileLandmarks:

@@ -55,10 +55,8 @@ def to_66(points: FloatArray) -> FloatArray:
 def face_points(points: FloatArray) -> FacePoints:
     """5, 66, 68 or 478 points -> the eyes and the mouth as FFHQ's alignment takes them.
 
-    An eye is the mean of its six contour points, the mouth the mean of its two outer corners.
-
-    Raises:
-        ValueError: there is another number of points, or left and right are exchanged.
+    An eye is the mean of its six contour points, the mouth the mean of its two outer corners; ValueError for any other
+    number of points.
     """
     if len(points) == FIVE:
         left, right, _, *corners = points
@@ -67,10 +65,15 @@ def face_points(points: FloatArray) -> FacePoints:
         landmarks = to_66(points)
         left, right = landmarks[LEFT_EYE].mean(axis=0), landmarks[RIGHT_EYE].mean(axis=0)
         mouth = landmarks[list(MOUTH_CORNERS)].mean(axis=0)
-    across, down = right - left, mouth - (left + right) / 2.0
-    if float(across[0] * down[1] - across[1] * down[0]) <= 0.0:
-        raise ValueError("left and right are exchanged: the eye on the picture's left comes first")
     return FacePoints(*((float(x), float(y)) for x, y in (left, right, mouth)))
+
+
+def is_mirrored(points: FloatArray) -> bool:
+    """Whether left and right are exchanged, or all is on one line: from left to right and down is not clockwise."""
+    face = face_points(points)
+    left, right, mouth = np.array([face.left_eye, face.right_eye, face.mouth])
+    across, down = right - left, mouth - (left + right) / 2.0
+    return float(across[0] * down[1] - across[1] * down[0]) <= 0.0
 
 
 def size_of(points: FloatArray) -> float:
