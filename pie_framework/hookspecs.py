@@ -81,8 +81,18 @@ def pie_trainers() -> Iterable[Component]:
 
 
 @hookspec
+def pie_converters() -> Iterable[Component]:
+    """Converters of foreign checkpoints, for `pie convert`; their targets are called as `converter(path, kind)`."""
+
+
+@hookspec
 def pie_config_paths() -> Iterable[str]:
     """Import paths of packages that hold Hydra configuration, such as "my_plugin.conf"."""
+
+
+@hookspec
+def pie_asset_catalogues() -> Iterable[str]:
+    """Addresses of catalogues of assets in the plugin's package, such as "pkg://my_plugin/assets.yaml"."""
 
 
 @hookspec

@@ -21,7 +21,7 @@ import pluggy
 from pie_framework import hookspecs
 from pie_framework.api.component import API_VERSION, Component, Kind
 from pie_framework.api.events import RunEnded, RunStarted, StepsDone
-from pie_framework.errors import ComponentError, ConfigError, did_you_mean
+from pie_framework.errors import ComponentError, ConfigError, PieError, did_you_mean
 
 ENTRY_POINT_GROUP = "pie_framework"
 ENVIRONMENT_VARIABLE = "PIE_PLUGINS"
@@ -40,6 +40,7 @@ HOOK_OF_KIND: Mapping[Kind, str] = {
     Kind.INVERTER: "pie_inverters",
     Kind.SCENES: "pie_scenes",
     Kind.TRAINER: "pie_trainers",
+    Kind.CONVERTER: "pie_converters",
 }
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Registry:
     _provenance: dict[tuple[Kind, str], Provenance] = field(default_factory=dict)
     _contested: dict[tuple[Kind, str], str] = field(default_factory=dict)
     _config_paths: list[tuple[Provenance, Path]] = field(default_factory=list)
+    _asset_catalogues: list[tuple[Provenance, Path]] = field(default_factory=list)
     _observers: list[tuple[Provenance, str, Callable[..., object]]] = field(default_factory=list)
     plugins: list[Provenance] = field(default_factory=list)
 
@@ -128,6 +130,10 @@ class Registry:
     def config_paths(self) -> list[tuple[Provenance, Path]]:
         """The folders of Hydra configuration that plugins add, in the order of discovery."""
         return list(self._config_paths)
+
+    def asset_catalogues(self) -> list[tuple[Provenance, Path]]:
+        """The catalogues of assets that plugins add, in the order of discovery."""
+        return list(self._asset_catalogues)
 
     def observers(self, *others: object) -> Observers:
         """Everyone to be told about a run: the plugins' hooks, then `others` (objects with methods of those names)."""
@@ -297,9 +303,11 @@ def _ask(registry: Registry, provenance: Provenance, hook: str, function: Callab
         try:
             if hook == "pie_config_paths":
                 registry._config_paths.append((provenance, _config_folder(item)))
+            elif hook == "pie_asset_catalogues":
+                registry._asset_catalogues.append((provenance, _asset_catalogue(item)))
             else:
                 _add(registry, provenance, hook, item)
-        except ComponentError as error:
+        except PieError as error:
             registry.problems.append(Problem(provenance, str(error)))
 
 
@@ -348,6 +356,18 @@ def _config_folder(name: object) -> Path:
         if folder.is_dir():
             return folder
     raise ComponentError(f"its configuration '{text}' is not a folder in an installed package")
+
+
+def _asset_catalogue(address: object) -> Path:
+    """The file that a plugin gives as a catalogue of assets."""
+    from pie_framework.assets.addresses import PACKAGE_SCHEME, resolve
+
+    if not isinstance(address, str) or not address.startswith(PACKAGE_SCHEME):
+        raise ComponentError(
+            f"its hook 'pie_asset_catalogues' gave {address!r}, which is not an address such as "
+            "'pkg://my_plugin/assets.yaml'"
+        )
+    return resolve(address)
 
 
 def _describe(error: BaseException) -> str:

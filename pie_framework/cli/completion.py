@@ -35,6 +35,11 @@ def _others(command: str) -> list[str]:
 
     if command == "plugins":
         return ["list", "show", *sorted({c.name for c in discover().components()})]
+    if command == "assets":
+        from pie_framework.assets.catalogue import load
+        from pie_framework.cli.assets import WORDS
+
+        return [*WORDS, *load().entries]
     if command == "train":
         return [c.name for c in discover().components(Kind.TRAINER)]
     return []

@@ -21,6 +21,14 @@ COMMANDS = {
         "pie_framework.cli.bench",
         "measure methods against true edits: pie bench set=smoke | pie bench models",
     ),
+    "assets": (
+        "pie_framework.cli.assets",
+        "get checkpoints of others: pie assets list | show | pull | add | verify",
+    ),
+    "convert": (
+        "pie_framework.cli.convert",
+        "turn a foreign checkpoint into safetensors: pie convert ffhq.pkl ffhq.safetensors",
+    ),
     "plugins": ("pie_framework.cli.plugins", "list plugins, or show one: pie plugins list | show NAME"),
     "train": ("pie_framework.cli.train", "train a model from its recipe: pie train NAME key=value ..."),
 }

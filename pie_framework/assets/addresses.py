@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pie_framework.errors import AssetError
 
 PACKAGE_SCHEME = "pkg://"
+ASSET_SCHEME = "asset://"
 
 
-def resolve(uri: str, sha256: str | None = None) -> Path:
+def resolve(uri: str, sha256: str | None = None, folder: bool = False) -> Path:
     """The file that an asset's address means.
 
     Args:
-        uri: `pkg://package/path` for a file inside an installed package, or a path, relative to the working
-            directory; `~` is the home directory.
+        uri: `pkg://package/path` for a file inside an installed package, `asset://NAME` for one of the catalogue
+            that lies in the store (`asset://NAME/path` for a file inside an asset that is a folder), or a path,
+            relative to the working directory; `~` is the home directory.
         sha256: hexadecimal digest the file must have; not checked when None.
+        folder: whether a folder will do as well.
 
     Raises:
         AssetError: the package or file is absent, or the digest differs.
     """
-    path = _in_package(uri) if uri.startswith(PACKAGE_SCHEME) else Path(uri).expanduser()
-    if not path.is_file():
+    if uri.startswith(ASSET_SCHEME):
+        from pie_framework.assets.store import Store
+
+        path = Store().path(uri)
+    else:
+        path = _in_package(uri) if uri.startswith(PACKAGE_SCHEME) else Path(uri).expanduser()
+    if not path.is_file() and not (folder and path.is_dir()):
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         hint = (
             "The package is incomplete: reinstall it, or train the model with 'pie train'."
@@ -43,12 +52,30 @@ def resolve(uri: str, sha256: str | None = None) -> Path:
 
 
 def digest(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Hexadecimal SHA-256 of a file; of a folder, of the sorted list of its files' digests and relative names."""
     sha = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(_files(path)):
+            sha.update(f"{digest(file)}  {file.relative_to(path).as_posix()}\n".encode())
+        return sha.hexdigest()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             sha.update(block)
     return sha.hexdigest()
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in _files(path))
+    return path.stat().st_size
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files of a folder, those of its version control left out."""
+    for path in folder.rglob("*"):
+        if path.is_file() and ".git" not in path.relative_to(folder).parts:
+            yield path
 
 
 def _in_package(uri: str) -> Path:
