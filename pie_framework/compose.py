@@ -52,7 +52,7 @@ def prepare(registry: Registry) -> None:
         Plugins.instance().register(PluginFolders)
     store = ConfigStore.instance()
     for component in registry.components():
-        if component.kind is Kind.TRAINER:
+        if component.kind in (Kind.TRAINER, Kind.CONVERTER):
             continue
         try:
             fields = OmegaConf.to_container(OmegaConf.structured(component.config))

@@ -20,6 +20,7 @@ from pie_framework.api.contracts import (
     RigNetwork,
     Scenes,
 )
+from pie_framework.api.converting import Conversion, Converter
 from pie_framework.api.editor import RigEditor
 from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
 from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
@@ -34,6 +35,8 @@ __all__ = [
     "Block",
     "BuildContext",
     "Component",
+    "Conversion",
+    "Converter",
     "EditedView",
     "Editor",
     "EmptyConfig",

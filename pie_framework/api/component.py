@@ -33,6 +33,7 @@ class Kind(str, enum.Enum):
     INVERTER = "inverter"
     TRAINER = "trainer"
     SCENES = "scenes"
+    CONVERTER = "converter"
 
     def __str__(self) -> str:
         return self.value
@@ -69,6 +70,10 @@ class BuildContext(Protocol):
 
     def chosen(self, kind: Kind | str) -> str | None:
         """The name of the component of a kind that this run chose, or None; nothing is built."""
+        ...
+
+    def has(self, kind: Kind | str, name: str | None = None) -> bool:
+        """Whether a component is chosen: of a kind, or for a block or role of it."""
         ...
 
     def asset(self, uri: str) -> str:

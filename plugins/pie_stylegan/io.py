@@ -60,6 +60,14 @@ def read_own_generator(path: PathLike) -> Checkpoint:
     return Checkpoint(configured, state, OWN, stored_dtype(state), notes=notes)
 
 
+def holds_own(path: PathLike) -> bool:
+    """Whether a safetensors file says that it holds a generator of this package."""
+    try:
+        return bool(json.loads(read_safetensors(path).metadata["pie"])["format"] == GENERATOR_FORMAT)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return False
+
+
 def save_inverter(
     inverter: Inverter, path: PathLike, *, notes: Mapping[str, Any] | None = None, half: bool = True
 ) -> None:

@@ -34,6 +34,18 @@ def pie_generators() -> list[Component]:
 
 
 @hookimpl
+def pie_converters() -> list[Component]:
+    return [
+        Component(
+            Kind.CONVERTER,
+            "stylegan2",
+            "pie_stylegan.convert:convert",
+            summary="StyleGAN2 of NVIDIA's pickles and of rosinality's checkpoints.",
+        )
+    ]
+
+
+@hookimpl
 def pie_inverters() -> list[Component]:
     return [
         Component(

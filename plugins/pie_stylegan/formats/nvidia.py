@@ -164,9 +164,4 @@ def _plain(value: Any) -> Any:
         return type(value)(_plain(v) for v in value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    tolist = getattr(value, "tolist", None)
-    return (
-        tolist()
-        if tolist is not None and getattr(value, "size", 0) and not isinstance(value, Tensor)
-        else None
-    )
+    return value.tolist() if isinstance(value, np.ndarray) else None
