@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from pie_framework import assets, requirements
-from pie_framework.api import Component, EnergyTerm, Kind, Networks
+from pie_framework.api import Component, EnergyTerm, Kind, Layout, Networks
 from pie_framework.config import RunConfig, merge, parse
 from pie_framework.errors import ComponentError, ConfigError, PieError
 from pie_framework.objective import Objective, WeightedTerm
@@ -95,6 +95,12 @@ class Builder:
         node = requirements.selection(self.run, parse_kind(kind))
         return None if node is None else str(node["name"])
 
+    def has(self, kind: Kind | str, name: str | None = None) -> bool:
+        """Whether a component is chosen: of a kind, or for a block or role of it."""
+        from pie_framework.plugins import parse_kind
+
+        return requirements.selection(self.run, parse_kind(kind), name) is not None
+
     def asset(self, uri: str) -> str:
         """The path of an asset; its digest is checked when a component declares one for it."""
         declared = (a for c in self.registry.components() for a in c.assets if a.uri == uri)
@@ -121,6 +127,7 @@ class Builder:
                     features[str(role)] = built
                 else:
                     found[kind.value] = built
+        self._check_layouts(found, rigs)
         return Networks(
             generator=found["generator"],
             encoder=found.get("encoder"),
@@ -131,6 +138,27 @@ class Builder:
             editor=found.get("editor"),
             inverter=found.get("inverter"),
         )
+
+    def _check_layouts(self, found: Mapping[str, Any], rigs: Mapping[str, Any]) -> None:
+        """Whatever handles θ must mean the same coefficients; ComponentError names the two that do not."""
+        parts = {name: found.get(name) for name in ("face_model", "encoder", "editor")}
+        parts.update({f"rig.{block}": rig for block, rig in rigs.items()})
+        layouts = {
+            role: layout
+            for role, part in parts.items()
+            if (layout := getattr(part, "layout", None)) is not None
+        }
+        first = next(iter(layouts), None)
+        for role, layout in layouts.items():
+            difference = None if first is None else _difference(layouts[first], layout)
+            if difference is not None:
+                one, other = (
+                    f"{name}={self.used[name].name}" if name in self.used else name for name in (first, role)
+                )
+                raise ComponentError(
+                    f"{other} was made for another face model than {one}: {difference}",
+                    "Choose weights that were trained for this face model; 'pie train backbone' makes them.",
+                )
 
     def objective(self) -> Objective:
         """E(w): the active terms with their weights."""
@@ -172,6 +200,18 @@ class Builder:
                 f"{type(error).__name__}: {error}",
                 "This is a fault of the plugin; --debug shows where.",
             ) from error
+
+
+def _difference(one: Layout, other: Layout) -> str | None:
+    """What tells two layouts of θ apart, in words; None where they are the same."""
+    if one.block_names != other.block_names:
+        return f"its blocks are {', '.join(other.block_names)}, not {', '.join(one.block_names)}"
+    for ours, theirs in zip(one.blocks, other.blocks, strict=True):
+        if ours.size != theirs.size:
+            return f"its block '{ours.name}' has {theirs.size} coefficients, not {ours.size}"
+        if ours.names != theirs.names:
+            return f"its block '{ours.name}' names its coefficients otherwise"
+    return None
 
 
 def _frozen(built: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from importlib.metadata import entry_points
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from pie_framework.api import LatentView, TargetView
+from pie_framework.api import LatentView, Layout, TargetView
 from pie_framework.build import Builder, choose_device
 from pie_framework.config import RunConfig, parse
 from pie_framework.errors import AssetError, ComponentError, ConfigError
 from pie_framework.plugins import Registry, discover
+from pie_framework.testing import toy_factories
 from pie_framework.testing.toy_plugin import TOYS
 
 STAGES = {"stages": [{"name": "w", "space": "w", "steps": 1, "lr": 0.1}]}
@@ -96,6 +98,33 @@ def test_the_energy_of_the_toy_world_is_built_and_zero_for_the_right_answer(regi
     total = objective(view, target, "w").raw
     assert total["synthesis.l2"].abs().max() < 1e-12
     assert total["identity"].abs().max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("factory", "change", "said"),
+    [
+        (
+            "encoder",
+            {"size": 9},
+            "encoder=toy was made for another face model than face_model=toy: its block",
+        ),
+        ("rig", {"names": ("other",)}, "names its coefficients otherwise"),
+    ],
+)
+def test_theta_must_mean_the_same_everywhere(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, factory: str, change: dict[str, Any], said: str
+):
+    made = getattr(toy_factories, factory)
+
+    def other(config: Any, context: Any) -> Any:
+        part = made(config, context)
+        *rest, last = part.layout.blocks
+        part.layout = Layout((*rest, dataclasses.replace(last, **change)))
+        return part
+
+    monkeypatch.setattr(toy_factories, factory, other)
+    with pytest.raises(ComponentError, match=said):
+        Builder(toy_run(*ALL), registry).networks()
 
 
 def test_a_component_is_built_once_also_for_two_roles(registry: Registry):
