@@ -42,24 +42,25 @@ class Budget:
     def __post_init__(self) -> None:
         if self.clock not in CLOCKS:
             raise ConfigError(f"clock is '{self.clock}'; it must be 'wall' or 'cpu'")
-        self._since = CLOCKS[self.clock]()
+        self.start()
         if self.steps < 0 or self.seconds < 0 or not (self.steps or self.seconds):
             raise ConfigError(
                 "a training needs a limit: steps or seconds must be positive", "Set one or both."
             )
 
+    def start(self) -> None:
+        """Count from now on."""
+        self._since = CLOCKS[self.clock]()
+
     def spent(self) -> float:
         """Seconds spent, earlier parts included."""
         return self.elapsed + CLOCKS[self.clock]() - self._since
 
-    def fraction(self) -> float:
-        """Share of the budget that is used up, 0 to 1; learning rates follow it."""
+    def fraction(self, spent: float) -> float:
+        """Share of the budget that is used up, 0 to 1, after `spent` seconds; learning rates follow it."""
         by_steps = self.step / self.steps if self.steps else 0.0
-        by_time = self.spent() / self.seconds if self.seconds else 0.0
+        by_time = spent / self.seconds if self.seconds else 0.0
         return min(1.0, max(by_steps, by_time))
-
-    def over(self) -> bool:
-        return self.fraction() >= 1.0
 
 
 class Curve:

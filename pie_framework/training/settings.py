@@ -1,4 +1,4 @@
-"""Settings that every training recipe has, and what a recipe asks of a dataset. Imports no torch."""
+"""Settings that training recipes have in common, and what a recipe asks of a dataset. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +58,79 @@ class EditReader(Protocol):
         ...
 
 
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How the training engine runs a recipe (`pie_framework.training.engine`); recipes inherit these.
+
+    Attributes:
+        seconds: time budget, over all resumed parts, measurements included; 0 for none, -1 for the recipe's usual one,
+            and none where steps are given.
+        steps: step budget, 0 for none; the learning rate's schedule is stretched over whichever budget ends first.
+        clock: "wall", or "cpu" to count this process's own processor seconds (on a busy machine).
+        stop_at: stop after this many steps so as to resume later; 0 for not.
+        seed: of initialisation and of everything drawn; each process of several draws from a seed of its own.
+        threads: processor threads of a process.
+        resume: go on from the saved state, if there is one.
+        precision: of the networks' feature maps while training: "float32", "bfloat16", or "float16" (GPU only, with
+            a scaled loss). Weights, coefficients and losses stay in the run's dtype.
+        accumulate: batches whose gradients are averaged in a step.
+        ema: half-life, in steps, of the moving average of the weights, which is what is measured and saved; 0 for none.
+        clip: largest norm of each network's gradient; 0 for no limit.
+        measure_every: steps between two measurements.
+        patience: measurements without a better validation figure after which training stops, and the best weights
+            are kept; 0 for never.
+        save_seconds: seconds between two saved states.
+        sheet_every: steps between two sample sheets; 0 for one at the end only.
+        tensorboard: also write curves and sheets as TensorBoard events (needs the extra `tensorboard`).
+        estimate: time a few steps first, and say how long the training will take.
+    """
+
+    seconds: float = -1.0
+    steps: int = 0
+    clock: str = "wall"
+    stop_at: int = 0
+    seed: int = 0
+    threads: int = 1
+    resume: bool = False
+    precision: str = "bfloat16"
+    accumulate: int = 1
+    ema: float = 100.0
+    clip: float = 5.0
+    measure_every: int = 400
+    patience: int = 0
+    save_seconds: float = 60.0
+    sheet_every: int = 0
+    tensorboard: bool = False
+    estimate: bool = True
+
+    #: Time budget where neither seconds nor steps are given.
+    usual_seconds: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.seconds == -1:
+            object.__setattr__(self, "seconds", 0.0 if self.steps else self.usual_seconds)
+        if self.clock not in ("wall", "cpu"):
+            raise ConfigError(f"clock is '{self.clock}'; it must be 'wall' or 'cpu'")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision is '{self.precision}'", "Use float32, bfloat16 or float16.")
+        if min(self.seconds, self.steps) < 0 or not (self.seconds or self.steps):
+            raise ConfigError(
+                "a training needs a limit: steps or seconds must be positive", "Set one or both."
+            )
+        if min(self.accumulate, self.threads, self.measure_every) < 1:
+            raise ConfigError("accumulate, threads and measure_every must be at least 1")
+        if min(self.ema, self.clip, self.patience, self.save_seconds, self.sheet_every, self.stop_at) < 0:
+            raise ConfigError(
+                "ema, clip, patience, save_seconds, sheet_every and stop_at may not be negative"
+            )
+
+
 @dataclass(frozen=True)
 class TrainerSettings:
-    """Settings common to the recipes.
+    """Settings common to the recipes that train on a dataset.
 
     Attributes:
         dataset: folder of the portraits to train on.

@@ -23,7 +23,7 @@ from pie_framework.training import PortraitReader
 from pie_framework.training.augment import degrade, draw, mirror, move, to_unit_range
 from pie_framework.training.blocks import channels_last, folded_state
 from pie_framework.training.command import command
-from pie_framework.training.loop import fit
+from pie_framework.training.fit import fit
 from pie_framework.training.settings import open_readers
 from pie_framework.training.weights import write_weights
 

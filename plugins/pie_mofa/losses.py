@@ -1,4 +1,4 @@
-"""The losses that train the face encoder, each a mean over the batch; `LossWeights` tells their units."""
+"""The losses that train the face encoder, each a mean over the batch; the settings tell their units."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pie_framework.api import FaceModel, Layout, photometric_loss
+from pie_framework.api import FaceModel, photometric_loss
 from pie_mofa.effects import Effects
 
-PRIOR_BLOCKS = ("identity", "expression", "albedo")
+PRIOR_BLOCKS = ("identity", "expression", "albedo", "illumination")
 
 
 def distance(first: Tensor, second: Tensor, size: float) -> Tensor:
@@ -51,30 +51,25 @@ def known_losses(
     return losses
 
 
-def self_supervised_losses(
-    image: Tensor, landmarks: Tensor, theta: Tensor, face_model: FaceModel, mean: Tensor, scale: Tensor
+def sample_losses(
+    theta: Tensor, points: Tensor, face_model: FaceModel, mean: Tensor, scale: Tensor
 ) -> dict[str, Tensor]:
-    """MoFA's losses without the photometric one: landmarks of the image against those of θ, and the prior.
+    """MoFA's losses without the photometric one, by their names in `SampleTraining`.
 
     Args:
-        image: (B, 3, R, R), only its size is used.
-        landmarks: (B, K, 2) pixels, detected in the image.
         theta: the encoder's, (B, P).
+        points: landmarks detected in the images, (B, K, 2), as fractions of the side.
         face_model: projects the landmarks.
         mean: (P,) centre of the prior.
         scale: (P,) standard deviations of the prior.
     """
-    size = image.shape[-1]
-    return {
-        "landmark": distance(face_model.landmarks(theta, size), landmarks, size),
-        "prior": prior((theta - mean) / scale, face_model.layout),
-    }
-
-
-def prior(normalised: Tensor, layout: Layout) -> Tensor:
-    """Squared coefficients in standard deviations, mean over the blocks that have a prior; scalar."""
-    blocks = [name for name in PRIOR_BLOCKS if name in layout.block_names]
-    return torch.stack([layout.get(normalised, name).square().mean() for name in blocks]).mean()
+    losses = {"landmark": distance(face_model.landmarks(theta, 100), 100 * points, 100)}
+    layout = face_model.layout
+    parts = layout.split((theta - mean) / scale)
+    for name in PRIOR_BLOCKS:
+        if name in parts and parts[name].shape[1]:
+            losses[name] = parts[name].square().mean()
+    return losses
 
 
 def rendered_loss(image: Tensor, theta: Tensor, face_model: FaceModel, size: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, InputError
+from pie_framework.training.distributed import SharedBatchNorm2d
 from pie_framework.training.progress import layout_as_values, layout_from_values
 from pie_framework.training.weights import load_into, read_weights, write_weights
 from pie_mofa.settings import Architecture, EncoderConfig
@@ -40,7 +41,7 @@ class ConvNorm(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs)
+        self.norm: nn.Module = SharedBatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.norm(self.conv(x)))
@@ -80,6 +81,8 @@ class MofaEncoder(nn.Module):
         self.layout = layout
         self.architecture = architecture or Architecture()
         self.compute_dtype: torch.dtype | None = None
+        #: Whose samples it was trained on (`pie_framework.training.identity`), as its weight file tells.
+        self.made_for: dict[str, Any] = {}
         widths = self.architecture.widths
         body: list[nn.Module] = [ConvNorm(3, widths[0], 5, 2), nn.SiLU()]
         for before, width in itertools.pairwise(widths):
@@ -175,6 +178,7 @@ class MofaEncoder(nn.Module):
         except (KeyError, TypeError, ValueError) as error:
             raise AssetError(f"{path} does not describe a face encoder: {error!r}") from error
         load_into(encoder, weights, path)
+        encoder.made_for = dict(weights.notes.get("generator") or {})
         return encoder
 
 

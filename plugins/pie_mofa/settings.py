@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pie_framework.errors import ConfigError
+from pie_framework.training import EngineSettings
 
 #: Weights of the encoder of the embedded world.
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/encoder.safetensors"
@@ -57,15 +59,11 @@ class Architecture:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the training losses, each a mean over the batch.
-
-    The first three are MoFA's (§5); the others need portraits whose coefficients are known, and are left out
-    of the label-free recipe.
+    """Weights of the losses on portraits whose coefficients are known, each a mean over the batch.
 
     Attributes:
         photometric: squared colour difference in [-1, 1], mean over the face mask.
         landmark: mean distance of the landmarks, in hundredths of the image side.
-        prior: squared coefficients of identity, expression and albedo, in standard deviations.
         rotation: mean absolute error of the rotation, in degrees.
         expression_landmark: like `landmark`, with only the expression taken from the encoder.
         rotation_landmark: like `landmark`, with only the rotation taken from the encoder.
@@ -76,7 +74,6 @@ class LossWeights:
 
     photometric: float = 1.0
     landmark: float = 0.2
-    prior: float = 0.0
     rotation: float = 0.1
     expression_landmark: float = 1.5
     rotation_landmark: float = 0.1
@@ -106,67 +103,93 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class TrainEncoderConfig:
-    """Settings of the recipe that trains the face encoder.
+class SampleTraining:
+    """Training as published, on the generator's own samples, without any label (MoFA, §5).
+
+    A set of samples is made once, with the landmarks that the detector finds, and a part of it replaced now and then.
 
     Attributes:
-        output: folder for the weights, the curve and the state.
-        dataset: folder of labelled portraits; not needed when `pure_self_supervised`.
+        pool: samples that are kept, over all processes.
+        refresh_every: steps after which some of them (8) are replaced by new ones; 0 for never.
+        truncation: samples are drawn towards the mean latent, 1 for not at all.
+        photometric: weight of the squared colour difference in [-1, 1], mean over the face mask.
+        landmark: weight of the mean distance of the landmarks, in hundredths of the image side.
+        identity, expression, albedo: weights of the squared coefficients in standard deviations, mean over a block.
+        illumination: weight of the squared difference to the mean light, in the unit of the block, mean over it.
+        scales: unit of each block, where it is not to be that of the face model: standard deviations are 1, activations
+            0.3, angles 0.2 radians, lights 0.3, and a translation what moves the face by 2 % of the image.
+    """
+
+    pool: int = 2048
+    refresh_every: int = 8
+    truncation: float = 1.0
+    photometric: float = 6.0
+    landmark: float = 0.4
+    identity: float = 0.02
+    expression: float = 0.02
+    albedo: float = 0.02
+    illumination: float = 0.02
+    scales: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pool < 8 or self.refresh_every < 0 or not 0 < self.truncation <= 2:
+            raise ConfigError(
+                "samples.pool must be at least 8, refresh_every not negative, truncation in (0, 2]"
+            )
+
+
+@dataclass(frozen=True)
+class TrainEncoderConfig(EngineSettings):
+    """Settings of the recipe that trains the face encoder: on labelled portraits (`dataset`) or, without any, on the
+    generator's own samples.
+
+    Attributes:
+        output: folder for the weights, the curve, the state and the sample sheet.
+        dataset: folder of labelled portraits; empty: the generator's samples, without labels.
         heldout: folder of labelled portraits that measure; the last ones of `dataset` when empty.
-        seconds: time budget, 0 for none.
-        steps: step budget, 0 for none.
-        stop_at: stop after this many steps so as to resume later; 0 for not.
-        seed: of initialisation, batches and augmentation.
-        threads: CPU threads.
-        resume: go on from the state in `output`.
-        batch: portraits per step.
+        batch: portraits in each batch of a process.
         learning_rate: of Adam, at its highest.
         weight_decay: of Adam.
         warmup: share of the budget in which the rate rises.
-        bfloat16: convolutions in bfloat16.
-        render_every: steps between two photometric losses.
-        render_batch: portraits in a photometric loss.
+        render_every: steps between two photometric losses; 0 for 12 with labels and 2 without.
+        render_batch: portraits in a photometric loss; 0 for 4 with labels and 8 without.
         render_size: side in pixels at which they are compared.
-        measure_every: steps between two measurements.
-        measure_portraits: held-out portraits in a measurement.
-        save_seconds: seconds between two saved states.
-        pure_self_supervised: train as published, on the generator's samples, without any label.
-        scales: for `pure_self_supervised`: the unit of each block of coefficients.
-        ambient: for `pure_self_supervised`: shading of the light that the encoder starts from.
+        measure_portraits: held-out portraits in a measurement; 0 for 400 with labels and 64 without.
+        heldout_seed: of the held-out samples, where there are no labels.
+        samples: training without labels.
     """
 
     output: str = "outputs/encoder"
     dataset: str = ""
     heldout: str = ""
-    seconds: float = 1080.0
-    steps: int = 0
-    stop_at: int = 0
-    seed: int = 0
-    threads: int = 1
-    resume: bool = False
     batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     warmup: float = 0.03
-    bfloat16: bool = True
-    render_every: int = 12
-    render_batch: int = 4
+    render_every: int = 0
+    render_batch: int = 0
     render_size: int = 64
-    measure_every: int = 400
-    measure_portraits: int = 400
-    save_seconds: float = 60.0
-    pure_self_supervised: bool = False
-    scales: dict[str, float] = field(
-        default_factory=lambda: {
-            "rotation": 0.2,
-            "translation": 0.1,
-            "identity": 1.0,
-            "albedo": 1.0,
-            "expression": 0.3,
-            "illumination": 0.5,
-        }
-    )
-    ambient: float = 0.8
+    measure_portraits: int = 0
+    heldout_seed: int = 900_001
     architecture: Architecture = field(default_factory=Architecture)
     weights: LossWeights = field(default_factory=LossWeights)
+    samples: SampleTraining = field(default_factory=SampleTraining)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    usual_seconds: ClassVar[float] = 1080.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.batch, self.render_size) < 1 or self.measure_portraits < 0:
+            raise ConfigError("batch and render_size must be at least 1, measure_portraits not negative")
+
+    @property
+    def rendering(self) -> tuple[int, int]:
+        """Steps between two photometric losses, and portraits in one; the first may be set to -1 for never."""
+        every, batch = (12, 4) if self.dataset else (2, 8)
+        return self.render_every or every, self.render_batch or batch
+
+    @property
+    def portraits_measured(self) -> int:
+        """Held-out portraits in a measurement."""
+        return self.measure_portraits or (400 if self.dataset else 64)

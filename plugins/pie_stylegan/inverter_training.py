@@ -19,7 +19,7 @@ from torch import Tensor
 from pie_framework.api import FeatureNetwork, RecognitionNetwork
 from pie_framework.errors import ConfigError
 from pie_framework.metrics import ssim
-from pie_framework.training.loop import fit
+from pie_framework.training.fit import fit
 from pie_framework.training.progress import settings_as_notes
 from pie_framework.training.settings import PortraitReader, open_readers
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pie_framework.api import FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
 from pie_framework.rendering.illumination import shading
+from pie_framework.training.sheets import grid
 from pie_stylerig.losses import landmark_pixels
 from pie_stylerig.pairs import Edits
-from pie_stylerig.pool import from_bytes, shrink, to_bytes
+from pie_stylerig.pool import at_once, from_bytes, shrink
 
 #: Degrees of yaw that a rotation is measured over.
 TURN = 20.0
@@ -54,7 +52,7 @@ def measure_rig(
     """
     layout, block = face_model.layout, rig.block
     asked = theta.roll(-1, 0)
-    if block == "rotation":
+    if block == "rotation" and "yaw" in layout.names("rotation"):
         turned = torch.linspace(-TURN, TURN, len(theta)) * (math.pi / 180)
         asked = asked.clone()
         asked[:, layout.index("rotation", "yaw")] = turned.to(asked)
@@ -78,7 +76,11 @@ def measure_rig(
     }
     if block == "rotation":
         degrees = layout.get(found - asked, block).abs().mean(dim=0) * (180 / math.pi)
-        figures |= {"pitch_degrees": float(degrees[0]), "yaw_degrees": float(degrees[1])}
+        figures |= {
+            f"{name}_degrees": float(degrees[i])
+            for i, name in enumerate(layout.names(block))
+            if name in ("pitch", "yaw")
+        }
     if block == "illumination" and layout.block(block).size == 27:
         figures["light"] = float(light_error(layout.get(found, block), layout.get(asked, block)).mean())
     if similar:
@@ -88,7 +90,12 @@ def measure_rig(
 
 @torch.no_grad()
 def measure_edits(
-    rig: RigNetwork, generator: Generator, encoder: FaceEncoder, face_model: FaceModel, edits: Edits
+    rig: RigNetwork,
+    generator: Generator,
+    encoder: FaceEncoder,
+    face_model: FaceModel,
+    edits: Edits,
+    batch: int = 16,
 ) -> dict[str, float]:
     """Ask for the true edits that are not trained on, by the true change of the block.
 
@@ -98,6 +105,7 @@ def measure_edits(
         encoder: reads them.
         face_model: projects landmarks.
         edits: among them those that are held.
+        batch: edits at a time.
 
     Returns:
         `true_missing`: root of the squared difference of the change of the picture to the true change, over that of
@@ -109,7 +117,7 @@ def measure_edits(
     before, after = edits.chosen(block, held=True).T
     asked = layout.get(edits.theta[before] + edits.known[after] - edits.known[before], block)
     achieved, wrong, inverted, whole = [], 0.0, 0.0, 1e-12
-    for rows in torch.split(torch.arange(len(before)), 16):
+    for rows in torch.split(torch.arange(len(before)), batch):
         w, v = before[rows], after[rows]
         image = generator.synthesize(rig.rig(edits.latents[w], asked[rows]))
         achieved.append(encoder.encode(image))
@@ -152,23 +160,17 @@ def _effect(difference: Tensor, metric: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def write_sheet(
-    path: Path,
-    rigs: dict[str, RigNetwork],
-    generator: Generator,
-    latents: Tensor,
-    theta: Tensor,
-    rows: int = 6,
-) -> None:
-    """A PNG: in each row a sample w, the sample v that is asked for, and each rig's edit of w by v's block."""
+def rig_sheet(
+    rigs: dict[str, RigNetwork], generator: Generator, latents: Tensor, theta: Tensor, rows: int = 6
+) -> Tensor:
+    """A picture (3, H, W) in [-1, 1]: in each row a sample w, the sample v that is asked for, and each rig's edit of w
+    by v's block."""
     latents, theta = latents[: rows + 1], theta[: rows + 1]
-    asked = theta.roll(-1, 0)
-    columns = [generator.synthesize(latents), generator.synthesize(latents.roll(-1, 0))]
-    for block, rig in rigs.items():
-        columns.append(generator.synthesize(rig.rig(latents, rig.layout.get(asked, block))))
-    sheet = torch.stack(columns, dim=1)[:rows]
-    n, m, _, size, _ = sheet.shape
-    pixels = to_bytes(sheet).permute(0, 3, 1, 4, 2).reshape(n * size, m * size, 3)
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(np.ascontiguousarray(pixels.cpu().numpy())).save(part, format="PNG")
-    part.replace(path)
+    wanted, asked = latents.roll(-1, 0)[:rows], theta.roll(-1, 0)[:rows]
+    latents = latents[:rows]
+    shown = [latents, wanted]
+    shown += [rig.rig(latents, rig.layout.get(asked, block)) for block, rig in rigs.items()]
+    count = at_once(generator)
+    return grid(
+        [torch.cat([generator.synthesize(p).cpu() for p in torch.split(part, count)]) for part in shown]
+    )

@@ -70,6 +70,8 @@ class RigNet(nn.Module):
         self.num_layers = num_layers
         self.latent_dim = latent_dim
         self.architecture = architecture or Architecture()
+        #: Which generator it was trained for (`pie_framework.training.identity`), as its weight file tells.
+        self.made_for: dict[str, Any] = {}
         size, code, hidden = layout.block(block).size, self.architecture.code, self.architecture.hidden
         self.encoder = LayerLinear(num_layers, latent_dim, code)
         self.middle = LayerLinear(num_layers, code + size, hidden) if hidden else None
@@ -173,6 +175,7 @@ class RigNet(nn.Module):
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise AssetError(f"{path} does not describe a rig network: {error!r}") from error
         load_into(rig, weights, path)
+        rig.made_for = dict(weights.notes.get("generator") or {})
         return rig
 
     def freeze(self) -> RigNet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,6 +11,8 @@ from torch.nn import functional
 from pie_framework.api import FaceEncoder, Generator
 
 RING = ("latents", "images", "theta")
+#: Pixels of images that are made in one call.
+PIXELS_AT_ONCE = 16 * 256 * 256
 
 
 def draw_latents(generator: Generator, n: int, spread: float, offset: float, rng: torch.Generator) -> Tensor:
@@ -44,16 +48,39 @@ def draw_offsets(latents: Tensor, n: int, offset: float, rng: torch.Generator) -
     return offset * (away[rows, torch.arange(layers)] + 0.25 * away.square().mean().sqrt() * noise)
 
 
+def at_once(generator: Generator, most: int = 16) -> int:
+    """Images that are made in one call, so that memory is bounded at any resolution."""
+    return max(1, min(most, PIXELS_AT_ONCE // generator.resolution**2))
+
+
 @torch.no_grad()
 def observe(
-    generator: Generator, encoder: FaceEncoder, latents: Tensor, size: int, batch: int = 16
+    generator: Generator,
+    encoder: FaceEncoder,
+    latents: Tensor,
+    size: int,
+    batch: int = 16,
+    report: Callable[[str], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Images and coefficients of latents (n, L, D): uint8 (n, 3, size, size) and θ (n, P)."""
+    """Images and coefficients of latents (n, L, D): uint8 (n, 3, size, size) and θ (n, P).
+
+    Args:
+        generator: G.
+        encoder: reads the images at their full resolution.
+        latents: (n, L, D).
+        size: side in pixels of the images that are kept.
+        batch: latents at a time, fewer at high resolutions.
+        report: gets a line at every fifth of the way.
+    """
     images, thetas = [], []
-    for part in torch.split(latents, batch):
+    done = 0
+    for part in torch.split(latents, at_once(generator, batch)):
         image = generator.synthesize(part)
         thetas.append(encoder.encode(image))
         images.append(to_bytes(shrink(image, size)))
+        fifth, done = 5 * done // len(latents), done + len(part)
+        if report is not None and 5 * done // len(latents) > fifth:
+            report(f"{done} of {len(latents)} samples observed")
     return torch.cat(images), torch.cat(thetas)
 
 

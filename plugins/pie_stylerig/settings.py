@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pie_framework.errors import ConfigError
+from pie_framework.training import EngineSettings
 
 #: Weights of the rigs of the embedded world, by block.
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/rig_{block}.safetensors"
@@ -79,22 +81,16 @@ class RigWeights:
 
 
 @dataclass(frozen=True)
-class TrainRigConfig:
-    """Settings of the recipe that trains rig networks; all blocks share the samples.
+class TrainRigConfig(EngineSettings):
+    """Settings of the recipe that trains rig networks; all blocks share the samples. A step trains every block once.
 
     Attributes:
         output: folder for the weights, the curve, the state and the sample sheet.
-        blocks: the blocks τ, one rig each.
-        seconds: time budget after the samples are made, 0 for none.
-        steps: step budget, 0 for none; a step trains every block once.
-        clock: "wall", or "cpu" to count this process's own processor seconds (on a busy machine).
-        stop_at: stop after this many steps so as to resume later; 0 for not.
-        seed: of initialisation and of everything drawn.
-        threads: CPU threads.
-        resume: go on from the state in `output`.
+        blocks: the blocks τ, one rig each; those that the face model does not have are left out.
         optimizer: "adam", or "adadelta" as published (with learning_rate=0.01).
         learning_rate: at its highest.
-        pool: latents drawn from the prior, with their images and coefficients; 200 000 in StyleRig.
+        pool: latents drawn from the prior, over all processes, with their coefficients and small images; 200 000 in
+            StyleRig.
         spread: share of the pool that gets its own offset in every layer, as W+ optimisation does.
         offset: standard deviation of those offsets, in standard deviations of w.
         mlp_hidden: width of the network from latent to coefficients.
@@ -111,7 +107,6 @@ class TrainRigConfig:
         render_batch: pairs in a step through images that are rendered for the losses that need pixels; for the
             others a quadratic form stands for the photometric loss (see `losses.photometric_metric`).
         metric_samples: coefficients at which that form is measured.
-        bfloat16: the encoder's convolutions in bfloat16 while training (the generator has its own setting).
         pairs: folder of portraits with true edits; empty: own samples only, as published. The others of this group
             and the losses `pairs` and `truth` are for it, and an inverter must be composed.
         reader: `module:callable` that opens the folder as an `EditReader`.
@@ -122,20 +117,14 @@ class TrainRigConfig:
         known: share of them that are asked for by the change of the true θ, added to what is read from w; the
             others by what is read from the edited portrait's reconstruction.
         truth_every: of the steps through images, each n-th compares with pictures of true edits; 0 for none.
-        measure_every: steps between two measurements.
         measure_latents: held-out latents in a measurement.
-        save_seconds: seconds between two saved states.
+        heldout_seed: of the held-out latents.
     """
 
     output: str = "outputs/rig"
     blocks: tuple[str, ...] = ("rotation", "expression", "illumination")
-    seconds: float = 600.0
-    steps: int = 0
-    clock: str = "wall"
-    stop_at: int = 0
-    seed: int = 0
-    threads: int = 1
-    resume: bool = False
+    clip: float = 0.0
+    ema: float = 50.0
     optimizer: str = "adam"
     learning_rate: float = 5e-4
     pool: int = 3072
@@ -153,7 +142,6 @@ class TrainRigConfig:
     render_size: int = 64
     render_batch: int = 1
     metric_samples: int = 6
-    bfloat16: bool = True
     pairs: str = ""
     reader: str = "pie_synthetic.dataset:PortraitDataset"
     pair_count: int = 1000
@@ -164,15 +152,18 @@ class TrainRigConfig:
     truth_every: int = 2
     measure_every: int = 500
     measure_latents: int = 48
-    save_seconds: float = 60.0
+    heldout_seed: int = 900_001
     architecture: Architecture = field(default_factory=Architecture)
     weights: RigWeights = field(default_factory=RigWeights)
 
+    usual_seconds: ClassVar[float] = 600.0
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if self.optimizer not in ("adam", "adadelta"):
             raise ConfigError(f"optimizer is '{self.optimizer}'", "Choose adam or adadelta.")
-        if not self.blocks or self.pool < 2 * self.measure_latents or self.measure_latents < 2:
+        if not self.blocks or self.pool < 32 or self.measure_latents < 2:
             raise ConfigError(
-                "training rigs needs a block, and a pool of twice the measured latents at least"
+                "training rigs needs a block, a pool of 32 latents and 2 measured ones at least"
             )

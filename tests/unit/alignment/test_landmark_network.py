@@ -13,7 +13,7 @@ from pie_alignment.landmark_training import LandmarkRecipe, landmark_training_lo
 from pie_framework.api import LandmarkDetector
 from pie_framework.errors import AssetError
 from pie_framework.testing.toy_portraits import ToyPortraits
-from pie_framework.training.loop import fit
+from pie_framework.training.fit import fit
 from pie_framework.training.weights import write_weights
 
 

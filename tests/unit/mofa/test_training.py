@@ -44,7 +44,7 @@ class World:
 def settings(folder: Path, **others: object) -> TrainEncoderConfig:
     config = TrainEncoderConfig(
         output=str(folder), seconds=0, steps=40, batch=8, render_every=4, render_size=16, measure_every=20,
-        architecture=SMALL, bfloat16=False,
+        architecture=SMALL, precision="float32", ema=0.0, measure_portraits=16,
     )  # fmt: skip
     return dataclasses.replace(config, **others)  # type: ignore[arg-type]
 
@@ -129,7 +129,7 @@ def test_augmentation_keeps_the_truth() -> None:
 @pytest.mark.parametrize("labels", [True, False])
 def test_training_lowers_the_error(tmp_path: Path, labels: bool) -> None:
     world = World()
-    config = settings(tmp_path, pure_self_supervised=not labels, steps=150)
+    config = settings(tmp_path, steps=150)
     if labels:
         path = train_encoder(config, world.model, world, world, report=quiet)
     else:

@@ -10,14 +10,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import pie_stylerig.training
+import pie_stylerig.samples
 from pie_framework.errors import ConfigError
 from pie_framework.testing.toys import TOY_LAYOUT, ToyEncoder, ToyFaceModel, ToyGenerator, ToyRig
+from pie_framework.training.distributed import Processes
+from pie_framework.training.engine import Engine
+from pie_framework.training.recipe import Progress, TrainingFiles
 from pie_stylerig.measure import light_error, measure_edits
 from pie_stylerig.network import RigNet
 from pie_stylerig.pairs import Edits, read_edits, which_edits
+from pie_stylerig.recipe import RigRecipe
 from pie_stylerig.settings import Architecture, TrainRigConfig
-from pie_stylerig.training import RigRecipe, train_rig
+from pie_stylerig.training import train_rig
 
 Indices = Sequence[int] | NDArray[np.integer[Any]]
 PERSONS, BLOCKS = 40, TOY_LAYOUT.editable
@@ -138,22 +142,24 @@ def test_measure_edits_knows_a_perfect_rig_from_none() -> None:
 def test_true_edits_are_learnt_and_survive_a_resume(tmp_path: Path, readout: bool) -> None:
     world = ToyWorld()
     monkey = pytest.MonkeyPatch()
-    monkey.setattr(pie_stylerig.training, "open_reader", lambda reader, folder: ToyEdits())
+    monkey.setattr(pie_stylerig.samples, "open_reader", lambda reader, folder: ToyEdits())
     architecture = Architecture(code=8, readout=readout)
     config: dict[str, Any] = {
         "seconds": 0, "steps": 120, "pool": 64, "batch": 16, "image_batch": 2, "render_size": 16,
-        "metric_samples": 1, "bfloat16": False, "measure_every": 120, "measure_latents": 8, "mlp_hidden": 8,
+        "metric_samples": 1, "precision": "float32", "measure_every": 120, "measure_latents": 8, "mlp_hidden": 8,
         "pairs": "toys", "pair_batch": 32, "truth_every": 1, "pair_share": 0.8,
         "pair_learning_rate": 3e-2, "learning_rate": 1e-3, "blocks": ("rotation",), "architecture": architecture,
     }  # fmt: skip
     networks = (world.generator, world.encoder, world.model, None, world.inverter)
-    whole = train_rig(TrainRigConfig(str(tmp_path / "whole"), **config), *networks, report=quiet)
+    whole = train_rig(TrainRigConfig(output=str(tmp_path / "whole"), **config), *networks, report=quiet)
     with (tmp_path / "whole" / "curve.csv").open() as file:
         first, last = list(csv.DictReader(file))
     assert float(last["rotation_true_missing"]) < 0.5 * float(first["rotation_true_missing"])
     assert float(last["rotation_truth_loss"]) < 1.0
-    train_rig(TrainRigConfig(str(tmp_path / "parts"), stop_at=60, **config), *networks, report=quiet)
-    parts = train_rig(TrainRigConfig(str(tmp_path / "parts"), resume=True, **config), *networks, report=quiet)
+    train_rig(TrainRigConfig(output=str(tmp_path / "parts"), stop_at=60, **config), *networks, report=quiet)
+    parts = train_rig(
+        TrainRigConfig(output=str(tmp_path / "parts"), resume=True, **config), *networks, report=quiet
+    )
     expected = RigNet.load(whole["rotation"]).state_dict()
     for name, value in RigNet.load(parts["rotation"]).state_dict().items():
         assert torch.equal(value, expected[name]), name
@@ -163,21 +169,27 @@ def test_true_edits_are_learnt_and_survive_a_resume(tmp_path: Path, readout: boo
 def test_pairs_need_an_inverter(tmp_path: Path) -> None:
     world = ToyWorld()
     with pytest.raises(ConfigError, match="inverter"):
-        train_rig(TrainRigConfig(str(tmp_path), pairs="toys"), world.generator, world.encoder, world.model)
+        train_rig(
+            TrainRigConfig(output=str(tmp_path), pairs="toys"), world.generator, world.encoder, world.model
+        )
 
 
 def test_the_readout_stays_as_it_was_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = ToyWorld()
-    monkeypatch.setattr(pie_stylerig.training, "open_reader", lambda reader, folder: ToyEdits())
+    monkeypatch.setattr(pie_stylerig.samples, "open_reader", lambda reader, folder: ToyEdits())
     config = TrainRigConfig(
-        str(tmp_path), seconds=0, steps=6, pool=64, batch=16, image_batch=2, render_size=16, metric_samples=1,
-        bfloat16=False, measure_latents=8, mlp_hidden=8, pairs="toys", pair_batch=32, pair_share=0.5,
+        output=str(tmp_path), seconds=0, steps=6, pool=64, batch=16, image_batch=2, render_size=16, metric_samples=1,
+        precision="float32", measure_latents=8, mlp_hidden=8, pairs="toys", pair_batch=32, pair_share=0.5,
         learning_rate=0.1, blocks=("rotation",), architecture=Architecture(code=8, readout=True),
     )  # fmt: skip
-    recipe = RigRecipe(config, world.generator, world.encoder, world.model, None, world.inverter, quiet)
+    recipe = RigRecipe(
+        config, world.generator, world.encoder, world.model, None, world.inverter, Processes(), quiet
+    )
+    recipe.prepare(resumed=False)
     readout = recipe.rigs["rotation"].readout
     assert readout is not None
     fitted = readout.weight.clone()
-    for _ in range(6):
-        recipe.step()
+    engine = Engine(recipe, config, TrainingFiles.in_folder(tmp_path), report=quiet)
+    for step in range(6):
+        engine.take_step(Progress(step, step / 6))
     assert torch.equal(readout.weight, fitted)

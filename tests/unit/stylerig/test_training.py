@@ -35,7 +35,7 @@ def settings(folder: Path, **others: object) -> TrainRigConfig:
         output=str(folder), seconds=0, steps=30, pool=96, mlp_hidden=16, mlp_steps=20, batch=16, image_batch=2,
         image_from=0.6, control_variate=True,
         refresh_every=10, refresh=9, refresh_steps=5, render_size=16, metric_samples=1,
-        bfloat16=False, measure_every=30, measure_latents=8, learning_rate=3e-2,
+        precision="float32", measure_every=30, measure_latents=8, learning_rate=3e-2,
         architecture=Architecture(code=8),
     )  # fmt: skip
     return dataclasses.replace(config, **others)  # type: ignore[arg-type]

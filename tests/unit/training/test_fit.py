@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pie_framework.errors import ConfigError, RunError
 from pie_framework.training import TrainerSettings
 from pie_framework.training.command import command, parse_settings
-from pie_framework.training.loop import fit, learning_rate_factor
+from pie_framework.training.fit import fit, learning_rate_factor
 from pie_framework.training.settings import open_readers
 
 
@@ -92,7 +92,7 @@ def test_time_budget_ends_the_run(tmp_path: Path) -> None:
     timed = TrainerSettings(out=str(tmp_path / "x.safetensors"), seconds=0.05, clock="cpu", evaluate_every=1)
     rows = fit(Line(), timed, quiet)
     assert len(rows) == 1
-    assert rows[0]["spent"] >= 0.05
+    assert rows[0]["seconds"] >= 0.05
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:

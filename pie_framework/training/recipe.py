@@ -1,0 +1,146 @@
+"""What the training engine trains: the base of every recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        step: steps taken.
+        fraction: share of the budget that is used up, 0 to 1.
+    """
+
+    step: int
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps of one kind, for the estimate of the time.
+
+    Attributes:
+        share: of the budget that they take.
+        kinds: where a step of each kind may be found, with its share of the phase's steps.
+    """
+
+    share: float
+    kinds: Sequence[tuple[float, Progress]]
+
+
+@dataclass
+class Notes:
+    """Figures of the steps since they were last read, for the curve."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, value: Tensor | float) -> None:
+        """Note a scalar; the curve shows the mean."""
+        number = value.detach().double() if isinstance(value, Tensor) else torch.tensor(value).double()
+        self.sums[name] = self.sums[name] + number if name in self.sums else number
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def values(self) -> dict[str, float]:
+        """The sums, on the CPU."""
+        return {name: float(value) for name, value in self.sums.items()}
+
+
+class TrainingRecipe:
+    """What the engine trains. Subclasses set the attributes and write `losses`, `measure` and `save`.
+
+    Attributes:
+        modules: the networks that are trained, by name.
+        optimizer: of their parameters; the engine sets its learning rate.
+        rng: what this process draws from.
+        validation: the figure of `measure` that early stopping watches (lower is better); empty for none.
+    """
+
+    modules: Mapping[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+    rng: torch.Generator
+    validation: str = ""
+
+    def prepare(self, resumed: bool) -> None:
+        """What is done once before the first step, and takes time, such as making samples.
+
+        Until then steps must be possible for the estimate, on whatever is at hand.
+
+        Args:
+            resumed: the saved state is loaded next.
+        """
+
+    def losses(self, progress: Progress, notes: Notes) -> Iterator[Tensor]:
+        """Scalar losses of a fresh batch, each a mean over it; one after another is differentiated and let go.
+
+        Losses that share no network may be given one by one, which saves memory.
+        """
+        raise NotImplementedError
+
+    def learning_rate(self, progress: Progress) -> float:
+        """The optimiser's rate of a step."""
+        raise NotImplementedError
+
+    def measure(self) -> Mapping[str, float]:
+        """Figures on what is not trained on. Called in process 0, without gradients, in evaluation mode."""
+        return {}
+
+    def save(self, figures: Mapping[str, float]) -> None:
+        """Write the weight files. Called in process 0."""
+        raise NotImplementedError
+
+    def sheet(self) -> Tensor | None:
+        """A picture (3, H, W) in [-1, 1] that shows how far the training is; None for none."""
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes while training beside modules, optimiser and rng; of this process."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+
+    def phases(self) -> Sequence[Phase]:
+        """What kinds of steps there are."""
+        return [Phase(1.0, [(1.0, Progress(0, 0.0))])]
+
+    def extra_seconds(self, steps: float) -> float:
+        """Time that `steps` steps take beside what `phases` show."""
+        return 0.0
+
+    def setup(self) -> tuple[float, float, float]:
+        """Before `prepare`: seconds and GB of memory that it will take, and how many times as long a measurement will
+        take after it."""
+        return 0.0, 0.0, 1.0
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Where the engine writes.
+
+    Attributes:
+        state: what `resume` goes on from.
+        curve: CSV of the measurements.
+        sheet: PNG, always the newest; earlier ones lie in `sheets/` beside it. None for none.
+        board: folder of TensorBoard events.
+    """
+
+    state: Path
+    curve: Path
+    sheet: Path | None
+    board: Path
+
+    @classmethod
+    def in_folder(cls, folder: str | Path) -> TrainingFiles:
+        """The usual names in one folder."""
+        base = Path(folder)
+        return cls(base / "state.pt", base / "curve.csv", base / "sheet.png", base / "tensorboard")

@@ -1,0 +1,94 @@
+"""What both ways of training the face encoder share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pie_framework.api import FaceModel
+from pie_framework.training.distributed import Processes
+from pie_framework.training.precision import autocast
+from pie_framework.training.progress import settings_as_notes
+from pie_framework.training.recipe import Notes, Phase, Progress, TrainingRecipe
+from pie_mofa.network import MofaEncoder, channels_last
+from pie_mofa.settings import TrainEncoderConfig
+
+FOLDERS = ("output", "dataset", "heldout")
+FILE = "encoder.safetensors"
+
+
+class EncoderRecipe(TrainingRecipe):
+    """The network, its optimiser and its weight file.
+
+    Args:
+        config: settings.
+        face_model: the fixed decoder.
+        mean, scale: (P,) what the network's outputs are scaled by and added to.
+        processes: which train together.
+        dtype: of the weights.
+    """
+
+    def __init__(
+        self,
+        config: TrainEncoderConfig,
+        face_model: FaceModel,
+        mean: Tensor,
+        scale: Tensor,
+        processes: Processes,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.config, self.face_model, self.device = config, face_model, processes.device
+        self.rng = processes.generator(config.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.encoder = MofaEncoder(face_model.layout, config.architecture)
+        self.encoder.set_statistics(mean.float().cpu(), scale.float().cpu())
+        channels_last(self.encoder.to(processes.device, dtype))
+        self.modules = {"encoder": self.encoder}
+        self.optimizer = torch.optim.AdamW(
+            self.encoder.parameters(),
+            config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+        )
+        self.notes: dict[str, Any] = {}
+
+    def autocast(self) -> Any:
+        """The precision of the encoder's feature maps."""
+        return autocast(self.config.precision, self.device)
+
+    def learning_rate(self, progress: Progress) -> float:
+        done = progress.fraction
+        rate = self.config.learning_rate * min(1.0, (done + 1e-3) / max(self.config.warmup, 1e-6))
+        return rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    def renders(self, progress: Progress) -> bool:
+        """Whether a step has a photometric loss."""
+        every = self.config.rendering[0]
+        return every > 0 and progress.step % every == 0
+
+    def rendering_phases(self) -> Sequence[Phase]:
+        """Steps with and without a photometric loss."""
+        every = self.config.rendering[0]
+        if every <= 1:
+            return [Phase(1.0, [(1.0, Progress(0, 0.5))])]
+        return [Phase(1.0, [(1 / every, Progress(0, 0.5)), (1 - 1 / every, Progress(1, 0.5))])]
+
+    def total(self, losses: Mapping[str, Tensor], weights: Mapping[str, float], notes: Notes) -> Tensor:
+        """The weighted sum, scalar; the losses themselves are noted."""
+        for name, value in losses.items():
+            notes.add(name, value)
+        return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+
+    def save(self, figures: Mapping[str, float]) -> None:
+        notes = {
+            "training": settings_as_notes(self.config, FOLDERS),
+            "figures": dict(figures),
+            **self.notes,
+        }
+        self.encoder.save(Path(self.config.output) / FILE, notes)

@@ -1,0 +1,185 @@
+"""Training as published: the generator's samples, photometric loss, landmarks and priors, no label (MoFA, §5).
+
+Added here: the network starts from the mean face put where the samples show faces, under light of their brightness; the
+images that it sees are disturbed, those that it is compared with are not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pie_framework.api import FaceModel, Generator, LandmarkDetector, photometric_loss
+from pie_framework.errors import ConfigError
+from pie_framework.training.augment import MIRRORED_LANDMARKS, mirror
+from pie_framework.training.distributed import Processes
+from pie_framework.training.identity import generator_identity
+from pie_framework.training.recipe import Notes, Phase, Progress
+from pie_framework.training.sheets import GREEN, RED, grid, with_points
+from pie_mofa.calibration import calibrate, mean_light
+from pie_mofa.data import Portraits, blur, disturb
+from pie_mofa.losses import rendered_loss, sample_losses
+from pie_mofa.measure import measure
+from pie_mofa.recipe import EncoderRecipe
+from pie_mofa.samples import CHUNK, SamplePool, as_images, make_samples
+from pie_mofa.settings import TrainEncoderConfig
+
+#: Samples that the calibration looks at, and the side that pixel errors refer to.
+CALIBRATION, REFERENCE_SIDE = 64, 128
+SHEET_ROWS = 6
+
+
+class SampleRecipe(EncoderRecipe):
+    """See the module.
+
+    Args:
+        config: settings.
+        face_model: the fixed decoder.
+        generator: whose samples are trained on.
+        detector: finds their landmarks, as many as the face model has.
+        heldout: labelled portraits to measure by, too.
+        processes: which train together.
+        dtype: of the weights.
+        report: called with a line of progress.
+    """
+
+    def __init__(
+        self,
+        config: TrainEncoderConfig,
+        face_model: FaceModel,
+        generator: Generator,
+        detector: LandmarkDetector,
+        heldout: Portraits | None,
+        processes: Processes,
+        dtype: torch.dtype = torch.float32,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        if detector.num_landmarks != face_model.num_landmarks:
+            raise ConfigError(
+                f"the detector finds {detector.num_landmarks} landmarks, the face model has {face_model.num_landmarks}",
+                "Choose landmarks that fit the face model.",
+            )
+        self.portraits, self.generator, self.detector, self.report = heldout, generator, detector, report
+        given, size = config.samples, config.architecture.input_size
+        theta = mean_light(face_model.layout, generator.mean_latent())
+        super().__init__(config, face_model, theta, torch.ones_like(theta), processes, dtype)
+        self.processes = processes
+        share = -(-given.pool // processes.size)
+        seed = config.seed + 104_729 * (processes.rank + 1)
+        self.pool = SamplePool(generator, detector, share, seed, size, given.truncation)
+        self.held, self.held_points = self.pool.images[:CHUNK], self.pool.points[:CHUNK]
+        self.validation = "landmark_px"
+        self.mirrors = (
+            config.augmentation.flip
+            and getattr(face_model, "mirror_theta", None) is not None
+            and face_model.num_landmarks == len(MIRRORED_LANDMARKS)
+        )
+
+    def setup(self) -> tuple[float, float, float]:
+        held = self.config.portraits_measured
+        chunks = self.pool.slots - 1 + held / CHUNK
+        return chunks * self.pool.chunk_seconds, 0.0, held / CHUNK
+
+    def prepare(self, resumed: bool) -> None:
+        """Make held-out samples and the pool, and find where to start from; a resumed pool is made by its state."""
+        config = self.config
+        rng = torch.Generator().manual_seed(config.heldout_seed)
+        self.held, self.held_points = make_samples(
+            self.generator,
+            self.detector,
+            config.portraits_measured,
+            rng,
+            config.architecture.input_size,
+            config.samples.truncation,
+        )
+        if resumed:
+            return
+        self.pool.fill()
+        self.report(f"{len(self.pool)} samples in {self.pool.gigabytes:.2f} GB")
+        points = self.pool.points[:CALIBRATION]
+        images = as_images(self.pool.images[:CALIBRATION], points)
+        mean, scale = calibrate(self.face_model, images, points, config.samples.scales, config.render_size)
+        self.encoder.set_statistics(mean, scale)
+        baseline = self._errors(self.encoder.mean.expand(len(self.held), -1))
+        self.report("the mean face: " + "  ".join(f"{name} {value:.4g}" for name, value in baseline.items()))
+        self.notes = {"mean_face": baseline, "generator": generator_identity(self.generator)}
+
+    def losses(self, progress: Progress, notes: Notes) -> Iterator[Tensor]:
+        config, given = self.config, self.config.samples
+        if given.refresh_every and progress.step % given.refresh_every == given.refresh_every - 1:
+            self.pool.refresh()
+        images, points = self.pool.draw(config.batch, self.rng)
+        if self.mirrors:
+            which = (torch.rand(len(images), generator=self.rng) < 0.5).to(images.device)
+            images, points = mirror(images, points * images.shape[-1], which)
+            points = points / images.shape[-1]
+        seen = disturb(blur(images, config.augmentation, self.rng), config.augmentation, self.rng)
+        with self.autocast():
+            theta = self.encoder.encode(seen)
+        losses = sample_losses(theta, points, self.face_model, self.encoder.mean, self.encoder.scale)
+        if self.renders(progress):
+            n = config.rendering[1]
+            losses["photometric"] = rendered_loss(images[:n], theta[:n], self.face_model, config.render_size)
+        weights = {k: v for k, v in dataclasses.asdict(given).items() if k in losses}
+        yield self.total(losses, weights, notes)
+
+    @torch.no_grad()
+    def _errors(self, theta: Tensor) -> dict[str, float]:
+        """Of held-out samples: landmarks in pixels of a side of 128, and the photometric loss; means."""
+        size = self.config.render_size
+        points, colours = [], []
+        for rows in torch.split(torch.arange(len(theta)), 16):
+            found = self.face_model.landmarks(theta[rows], REFERENCE_SIDE)
+            wanted = self.held_points[rows].to(found) * REFERENCE_SIDE
+            points.append((found - wanted).norm(dim=-1).mean(dim=1))
+            image = as_images(self.held[rows], theta)
+            image = functional.interpolate(image, (size, size), mode="area")
+            seen = self.face_model.render(theta[rows], size)
+            colours.append(photometric_loss(image, seen.image, seen.mask))
+        return {
+            "landmark_px": float(torch.cat(points).mean()),
+            "photometric_heldout": float(torch.cat(colours).mean()),
+        }
+
+    def _read(self, images: Tensor) -> Tensor:
+        parts = torch.split(images, 32)
+        with self.autocast():
+            return torch.cat([self.encoder.encode(as_images(part, self.encoder.mean)) for part in parts])
+
+    def measure(self) -> Mapping[str, float]:
+        figures = self._errors(self._read(self.held))
+        if self.portraits is not None:
+            with self.autocast():
+                truth = measure(self.encoder, self.portraits, self.face_model, self.device)
+            figures |= {f"true_{name}": value for name, value in truth.items()}
+        return figures
+
+    def sheet(self) -> Tensor:
+        """Rows of held-out samples: the sample, the model over it, landmarks found (green) and of the model (red)."""
+        pixels = self.held[:SHEET_ROWS]
+        theta = self._read(pixels)
+        images = as_images(pixels, theta)
+        side = images.shape[-1]
+        seen = self.face_model.render(theta, side)
+        over = seen.mask * seen.image + (1 - seen.mask) * images
+        marked = with_points(images, self.held_points[:SHEET_ROWS] * side, GREEN)
+        return grid([images, over, with_points(marked, self.face_model.landmarks(theta, side), RED)])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"made": self.pool.made, "notes": self.notes}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.pool.go_to(int(state["made"]))
+        self.notes = dict(state["notes"])
+
+    def phases(self) -> Sequence[Phase]:
+        return self.rendering_phases()
+
+    def extra_seconds(self, steps: float) -> float:
+        every = self.config.samples.refresh_every
+        return steps / every * self.pool.chunk_seconds if every else 0.0
