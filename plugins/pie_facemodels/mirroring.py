@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
 
 #: Root mean square of what mirrored coefficients leave unexplained, relative to the mode: more is no symmetry.
-TOLERANCE = 0.05
+TOLERANCE = 0.1
 
 
 def mirror_vertices(points: Floats, tolerance: float) -> Index:

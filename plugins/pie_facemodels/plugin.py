@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pie_facemodels.bfm_settings import BfmSettings
+from pie_facemodels.settings import IctSettings
 from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 
@@ -16,6 +17,13 @@ def pie_face_models() -> list[Component]:
             "pie_facemodels.bfm:build",
             config=BfmSettings,
             summary="The Basel Face Model of Deep3DFaceRecon's BFM_model_front.mat, with its units and camera.",
+        ),
+        Component(
+            Kind.FACE_MODEL,
+            "ict",
+            "pie_facemodels.ict:build",
+            config=IctSettings,
+            summary="ICT-FaceKit: 100 identity modes, 53 named blendshapes, a generic albedo; MIT, no registration.",
         ),
         Component(
             Kind.FACE_MODEL,

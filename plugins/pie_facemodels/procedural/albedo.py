@@ -72,15 +72,20 @@ def _darkening(t: Template) -> Array:
     return np.asarray(1.0 - np.clip(nostril + wing + crease + margin + under + line, 0.0, 0.85) * skin)
 
 
-def mean_colours(t: Template) -> Array:
-    """(V, 3) mean albedo in [0, 1] with brown irises."""
+def skin_colours(t: Template) -> Array:
+    """(V, 3) mean colour of skin, lips and brows, a function of the canonical coordinates alone."""
     lips, brow = lip_mask(t)[:, None], 0.80 * brow_mask(t)[:, None]
     colour = (SKIN * (1 - lips) + LIPS * lips) * _darkening(t)[:, None]
     warm = (
         pair(t.x, t.y, (0.46, -0.38), (0.16, 0.13)) + bump(t.x, t.y, (0.0, -0.42), (0.13, 0.12))
     ) * t.front
     colour = colour + warm[:, None] * np.array([0.026, -0.014, -0.012]) * (1 - lips)
-    colour = colour * (1 - brow) + BROW * brow
+    return np.asarray(colour * (1 - brow) + BROW * brow)
+
+
+def mean_colours(t: Template) -> Array:
+    """(V, 3) mean albedo in [0, 1] with brown irises."""
+    colour = skin_colours(t)
     for name in ("lash_left", "lash_right"):
         start = t.slices[name].start
         n = parts.LASH_POINTS
@@ -128,8 +133,8 @@ def eye_colours(iris: Array) -> Array:
     return np.asarray(weight[None, :, None] * iris[:, None] + rest)
 
 
-def named_fields(t: Template) -> dict[str, Array]:
-    """Fields (V, 3) of the named albedo coefficients, in their order; zero on eyes and teeth."""
+def skin_fields(t: Template) -> dict[str, Array]:
+    """Fields (V, 3) of the named coefficients on skin, lips and brows, functions of the canonical coordinates alone."""
     lips, brow = lip_mask(t)[:, None], brow_mask(t)[:, None]
     dark, x, y, h = _darkening(t)[:, None], t.x, t.y, t.height
     front = t.front[:, None]
@@ -151,7 +156,7 @@ def named_fields(t: Template) -> dict[str, Array]:
     wide = (brow_mask(t, 0.011) - brow_mask(t, -0.006))[:, None]
     contrast = BROW - SKIN
     ring = lips * (1 - lips) * 4.0
-    fields = {
+    return {
         "melanin": SKIN_PER_MELANIN * plain * dark + LIPS_PER_MELANIN * lips * dark,
         "haemoglobin": np.array([0.007, -0.013, -0.010]) * plain * (1 + 0.6 * cheeks + 0.6 * nose),
         "warmth": np.array([0.004, 0.004, -0.018]) * plain,
@@ -171,8 +176,12 @@ def named_fields(t: Template) -> dict[str, Array]:
         "lip_outline": np.array([-0.040, -0.040, -0.036]) * ring,
         "lip_lightness": np.array([0.030, 0.025, 0.024]) * lips,
     }
+
+
+def named_fields(t: Template) -> dict[str, Array]:
+    """Fields (V, 3) of the named albedo coefficients, in their order; zero on eyes and teeth."""
     free = (1.0 - _fixed(t))[:, None]
-    return {name: field * free for name, field in fields.items()}
+    return {name: field * free for name, field in skin_fields(t).items()}
 
 
 def fields(t: Template) -> tuple[list[str], Array]:

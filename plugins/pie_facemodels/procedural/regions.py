@@ -12,13 +12,17 @@ from pie_facemodels.procedural.template import Template
 _INNER_PARTS = ("eye_left", "eye_right", "lash_left", "lash_right", "teeth_upper", "teeth_lower")
 
 
-def face_region(t: Template) -> npt.NDArray[np.bool_]:
-    """(V,) the front of the face from below the hairline to the chin, with eyes and mouth; no ears, hair or neck."""
-    skin = t.mask("skin") > 0
+def front_of_face(t: Template) -> npt.NDArray[np.bool_]:
+    """(V,) the front of the face from below the hairline to the chin, by the canonical coordinates alone."""
     hairline = 0.70 - 0.45 * np.clip((np.abs(t.x) - 0.30) / 0.5, 0.0, 1.0) ** 2
     beside = t.z > 0.05 + 0.12 * np.clip(-t.y, 0.0, 1.0)
     under_chin = (t.y > -1.315) & ~((t.y < -1.0) & (t.z < 0.30))
-    return np.asarray((skin & (t.y < hairline) & beside & under_chin) | (t.mask(*_INNER_PARTS) > 0))
+    return np.asarray((t.y < hairline) & beside & under_chin)
+
+
+def face_region(t: Template) -> npt.NDArray[np.bool_]:
+    """(V,) the front of the face with eyes and mouth; no ears, hair or neck."""
+    return np.asarray(((t.mask("skin") > 0) & front_of_face(t)) | (t.mask(*_INNER_PARTS) > 0))
 
 
 def face_region_faces(t: Template) -> npt.NDArray[np.int64]:

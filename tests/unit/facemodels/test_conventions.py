@@ -69,7 +69,8 @@ def test_deep3d_illumination_shades_alike() -> None:
     )
     gamma = torch.randn(2, 27, generator=generator, dtype=torch.float64)
     a = (math.pi, 2 * math.pi / math.sqrt(3.0), 2 * math.pi / math.sqrt(8.0))
-    c = (1 / math.sqrt(4 * math.pi), math.sqrt(3.0) / math.sqrt(4 * math.pi), 3 * math.sqrt(5.0) / math.sqrt(12 * math.pi))  # fmt: skip
+    root = math.sqrt(4 * math.pi)
+    c = (1 / root, math.sqrt(3.0) / root, 3 * math.sqrt(5.0) / math.sqrt(12 * math.pi))
     x, y, z = normals.unbind(-1)
     one = torch.ones_like(x)
     bands = torch.stack(
