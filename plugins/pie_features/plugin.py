@@ -65,6 +65,18 @@ def pie_features() -> list[Component]:
 
 
 @hookimpl
+def pie_converters() -> list[Component]:
+    return [
+        Component(
+            Kind.CONVERTER,
+            "features",
+            "pie_features.convert:convert",
+            summary="VGG-16, VGG-Face-16 and ArcFace's IResNet from their public state dicts.",
+        )
+    ]
+
+
+@hookimpl
 def pie_trainers() -> list[Component]:
     return [
         Component(
