@@ -24,12 +24,12 @@ class MediapipeSettings:
     """MediaPipe's landmark detector.
 
     Attributes:
-        model: the model file, `face_landmarker.task`.
+        model: the model file, `face_landmarker.task`: a path, or its address among the assets.
         confidence: how sure the detector must be that there is a face, 0 to 1.
         missing: what an image without a face means: `error`, or `neutral` for the face model's neutral landmarks.
     """
 
-    model: str = ""
+    model: str = "asset://mediapipe-face-landmarker"
     confidence: float = 0.5
     missing: str = "error"
 

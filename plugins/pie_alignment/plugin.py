@@ -63,6 +63,7 @@ def pie_landmarks() -> list[Component]:
             "pie_alignment.landmark_mediapipe:build",
             config=MediapipeSettings,
             summary="MediaPipe's face landmarker, 478 points brought to the 66, from a model file of the user's.",
+            assets=(Asset("MediaPipe face landmarker", MediapipeSettings.model, licence="Apache-2.0"),),
         ),
         Component(
             Kind.LANDMARKS,
