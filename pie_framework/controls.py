@@ -5,7 +5,8 @@ shows. The names come from the face model's layout:
 
 - `rotation.yaw`, `.pitch`, `.roll`: degrees;
 - `expression.NAME`: a coefficient by its name, or both sides at once (`expression.blink` sets `blink_left`
-  and `blink_right`);
+  and `blink_right`), or a combination that the face model names (`expression.smile` of a model without a
+  coefficient of that name);
 - `illumination.from` (a named direction, seen in the image), `.direction=[x,y,z]` (towards the light),
   `.azimuth` and `.elevation` (degrees; 0, 0 is in front, azimuth 90 the image's right), `.intensity`,
   `.ambient`, `.colour=[r,g,b]` or `#rrggbb`;
@@ -48,6 +49,10 @@ _LIGHT_SCALARS = {"ambient": "", "intensity": "", "azimuth": "degrees", "elevati
 _LIGHT_VECTORS = ("direction", "colour")
 _RENAMED = {"illumination.sh": "illumination.raw", "illumination.color": "illumination.colour"}
 _RESERVED = ("source", "source_blocks", "params")
+
+
+class UnknownControlError(ConfigError):
+    """A control that the face model does not offer."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,27 @@ class EditRequest:
 
 
 @dataclass(frozen=True)
+class Combination:
+    """What a control of named coefficients sets.
+
+    Attributes:
+        indices: of the coefficients in their block.
+        amounts: of each, when the control is 1.
+        along: whether only the share of the block along the amounts is set, and what the portrait shows beside it is
+            kept; else the coefficients themselves are set.
+    """
+
+    indices: tuple[int, ...]
+    amounts: tuple[float, ...]
+    along: bool = False
+
+    @property
+    def length(self) -> float:
+        """Sum of the squared amounts."""
+        return sum(amount * amount for amount in self.amounts) or 1.0
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """The controls that a face model offers.
 
@@ -103,11 +129,13 @@ class Vocabulary:
         layout: names and sizes of its blocks.
         ranges: (low, high) that the networks were trained on, by control name and in its unit.
         blocks: the blocks that can be edited in this run.
+        combinations: further controls, by name, such as "expression.smile"; a coefficient's own name comes first.
     """
 
     layout: Layout
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     blocks: tuple[str, ...] = ()
+    combinations: Mapping[str, Combination] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.blocks:
@@ -119,6 +147,19 @@ class Vocabulary:
         single = {name: (index,) for index, name in enumerate(names)}
         return {**single, **{stem: pair for stem, pair in _pairs(names).items() if stem not in single}}
 
+    def combination(self, block: str, key: str) -> Combination:
+        """What a control within a block sets; KeyError for an unknown one."""
+        indices = self.coefficients(block).get(key)
+        if indices is None:
+            return self.combinations[f"{block}.{key}"]
+        return Combination(indices, (1.0,) * len(indices))
+
+    def _combined(self, block: str) -> tuple[str, ...]:
+        """Names within the block of the combinations that hide behind no coefficient."""
+        own = self.coefficients(block)
+        keys = (name.partition(".") for name in self.combinations)
+        return tuple(key for of, _, key in keys if of == block and key not in own)
+
     def names(self) -> tuple[str, ...]:
         """Every control a person can name, without the unnamed coefficients."""
         found: list[str] = []
@@ -127,7 +168,8 @@ class Vocabulary:
                 found += [f"{block}.{key}" for key in ("from", *_LIGHT_VECTORS, *_LIGHT_SCALARS, "sh")]
             else:
                 named = self.layout.block(block).names
-                found += [f"{block}.{key}" for key in (*named, *(p for p in _pairs(named) if p not in named))]
+                both = (pair for pair in _pairs(named) if pair not in named)
+                found += [f"{block}.{key}" for key in (*named, *both, *self._combined(block))]
                 found.append(f"{block}.raw")
         return (*found, *_RESERVED)
 
@@ -282,7 +324,7 @@ class Vocabulary:
             offered = (
                 (*_LIGHT_SCALARS, *_LIGHT_VECTORS)
                 if block == "illumination"
-                else tuple(self.coefficients(block))
+                else (*self.coefficients(block), *self._combined(block))
             )
             if name in (*offered, "raw"):
                 return
@@ -290,7 +332,7 @@ class Vocabulary:
             raise ConfigError(
                 f"'{key}' cannot be edited: this run has no rig network for the block '{block}'"
             )
-        raise ConfigError(f"unknown control '{key}'", did_you_mean(key, self.names()))
+        raise UnknownControlError(f"unknown control '{key}'", did_you_mean(key, self.names()))
 
     def _vector_length(self, key: str) -> int | None:
         block, _, name = key.partition(".")
@@ -319,6 +361,7 @@ def _pairs(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
         for left, right, stem in (
             (r"^(.+)_left$", r"\1_right", r"\1"),
             (r"^left_(.+)$", r"right_\1", r"\1"),
+            (r"^(.+)_L$", r"\1_R", r"\1"),
         ):
             if re.match(left, name) and (other := re.sub(left, right, name)) in where:
                 found[re.sub(left, stem, name)] = (index, where[other])

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pie_framework.api import EDITABLE_BLOCKS, Networks, RecognitionNetwork
-from pie_framework.controls import EditRequest, Vocabulary
+from pie_framework.api import EDITABLE_BLOCKS, Layout, Networks, RecognitionNetwork
+from pie_framework.controls import Combination, EditRequest, Vocabulary
 from pie_framework.errors import ConfigError
 from pie_framework.parameters import Reading, Value, apply_request, read_request
 
@@ -101,8 +101,10 @@ class EditResult:
 def vocabulary_of(networks: Networks) -> Vocabulary:
     """The controls these networks offer: names and ranges of the face model, blocks that the editor knows.
 
-    The face model may have an attribute `ranges`, control name -> (low, high) in the control's unit, that
-    says on which values the networks were trained.
+    The face model may have attributes beside the contract: `ranges`, control name -> (low, high) in the control's
+    unit, says on which values the networks were trained; `expression_aliases`, control -> {coefficient: amount},
+    and `expression_directions`, control -> amount of every coefficient of the block, name further expressions. An
+    alias sets its coefficients; of a direction the share along it is set, and the rest of the expression is kept.
 
     Raises:
         ConfigError: when no editor is composed.
@@ -114,7 +116,26 @@ def vocabulary_of(networks: Networks) -> Vocabulary:
         )
     blocks = tuple(block for block in layout.editable if block in networks.editor.blocks)
     ranges: Mapping[str, tuple[float, float]] = getattr(networks.face_model, "ranges", None) or {}
-    return Vocabulary(layout, ranges, blocks)
+    return Vocabulary(layout, ranges, blocks, combinations_of(layout, networks.face_model))
+
+
+def combinations_of(layout: Layout, face_model: object) -> dict[str, Combination]:
+    """The combined expressions that a face model names, as controls of a layout; those that do not fit it are left out."""
+    if "expression" not in layout.block_names:
+        return {}
+    names = layout.names("expression")
+    found = {}
+    directions: Mapping[str, Sequence[float]] = getattr(face_model, "expression_directions", None) or {}
+    for control, amounts in directions.items():
+        if len(amounts) == len(names):
+            values = tuple(float(amount) for amount in amounts)
+            found[f"expression.{control}"] = Combination(tuple(range(len(names))), values, along=True)
+    aliases: Mapping[str, Mapping[str, float]] = getattr(face_model, "expression_aliases", None) or {}
+    for control, parts in aliases.items():
+        if all(name in names for name in parts):
+            indices = tuple(names.index(name) for name in parts)
+            found[f"expression.{control}"] = Combination(indices, tuple(float(a) for a in parts.values()))
+    return found
 
 
 @torch.no_grad()
@@ -168,7 +189,7 @@ def edit(
         before = torch.cat([shown[_row(index, shown)][None] for index in range(start, start + len(some))])
         asked = torch.cat(
             [
-                apply_request(layout, before[i : i + 1], request, source_theta)
+                apply_request(vocabulary, before[i : i + 1], request, source_theta)
                 for i, request in enumerate(some)
             ]
         )
@@ -178,7 +199,7 @@ def edit(
         embedded = _embed(networks, images)
         for i, request in enumerate(some):
             one = slice(i, i + 1)
-            readings = read_request(layout, request, before[one], asked[one], achieved[one])
+            readings = read_request(vocabulary, request, before[one], asked[one], achieved[one])
             similarity = (
                 None if known is None or embedded is None else float((known[rows[i]] * embedded[i]).sum())
             )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Layout
-from pie_framework.controls import Control, EditRequest, Vocabulary
+from pie_framework.controls import Combination, Control, EditRequest, Vocabulary
 from pie_framework.errors import ConfigError
 from pie_framework.rendering import ambient_light, directional_light, dominant_direction
 
@@ -123,13 +123,17 @@ def _towards(azimuth: float, elevation: float, like: Tensor) -> Tensor:
     return like.new_tensor([[math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)]])
 
 
+def _words(layout: Layout | Vocabulary) -> Vocabulary:
+    return layout if isinstance(layout, Vocabulary) else Vocabulary(layout)
+
+
 def apply_request(
-    layout: Layout, theta: Tensor, request: EditRequest, source: Tensor | None = None
+    layout: Layout | Vocabulary, theta: Tensor, request: EditRequest, source: Tensor | None = None
 ) -> Tensor:
     """θ' = θ with the request's controls set.
 
     Args:
-        layout: of θ.
+        layout: of θ, or the vocabulary that the request was parsed with.
         theta: (1, P), what the portrait shows.
         request: its controls are applied in order, those of the light together at the end.
         source: (1, P), coefficients of the portrait that `request.source` names.
@@ -140,12 +144,13 @@ def apply_request(
     Raises:
         ConfigError: when the request takes blocks from a source and none is given.
     """
+    vocabulary = _words(layout)
+    layout = vocabulary.layout
     asked = layout.check(theta).clone()
     if request.source_blocks:
         if source is None:
             raise ConfigError(f"the edit '{request.name}' needs the coefficients of its source portrait")
         asked = layout.replace(asked, source.to(asked), request.source_blocks).clone()
-    vocabulary = Vocabulary(layout)
     lights = []
     for control in request.controls:
         columns = layout.slice(control.block)
@@ -155,13 +160,25 @@ def apply_request(
             lights.append(control)
         elif not isinstance(control.value, tuple):
             value = math.radians(control.value) if _in_degrees(layout, control.block) else control.value
-            for index in vocabulary.coefficients(control.block)[control.key]:
+            combination = vocabulary.combination(control.block, control.key)
+            shown = _along(asked[:, columns], combination)
+            for index, amount in zip(combination.indices, combination.amounts, strict=True):
                 column = columns.start + index
-                asked[:, column] = value + control.relative * asked[:, column]
+                if combination.along:
+                    asked[:, column] += amount * (value - (0.0 if control.relative else shown))
+                else:
+                    asked[:, column] = amount * value + control.relative * asked[:, column]
     if lights:
         columns = layout.slice("illumination")
         asked[:, columns] = _relit(asked[:, columns], lights)
     return asked
+
+
+def _along(values: Tensor, combination: Combination) -> Tensor:
+    """(B,) how much of a combination a block (B, n) holds: 1 where it is just that."""
+    amounts = values.new_tensor(combination.amounts, dtype=torch.float64)
+    own = values[:, list(combination.indices)].double()
+    return ((own * amounts).sum(1) / combination.length).to(values.dtype)
 
 
 def _in_degrees(layout: Layout, block: str) -> bool:
@@ -202,7 +219,7 @@ class Reading:
 
 
 def read_request(
-    layout: Layout, request: EditRequest, before: Tensor, asked: Tensor, achieved: Tensor
+    layout: Layout | Vocabulary, request: EditRequest, before: Tensor, asked: Tensor, achieved: Tensor
 ) -> tuple[Reading, ...]:
     """Read the request's controls back from three θ, each (1, P).
 
@@ -212,7 +229,8 @@ def read_request(
     names = list(dict.fromkeys(c.name for c in request.controls if c.key != "raw"))
     whole = (*request.source_blocks, *(c.block for c in request.controls if c.key == "raw"))
     for block in dict.fromkeys(whole):
-        names += [name for name in _telling(layout, block, before, asked) if name not in names]
+        told = _telling(_words(layout).layout, block, before, asked)
+        names += [name for name in told if name not in names]
     return tuple(_reading(layout, name, before, asked, achieved) for name in names)
 
 
@@ -226,9 +244,11 @@ def _telling(layout: Layout, block: str, before: Tensor, asked: Tensor) -> list[
     return [f"{block}.{names[index]}" for index in sorted(order)]
 
 
-def _reading(layout: Layout, name: str, before: Tensor, asked: Tensor, achieved: Tensor) -> Reading:
+def _reading(
+    layout: Layout | Vocabulary, name: str, before: Tensor, asked: Tensor, achieved: Tensor
+) -> Reading:
     shown, want, got = (read_control(layout, name, theta) for theta in (before, asked, achieved))
-    unit = Vocabulary(layout).unit(name)
+    unit = _words(layout).unit(name)
     if name.endswith(".direction"):
         angle = angle_between(_as_tuple(want), _as_tuple(got))
         return Reading(name, unit, shown, want, got, angle, "degrees")
@@ -236,8 +256,13 @@ def _reading(layout: Layout, name: str, before: Tensor, asked: Tensor, achieved:
     return Reading(name, unit, shown, want, got, math.sqrt(sum(squares) / len(squares)), unit)
 
 
-def read_control(layout: Layout, name: str, theta: Tensor) -> Value:
-    """The value of a control in θ, (1, P), in its own unit; a control of both sides gives their mean."""
+def read_control(layout: Layout | Vocabulary, name: str, theta: Tensor) -> Value:
+    """The value of a control in θ, (1, P), in its own unit.
+
+    A control of several coefficients gives how much of its combination they hold: for both sides, their mean.
+    """
+    vocabulary = _words(layout)
+    layout = vocabulary.layout
     block, _, key = name.partition(".")
     values = layout.get(theta, block).detach()
     if block == "illumination":
@@ -251,9 +276,8 @@ def read_control(layout: Layout, name: str, theta: Tensor) -> Value:
         if key in scalars:
             return scalars[key]
         return tuple(float(x) for x in (light.colour if key == "colour" else light.direction)[0])
-    indices = Vocabulary(layout).coefficients(block)[key]
-    mean = float(values[0, list(indices)].double().mean())
-    return math.degrees(mean) if _in_degrees(layout, block) else mean
+    value = float(_along(values.double(), vocabulary.combination(block, key))[0])
+    return math.degrees(value) if _in_degrees(layout, block) else value
 
 
 def _as_tuple(value: Value) -> tuple[float, ...]:

@@ -99,6 +99,9 @@ def required(run: RunConfig, registry: Registry, edits: bool | None = None) -> l
     if bool(run.edit.requests) if edits is None else edits:
         for what in EDITS_REQUIRE:
             need(Requirement(what, "making edits", "edit=none"))
+        if selection(run, Kind.FACE_MODEL) is not None:
+            # It names ranges and further expressions; without one there are the coefficients' own names.
+            need(Requirement(Kind.FACE_MODEL.value, "making edits", "edit=none"))
     return list(found.values())
 
 

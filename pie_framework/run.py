@@ -17,6 +17,7 @@ from pie_framework.api.events import RunEnded
 from pie_framework.checkpoint import pack, unpack
 from pie_framework.cli.progress import ProgressDisplay
 from pie_framework.config import RunConfig, parse
+from pie_framework.controls import UnknownControlError
 from pie_framework.edit_files import save_edit, write_report, write_sheet
 from pie_framework.folder import CHECKPOINT, EDITS, Manifest, RunFolder, energy_table
 from pie_framework.images import to_picture
@@ -108,7 +109,7 @@ def _solve(
     columns, rows = energy_table((r.stage, r.step, r.total, r.raw, r.weights) for r in solution.history.rows)
     folder.write_energies(columns, rows)
     metrics = embedding.metrics()
-    _edits(embedding, folder)
+    _edits(embedding, folder, console)
     ended = time.perf_counter()
     timings = {
         "prepare": prepared - started,
@@ -145,14 +146,22 @@ def _index(i: int, portraits: tuple[Portrait, ...]) -> int | None:
     return None if len(portraits) == 1 else i
 
 
-def _edits(embedding: Embedding, folder: RunFolder) -> None:
-    """The configured edits of every portrait, and, where asked for, the full-size photos they belong in."""
+def _edits(embedding: Embedding, folder: RunFolder, console: Console) -> None:
+    """The configured edits of every portrait, and, where asked for, the full-size photos they belong in.
+
+    Edits by a control that this face model does not offer are left out with a line that says so.
+    """
     config = embedding.pipeline.config
     for i, portrait in enumerate(embedding.portraits):
         index = _index(i, embedding.portraits)
         pictures = {"reconstruction": embedding.reconstruction(i)}
         for name, controls in config.edit.requests.items():
-            results = embedding.edit(controls, i, name)
+            try:
+                results = embedding.edit(controls, i, name)
+            except UnknownControlError as error:
+                if i == 0:
+                    console.print(f"the edit '{name}' is left out: {error}", style="yellow", markup=False)
+                continue
             save_edit(folder.file(EDITS), results, name, index)
             pictures[name] = to_picture(results[-1].image[0])
         if config.paste_back:

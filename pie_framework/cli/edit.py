@@ -213,7 +213,7 @@ def _list(console: Console, vocabulary: Vocabulary, latent: Tensor, networks: Ne
         unit = vocabulary.unit(name)
         low_high = vocabulary.range_of(name)
         trained = "" if low_high is None else f"{low_high[0]:g} to {low_high[1]:g}"
-        table.add_row(name, unit, trained, wording.value(read_control(vocabulary.layout, name, theta), unit))
+        table.add_row(name, unit, trained, wording.value(read_control(vocabulary, name, theta), unit))
     console.print(table)
 
 

@@ -6,6 +6,7 @@ face model of it. Models whose surface is more than linear override `MorphableMo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pie_facemodels.conventions import FFHQ_CAMERA, PIVOT
+from pie_facemodels.directions import fitted_directions
 from pie_facemodels.mirroring import mirror_matrix
 from pie_framework.api import Block, Layout, Mesh, Rendering
 from pie_framework.errors import AssetError
@@ -254,6 +256,14 @@ class MorphableModel(nn.Module):
         image = downsample(2.0 * shown - 1.0, supersample)
         mask = (downsample(fragments.mask, supersample) >= 0.5).to(image.dtype)
         return Rendering(image, mask.detach(), self.landmarks(theta, size))
+
+    @functools.cached_property
+    def expression_directions(self) -> dict[str, tuple[float, ...]]:
+        """Expressions by the procedural model's names, fitted where the coefficients have no names to give aliases to."""
+        if self.expression_aliases:
+            return {}
+        pivot = self.get_buffer("pivot")
+        return fitted_directions(self.layout, lambda theta: self.surface(theta.to(pivot), LANDMARKS))
 
     @property
     def mirror_theta(self) -> Callable[[Tensor], Tensor] | None:

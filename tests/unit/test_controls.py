@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pie_framework.controls import LIGHT_DIRECTIONS, Control, Vocabulary
+from pie_framework.api import Block, Layout
+from pie_framework.controls import LIGHT_DIRECTIONS, Combination, Control, UnknownControlError, Vocabulary
 from pie_framework.errors import ConfigError
 from pie_framework.testing.toys import TOY_LAYOUT
 
@@ -150,3 +151,27 @@ def test_a_block_without_a_rig_says_so() -> None:
     with pytest.raises(ConfigError, match="no rig network"):
         words.parse(["expression.smile=1"])
     assert not [name for name in words.names() if name.startswith("expression")]
+
+
+def test_combinations_are_controls_too() -> None:
+    """Further expressions that a face model names; a coefficient's own name comes first, near names are told."""
+    own = TOY_LAYOUT.names("expression")
+    words = Vocabulary(
+        TOY_LAYOUT,
+        combinations={
+            "expression.laugh": Combination((0, 1), (1.0, 0.5)),
+            f"expression.{own[0]}": Combination((1,), (1.0,)),
+        },
+    )
+    assert "expression.laugh" in words.names()
+    assert words.names().count(f"expression.{own[0]}") == 1
+    assert words.combination("expression", own[0]).indices == (0,)
+    (request,) = words.parse(["expression.laugh=0.8"])
+    assert request.controls == (Control("expression.laugh", 0.8),)
+    with pytest.raises(UnknownControlError, match="laugh"):
+        words.parse(["expression.laughs=1"])
+
+
+def test_sides_by_their_suffix() -> None:
+    layout = Layout((Block("expression", 3, "activation", ("eyeBlink_L", "eyeBlink_R", "mouthLeft")),))
+    assert Vocabulary(layout).coefficients("expression")["eyeBlink"] == (0, 1)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pie_framework.api import Networks, RigEditor
+from pie_framework.api import Block, Layout, Networks, RigEditor
 from pie_framework.controls import Vocabulary
-from pie_framework.edit import REACH, change_share, edit, next_strength, vocabulary_of
+from pie_framework.edit import REACH, change_share, combinations_of, edit, next_strength, vocabulary_of
 from pie_framework.errors import ConfigError
-from pie_framework.parameters import Light, angle_between, light_of, read_control
+from pie_framework.parameters import Light, angle_between, apply_request, light_of, read_control, read_request
 from pie_framework.rendering import ambient_light, directional_light
 from pie_framework.testing.toys import TOY_LAYOUT, IdentityRig, toy_networks
 
@@ -288,3 +289,35 @@ def test_a_correction_that_costs_the_identity_is_not_kept() -> None:
     (free,) = edit(latent, [request], without_recognition(toys), corrections=2)
     assert kept.achieved == pytest.approx(once.achieved)
     assert abs(float(free.achieved["rotation.yaw"]) - float(once.achieved["rotation.yaw"])) > 5.0  # type: ignore[arg-type]
+
+
+def test_combined_expressions_are_set_and_read() -> None:
+    """An alias sets its coefficients; of a direction only the share along it is set."""
+    layout = Layout(
+        (Block("rotation", 3, "radians"), Block("expression", 4, "activation", ("a", "b", "c", "d")))
+    )
+    face_model = SimpleNamespace(
+        expression_aliases={"grin": {"b": 1.0, "d": -0.5}, "odd": {"unknown": 1.0}},
+        expression_directions={"smile": (2.0, 0.0, 0.0, 1.0), "short": (1.0,)},
+    )
+    words = Vocabulary(layout, combinations=combinations_of(layout, face_model))
+    assert set(words.combinations) == {"expression.grin", "expression.smile"}
+    theta = torch.tensor([[0.0, 0.0, 0.0, 0.3, 0.2, 0.1, 0.4]])
+
+    def asked(text: str) -> torch.Tensor:
+        (request,) = words.parse([text])
+        return apply_request(words, theta, request)[:, 3:]
+
+    torch.testing.assert_close(asked("expression.grin=0.8"), torch.tensor([[0.3, 0.8, 0.1, -0.4]]))
+    torch.testing.assert_close(asked("expression.grin+=0.2"), torch.tensor([[0.3, 0.4, 0.1, 0.3]]))
+    shown = (2 * 0.3 + 0.4) / 5
+    assert read_control(words, "expression.smile", theta) == pytest.approx(shown)
+    more = 0.5 - shown
+    torch.testing.assert_close(
+        asked("expression.smile=0.5"), torch.tensor([[0.3 + 2 * more, 0.2, 0.1, 0.4 + more]])
+    )
+    torch.testing.assert_close(asked("expression.smile+=0.1"), torch.tensor([[0.5, 0.2, 0.1, 0.5]]))
+    (request,) = words.parse(["expression.smile=0.5"])
+    moved = apply_request(words, theta, request)
+    (reading,) = read_request(words, request, theta, moved, moved)
+    assert reading.asked == pytest.approx(0.5) and reading.error == pytest.approx(0.0)

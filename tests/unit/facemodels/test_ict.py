@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -284,3 +285,28 @@ def test_the_repository_s_meshes_are_the_archive_s() -> None:
     np.testing.assert_allclose(folder.expression, archive.expression, atol=4e-3)
     np.testing.assert_array_equal(np.sort(folder.triangles, 1).sum(), np.sort(archive.triangles, 1).sum())
     np.testing.assert_array_equal(folder.landmarks, archive.landmarks)
+
+
+@needs_model
+def test_fitted_expressions_move_the_landmarks_as_asked(real: MorphableModel) -> None:
+    """The blendshapes as if they had no names: directions found by the landmarks' motion do what the names say."""
+    arrays = ict.read(REAL, settings(REAL, identity=1))
+    data = dataclasses.replace(ict.data_of(arrays, 0), expression_aliases={}, expression_names=())
+    model = MorphableModel(data)
+    directions = model.expression_directions
+    assert {"smile", "jaw_open", "blink_left", "frown", "brow_raise"} <= set(directions)
+    theta = torch.zeros(1, model.layout.size)
+    rest = model.landmarks(theta, 100)[0]
+
+    def posed(name: str) -> torch.Tensor:
+        moved = theta.clone()
+        moved[0, model.layout.slice("expression")] = torch.tensor(directions[name])
+        return model.landmarks(moved, 100)[0]
+
+    assert posed("jaw_open")[8, 1] > rest[8, 1] + 4
+    smile, frown = posed("smile"), posed("frown")
+    assert smile[48, 1] < rest[48, 1] - 1 and smile[54, 1] < rest[54, 1] - 1
+    assert frown[48, 1] > rest[48, 1] + 1 and frown[54, 1] > rest[54, 1] + 1
+    left = posed("blink_left")
+    assert left[46, 1] - left[44, 1] < 0.5 * (rest[46, 1] - rest[44, 1])
+    assert (left[36:42] - rest[36:42]).abs().max() < 0.5
