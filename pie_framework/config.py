@@ -273,7 +273,10 @@ def _file_hint(key: str) -> str:
     """What to do about a file that does not come with the package; empty when the key names none."""
     if key.rpartition(".")[2] not in FILE_KEYS:
         return ""
-    return f"It is a file that does not come with the package: 'pie assets list' says where from; then {key}=PATH."
+    return (
+        "It is a file that does not come with the package: 'pie assets list' says where from; "
+        f"then {key}=PATH or asset://NAME."
+    )
 
 
 def _reason(error: OmegaConfBaseException) -> str:
