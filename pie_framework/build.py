@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,13 +17,19 @@ from pie_framework.config import RunConfig, merge, parse
 from pie_framework.errors import ComponentError, ConfigError, PieError
 from pie_framework.objective import Objective, WeightedTerm
 from pie_framework.plugins import Registry, discover
+from pie_framework.training import identity
+
+_log = logging.getLogger(__name__)
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means here; ConfigError when there is no such one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means here; ConfigError when there is no such one.
+
+    Of several processes on one machine, each takes the GPU of its LOCAL_RANK.
+    """
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    if device.type == "cuda" and device.index is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
@@ -128,6 +136,7 @@ class Builder:
                 else:
                     found[kind.value] = built
         self._check_layouts(found, rigs)
+        self._check_generator(found["generator"], rigs)
         return Networks(
             generator=found["generator"],
             encoder=found.get("encoder"),
@@ -158,6 +167,24 @@ class Builder:
                 raise ComponentError(
                     f"{other} was made for another face model than {one}: {difference}",
                     "Choose weights that were trained for this face model; 'pie train backbone' makes them.",
+                )
+
+    def _check_generator(self, generator: Any, rigs: Mapping[str, Any]) -> None:
+        """Rigs move the latents of one generator; ComponentError when its latents are of another shape."""
+        for block, rig in rigs.items():
+            shape = {n: v for n in ("num_layers", "latent_dim") if (v := getattr(rig, n, None)) is not None}
+            made_for = getattr(rig, "made_for", None) or {}
+            apart = identity.difference({**made_for, **shape}, generator)
+            if apart:
+                raise ComponentError(
+                    f"the {block} rig was trained for another generator than the composed one: {apart}",
+                    "Choose rigs that were trained for this generator; 'pie train rig' makes them.",
+                )
+            if not identity.same_weights(made_for, generator):
+                _log.warning(
+                    "the %s rig was trained for a generator of the same shape but with other weights; "
+                    "its edits may do something else than they are asked to",
+                    block,
                 )
 
     def objective(self) -> Objective:

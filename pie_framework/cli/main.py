@@ -29,6 +29,7 @@ COMMANDS = {
         "pie_framework.cli.convert",
         "turn a foreign checkpoint into safetensors: pie convert ffhq.pkl ffhq.safetensors",
     ),
+    "doctor": ("pie_framework.cli.doctor", "whether a run can go, with which files and licences: pie doctor ..."),
     "plugins": ("pie_framework.cli.plugins", "list plugins, or show one: pie plugins list | show NAME"),
     "train": ("pie_framework.cli.train", "train a model from its recipe: pie train NAME key=value ..."),
 }
@@ -64,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"pie: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if debug:
             raise
-        print("pie: interrupted; nothing was kept", file=sys.stderr)
+        print(f"pie: interrupted; {str(stop) or 'nothing was kept'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

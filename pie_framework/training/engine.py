@@ -66,7 +66,7 @@ class Engine:
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "waited": 0, "weights": None}
         self.average: dict[str, dict[str, Tensor]] | None = None
-        self.spent = 0.0
+        self.spent, self.measured_at = 0.0, 0.0
         self._share()
 
     # ---- the whole ---------------------------------------------------------------------------------------------
@@ -86,21 +86,20 @@ class Engine:
         curve = Curve(self.files.curve, budget.step) if self.processes.first else None
         board = Board(self.files.board) if settings.tensorboard and self.processes.first else None
         budget.start()
-        self._agree()
+        self.spent = self.processes.agree(budget.spent())
         if self.measure_first and not self.rows:
             self._measure(curve, board)
-        last_row, saved_at, last_sheet = self._at(), self.spent, budget.step
+        saved_at = self.spent
         stopped = self._waited_enough()
         with Interruption() as interruption:
             while not self._over() and not stopped:
                 self._step(interruption)
                 if interruption.agreed:
                     break
-                if settings.sheet_every and budget.step - last_sheet >= settings.sheet_every:
-                    last_sheet = budget.step
+                if settings.sheet_every and budget.step % settings.sheet_every == 0:
                     self._sheet(board)
-                if self._at() - last_row >= (self.measure_seconds or settings.measure_every):
-                    last_row, saved_at = self._at(), self.spent
+                if self._due():
+                    saved_at = self.measured_at = self.spent
                     self._measure(curve, board)
                     stopped = self._waited_enough()
                     self._save()
@@ -112,6 +111,10 @@ class Engine:
                 raise KeyboardInterrupt(
                     f"the training's state of step {budget.step} is kept in {self.files.state}; go on with resume=true"
                 )
+        if not stopped and budget.fraction(self.spent) < 1:
+            self._save()
+            self.report(f"stopped at step {budget.step} as asked; go on with resume=true")
+            return self.rows
         if not self.rows or int(self.rows[-1]["step"]) != budget.step:
             self._measure(curve, board)
         self._save()
@@ -162,9 +165,11 @@ class Engine:
         stop_at = self.settings.stop_at
         return self.budget.fraction(self.spent) >= 1 or bool(stop_at and self.budget.step >= stop_at)
 
-    def _at(self) -> float:
-        """What measurements are counted by."""
-        return self.spent if self.measure_seconds else float(self.budget.step)
+    def _due(self) -> bool:
+        """Whether it is time for a measurement."""
+        if self.measure_seconds:
+            return self.spent - self.measured_at >= self.measure_seconds
+        return self.budget.step % self.settings.measure_every == 0
 
     def _waited_enough(self) -> bool:
         return 0 < self.settings.patience <= self.best["waited"]
@@ -267,7 +272,8 @@ class Engine:
                 curve.add(self.budget.step, {k: v for k, v in row.items() if k != "step"})
             if board is not None:
                 board.scalars(self.budget.step, row)
-            self.report("  ".join(f"{name} {number:.4g}" for name, number in row.items()))
+            shown = ("step", "seconds", *self.recipe.headline) if self.recipe.headline else tuple(row)
+            self.report("  ".join(f"{name} {row[name]:.4g}" for name in shown if name in row))
         self.rows.append(row or {"step": self.budget.step, "seconds": self.spent, **losses})
         value = self.processes.agree(value if self.processes.first else 0.0)
         if self.settings.patience and self.budget.step and not math.isnan(value):
@@ -315,6 +321,7 @@ class Engine:
             "scaler": self.scaler.state_dict(),
             "step": self.budget.step,
             "elapsed": self.spent,
+            "measured_at": self.measured_at,
             "rows": self.rows,
             "best": self.best,
             "notes": {"sums": self.notes.values(), "counts": dict(self.notes.counts)},
@@ -352,6 +359,7 @@ class Engine:
             self.average = {n: {k: v.to(device) for k, v in w.items()} for n, w in chosen.items()}
         self.scaler.load_state_dict(state["scaler"])
         self.budget.step, self.budget.elapsed = int(state["step"]), float(state["elapsed"])
+        self.spent, self.measured_at = self.budget.elapsed, float(state["measured_at"])
         self.rows, self.best = list(state["rows"]), dict(state["best"])
         if self.best["weights"] is not None:
             self.best["weights"] = {

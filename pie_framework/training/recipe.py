@@ -63,12 +63,14 @@ class TrainingRecipe:
         optimizer: of their parameters; the engine sets its learning rate.
         rng: what this process draws from.
         validation: the figure of `measure` that early stopping watches (lower is better); empty for none.
+        headline: figures that lines of progress show; empty for all. The curve has all.
     """
 
     modules: Mapping[str, nn.Module]
     optimizer: torch.optim.Optimizer
     rng: torch.Generator
     validation: str = ""
+    headline: Sequence[str] = ()
 
     def prepare(self, resumed: bool) -> None:
         """What is done once before the first step, and takes time, such as making samples.

@@ -40,6 +40,18 @@ def pie_encoders() -> list[Component]:
 
 
 @hookimpl
+def pie_converters() -> list[Component]:
+    return [
+        Component(
+            Kind.CONVERTER,
+            "deep3d",
+            "pie_mofa.deep3d.convert:convert",
+            summary="Deep3DFaceRecon's coefficient network.",
+        )
+    ]
+
+
+@hookimpl
 def pie_trainers() -> list[Component]:
     return [
         Component(

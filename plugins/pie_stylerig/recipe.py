@@ -110,6 +110,8 @@ class RigRecipe(TrainingRecipe):
                 # Adam moves each of its thousands of weights alike, so that one step would undo its fit.
                 rig.readout.requires_grad_(False)
         self.modules = self.rigs
+        told = [f"{block}_{name}" for block in blocks for name in ("missing", "true_missing", "identity")]
+        self.headline = ("loss", "missing", *told)
         make: Any = torch.optim.Adadelta if config.optimizer == "adadelta" else torch.optim.Adam
         trained = [p for rig in self.rigs.values() for p in rig.parameters() if p.requires_grad]
         self.optimizer = make(trained, config.learning_rate)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import fill, read_torch
+from pie_framework.training.weights import read_weights
+from pie_framework.untrusted import fill, read_torch, sniff
 
 #: Side of the picture that the network reads, pixels.
 INPUT_SIZE = 224
@@ -25,6 +26,8 @@ HEADS = ("identity", "expression", "albedo", "rotation", "illumination", "transl
 FIXED = {"rotation": 3, "illumination": 27, "translation_xy": 2, "translation_z": 1}
 #: Key of the checkpoint that holds the network; the others are the optimiser's.
 NETWORK_KEY = "net_recon"
+#: What the metadata of a converted file says.
+KIND = "deep3d"
 FEATURES = 2048
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 
@@ -134,7 +137,7 @@ def _fold(module: ResNet50 | Bottleneck) -> None:
 
 
 def load_network(path: str | os.PathLike[str]) -> CoefficientNetwork:
-    """The network of a checkpoint; its block sizes are those of the heads in the file.
+    """The network of a checkpoint or a converted file; its block sizes are those of the heads in the file.
 
     Raises:
         AssetError: the file is something else, or a tensor is missing, unknown, of a wrong shape or not finite.
@@ -159,6 +162,8 @@ def load_network(path: str | os.PathLike[str]) -> CoefficientNetwork:
 
 def _state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of the network by name, without the prefix of parallel training."""
+    if sniff(path) == "safetensors":
+        return read_weights(path, KIND).state
     found = read_torch(path)
     inner = found.get(NETWORK_KEY) if isinstance(found, Mapping) else None
     if not isinstance(inner, Mapping):

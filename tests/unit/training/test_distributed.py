@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from pie_framework.errors import RunError
+from pie_framework.training.distributed import Processes, join
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def worker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("worker", WORKER)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def together(what: str, folder: Path, count: int = 2) -> list[str]:
+    """Run the worker in `count` processes as torchrun would; returns what each printed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = Path(__file__).parents[3]
+    paths = os.pathsep.join([str(root), str(root / "plugins"), os.environ.get("PYTHONPATH", "")])
+    shared = {
+        **os.environ, "PYTHONPATH": paths, "WORLD_SIZE": str(count), "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
+    }  # fmt: skip
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), what, str(folder)],
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(count)
+    ]  # fmt: skip
+    try:
+        ended = [process.communicate(timeout=120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    for process, (_, errors) in zip(started, ended, strict=True):
+        assert process.returncode == 0, errors
+    return [out for out, _ in ended]
+
+
+def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
+    """Also through batch normalisation, whose statistics are those of the whole batch."""
+    alone = worker().gradients(Processes())
+    together("gradients", tmp_path)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first.keys() == alone.keys()
+    for name, value in alone.items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-5, msg=name)
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_both_recipes_train_in_two_processes(tmp_path: Path) -> None:
+    """One of them speaks and writes, both end, and both have moved."""
+    first, second = together("train", tmp_path)
+    assert "step 6" in first
+    assert "step" not in second
+    assert "ended 0 True" in first
+    assert "ended 1 True" in second
+    for name in ("encoder/encoder.safetensors", "rig/rig_expression.safetensors", "encoder/state.pt"):
+        assert (tmp_path / name).exists(), name
+    state = torch.load(tmp_path / "encoder" / "state.pt", weights_only=True)
+    assert len(state["ranks"]) == 2
+    assert not torch.equal(state["ranks"][0]["rng"], state["ranks"][1]["rng"])
+    assert not list(tmp_path.glob("**/*.part"))
+
+
+def test_alone_everything_returns_at_once() -> None:
+    processes = Processes()
+    assert processes.sum([1.0, 2.0]) == [1.0, 2.0]
+    assert processes.agree(3.0) == 3.0
+    assert processes.gather("x") == ["x"]
+    draws = [Processes(rank, 2).generator(5).initial_seed() for rank in (0, 1)]
+    assert draws[0] == 5
+    assert draws[1] != 5
+
+
+def test_a_launcher_that_says_half_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(RunError, match="torchrun"):
+        join("cpu")
