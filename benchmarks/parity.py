@@ -8,7 +8,9 @@ outputs, 1e-3 for gradients). A further family of files is one more function in 
 
 from __future__ import annotations
 
+import math
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +102,57 @@ def stylegan2() -> Iterator[Row]:
         yield from generator_rows(name.rpartition(".")[0], load_generator(GOLDEN / name).freeze())
 
 
+def deep3d_face_model() -> Iterator[Row]:
+    """The Basel Face Model's layout: geometry, albedo and, through our shading, colours of stored coefficients."""
+    from pie_facemodels.bfm import BfmFaceModel
+    from pie_facemodels.bfm_file import read_bfm
+    from pie_framework.rendering import euler_to_matrix, shade
+
+    file = "deep3d/face_model"
+    data = np.load(GOLDEN / f"{file}.npz", allow_pickle=False)
+    model = BfmFaceModel(read_bfm(GOLDEN / "deep3d/BFM_model_front.mat", "whole"), window=(0.5, 0.5, 1.0))
+    theta = model.from_deep3d(torch.from_numpy(data["coeffs"]))
+    vertices = model.mesh(theta).vertices
+    seen = torch.cat((vertices[..., :2], 10.0 - vertices[..., 2:]), dim=-1)  # theirs are seen from the camera
+    rotation = euler_to_matrix(model.layout.get(theta, "rotation"))
+    albedo = torch.from_numpy(data["albedo"])
+    colours = shade(albedo, model.normals(vertices), model.layout.get(theta, "illumination"))
+    marks = np.delete(data["landmarks68"], (60, 64), axis=1)
+    marks[..., 1] = 224.0 - marks[..., 1]  # theirs are counted upwards
+    yield Row(file, "vertices_camera", relative(seen, data["vertices_camera"]), OUTPUT)
+    yield Row(file, "rotation", relative(rotation.transpose(1, 2), data["rotation"]), OUTPUT)
+    yield Row(file, "albedo", relative(model.mesh(theta).colours, data["albedo"].clip(0, 1)), OUTPUT)
+    yield Row(file, "color", relative(colours, data["color"]), OUTPUT)
+    yield Row(file, "landmarks68", relative(model.landmarks(theta, 224), marks), OUTPUT)
+
+
+def deep3d_network() -> Iterator[Row]:
+    """The coefficient network, frozen as a run uses it, with weights by the rule of the golden files' README."""
+    from pie_mofa.deep3d.network import CoefficientNetwork
+
+    network = CoefficientNetwork()
+    state = {}
+    for name, like in network.state_dict().items():
+        drawn = torch.randn(like.shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+        if name.endswith("running_var"):
+            drawn = 1 + 0.1 * drawn.abs()
+        elif name.endswith(("running_mean", "bias")):
+            drawn = 0.1 * drawn
+        elif like.dim() == 1:
+            drawn = 1 + 0.1 * drawn
+        elif like.dim():
+            drawn = drawn * math.sqrt(2 / like[0].numel())
+        state[name] = drawn if like.dim() else like
+    network.load_state_dict(state)
+    picture = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(11))
+    with torch.no_grad():
+        found = network.freeze()(picture)
+    reference = np.load(GOLDEN / "deep3d/recon_net.npz", allow_pickle=False)["coeffs"]
+    yield Row("deep3d/recon_net", "coeffs", relative(found, reference), OUTPUT)
+
+
 #: One function for each family of golden files.
-SOURCES: list[Callable[[], Iterable[Row]]] = [stylegan2]
+SOURCES: list[Callable[[], Iterable[Row]]] = [stylegan2, deep3d_face_model, deep3d_network]
 
 
 def main(words: list[str]) -> int:

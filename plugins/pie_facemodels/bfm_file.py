@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pie_facemodels.conventions import multi_pie_66
+from pie_facemodels.files import read_npz
 from pie_facemodels.morphable import MorphableData
 from pie_framework.errors import AssetError, ComponentError
 from pie_framework.untrusted import sniff
@@ -51,7 +51,8 @@ def read_bfm(path: str | os.PathLike[str], region: str = "front") -> MorphableDa
     if kind == "mat5":
         arrays = _read_mat(path)
     elif kind == "npz":
-        arrays = _read_npz(path)
+        needed = [name for name, always in ARRAYS.items() if always]
+        arrays = read_npz(Path(path), needed, [name for name in ARRAYS if name not in needed])
     elif kind == "hdf5":
         raise AssetError(
             f"{where} is a MATLAB file of version 7.3 (HDF5)",
@@ -145,20 +146,6 @@ def _read_mat(path: str | os.PathLike[str]) -> dict[str, Array]:
     except Exception as error:  # scipy's reader answers damage with whatever it stumbles over
         raise AssetError(f"{where} is damaged: {type(error).__name__}: {error}", HINT) from error
     return {name: np.asarray(found[name]) for name in ARRAYS if name in found}
-
-
-def _read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
-    where = Path(path).name
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = [(entry.filename, (entry.file_size // 2,)) for entry in archive.infolist()]
-        _check_sizes(sizes, where)
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in ARRAYS if name in found.files}
-    except AssetError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        raise AssetError(f"{where} is damaged: {error}", HINT) from error
 
 
 def _check_sizes(sizes: Iterable[tuple[str, tuple[int, ...]]], where: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.random_assets import random_bfm
+from pie_facemodels import bfm_file
 from pie_facemodels.bfm import BfmFaceModel, build
 from pie_facemodels.bfm_file import ARRAYS, read_bfm
 from pie_facemodels.bfm_settings import BfmSettings
@@ -290,8 +291,15 @@ def test_arrays_that_do_not_fit(tmp_path: Path, name: str, value: Any, message: 
 
 def test_an_npz_of_objects_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "model.npz", **{**arrays(), "tri": np.array([{}, {}], dtype=object)})
-    with pytest.raises(AssetError, match="damaged"):
+    with pytest.raises(AssetError, match="plain arrays"):
         read_bfm(tmp_path / "model.npz")
+
+
+def test_a_mat_file_that_claims_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes are compared before anything is read."""
+    monkeypatch.setattr(bfm_file, "MOST_NUMBERS", 1000)
+    with pytest.raises(AssetError, match="claims more than 1,000 numbers"):
+        read_bfm(MAT)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.99])

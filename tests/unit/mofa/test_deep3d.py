@@ -23,7 +23,9 @@ from pie_facemodels.conventions import DEEP3D_WINDOW
 from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 from pie_framework.testing.conformance import FaceEncoderTests
+from pie_framework.untrusted import sniff
 from pie_mofa.deep3d.component import Deep3DEncoder, build
+from pie_mofa.deep3d.convert import convert
 from pie_mofa.deep3d.crop import INPUT_SIZE, STANDARD_POINTS, five_points, resample, windows
 from pie_mofa.deep3d.network import NETWORK_KEY, CoefficientNetwork, load_network
 from pie_mofa.deep3d.settings import Deep3DConfig
@@ -138,6 +140,18 @@ def test_counters_may_be_missing(state: dict[str, Tensor], tmp_path: Path) -> No
     kept = {f"module.{name}": value for name, value in state.items() if "num_batches" not in name}
     torch.save({NETWORK_KEY: kept}, tmp_path / "parallel.pth")
     load_network(tmp_path / "parallel.pth")
+
+
+def test_converted(checkpoint: Path, tmp_path: Path) -> None:
+    """`pie convert` keeps the network alone; what it writes is read like the checkpoint."""
+    conversion = convert(checkpoint, sniff(checkpoint))
+    assert conversion is not None and conversion.facts["expression"] == "64 coefficients"
+    conversion.write(tmp_path / "deep3d.safetensors", False)
+    ours, theirs = (load_network(path).state_dict() for path in (tmp_path / "deep3d.safetensors", checkpoint))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    torch.save({"weights": {}}, tmp_path / "other.pth")
+    assert convert(tmp_path / "other.pth", "torch-zip") is None
+    assert convert(tmp_path / "other.pth", "npz") is None
 
 
 # ---- the crop --------------------------------------------------------------------------------------------------
