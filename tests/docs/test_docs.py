@@ -177,7 +177,7 @@ COMPONENT_GROUPS = (
 @pytest.mark.parametrize("group", COMPONENT_GROUPS)
 def test_every_key_of_a_group_is_documented(group: str) -> None:
     page = read(f"docs/configuration/{group}.md")
-    for overrides in ([], ["schedule=paper", "aligner=ffhq"]):
+    for overrides in ([], ["schedule=paper", "aligner=ffhq", "landmarks=file"], ["landmarks=mediapipe"]):
         config = OmegaConf.to_container(compose(overrides), resolve=True)
         for key in _keys(cast(dict[str, Any], config)[group], group):
             assert f"`{key}`" in page, f"docs/configuration/{group}.md does not explain {key}"

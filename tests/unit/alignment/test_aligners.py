@@ -52,6 +52,18 @@ def test_a_portrait_is_framed(name: str) -> None:
 
 
 @needs_photos
+def test_every_test_photo_is_aligned_by_auto() -> None:
+    pytest.importorskip("cv2")
+    for path in sorted(PORTRAITS.glob("*.jpg")):
+        photo = read_photo(path)
+        aligned = AutoAligner(AlignerSettings()).align(photo, 128)
+        a, b, _, d, _, _ = aligned.to_source
+        assert aligned.faces == 1, path.name
+        assert abs(np.rad2deg(np.arctan2(d, a))) < 20, path.name
+        assert 0.3 < 128 * np.hypot(a, b) / min(photo.size) < 1.3, path.name
+
+
+@needs_photos
 def test_a_tilted_photo_is_turned_upright() -> None:
     pytest.importorskip("cv2")
     photo = read_photo(PORTRAITS / "portrait_06.jpg")

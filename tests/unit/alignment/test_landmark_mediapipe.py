@@ -146,7 +146,7 @@ class FakeLandmarker:
         import scipy.ndimage
 
         height, width = image.data.shape[:2]
-        marked, count = scipy.ndimage.label(image.data[..., 0] > 200)
+        marked, _ = scipy.ndimage.label(image.data[..., 0] > 200)
         faces = []
         for rows, columns in scipy.ndimage.find_objects(marked)[: self.options.num_faces]:
             low = np.array([columns.start, rows.start], dtype=float)
