@@ -17,6 +17,17 @@ PRIOR_REQUIRES = ("encoder", "landmarks")
 EDITS_REQUIRE = ("encoder", "editor")
 #: What a start of the optimisation takes.
 STARTS_REQUIRE = {"inverter": ("inverter",), "encoder_search": ("encoder",)}
+#: The kinds of network that a configuration chooses.
+NETWORKS = (
+    Kind.GENERATOR,
+    Kind.FACE_MODEL,
+    Kind.ENCODER,
+    Kind.RIG,
+    Kind.EDITOR,
+    Kind.INVERTER,
+    Kind.FEATURES,
+    Kind.LANDMARKS,
+)
 NONE = "none"
 
 

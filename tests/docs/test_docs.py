@@ -14,15 +14,19 @@ from omegaconf import OmegaConf
 
 from pie_framework import folder, hookspecs
 from pie_framework.api import Kind
+from pie_framework.assets.catalogue import SURE, Entry
+from pie_framework.assets.formats import FORMATS
 from pie_framework.bench import settings as bench_settings
 from pie_framework.bench.columns import COLUMNS, SECONDS
 from pie_framework.bench.report import PAGE, RESULTS, TABLE
 from pie_framework.bench.settings import BenchConfig
+from pie_framework.cli import assets as assets_command
 from pie_framework.cli import edit as edit_command
 from pie_framework.cli.main import COMMANDS
 from pie_framework.compose import compose
 from pie_framework.config import RunConfig
 from pie_framework.controls import LIGHT_DIRECTIONS, Vocabulary
+from pie_framework.doctor.report import SECTIONS, Finding, Status
 from pie_framework.folder import Manifest
 from pie_framework.plugins import HOOK_OF_KIND, discover
 from pie_framework.testing import conformance
@@ -191,7 +195,30 @@ def test_every_setting_of_the_run_is_documented() -> None:
 
 
 def test_every_environment_variable_is_documented() -> None:
-    assert "PIE_PLUGINS" in read("docs/configuration/index.md")
+    page = read("docs/configuration/index.md")
+    assert "PIE_PLUGINS" in page and "PIE_ASSETS" in page
+
+
+# ---- assets and doctor -----------------------------------------------------------------------------------------
+
+
+def test_every_fact_of_an_asset_is_documented() -> None:
+    page = read("docs/assets.md")
+    facts = set(Entry.__dataclass_fields__) - {"name", "origin"}
+    for word in [*facts, *SURE, *FORMATS]:
+        assert f"`{word}`" in page, f"docs/assets.md does not explain {word}"
+    for command in assets_command.WORDS:
+        assert f"`pie assets {command}" in page
+    for option in ("link=true", "trust=true"):
+        assert f"`{option}`" in page
+
+
+def test_every_part_of_the_doctors_report_is_documented() -> None:
+    page = read("docs/doctor.md")
+    for heading in SECTIONS.values():
+        assert f"| {heading} |" in page
+    for word in [*Status, *Finding.__dataclass_fields__]:
+        assert f"`{word}`" in page
 
 
 # ---- benchmark -------------------------------------------------------------------------------------------------

@@ -171,9 +171,10 @@ def test_addresses_are_resolved_everywhere(
     kit.mkdir()
     (kit / "a").write_text("a")
     store.add(KIT, kit)
-    with pytest.raises(AssetError, match="is a folder"):
-        resolve("asset://kit")
-    assert resolve("asset://kit", folder=True).is_dir()
+    assert resolve("asset://kit").is_dir()
+    assert resolve(str(kit), folder=True) == kit
+    with pytest.raises(AssetError, match="does not exist"):
+        resolve("asset://kit/gone")
     assert resolve("asset://kit/a").read_text() == "a"
 
 
