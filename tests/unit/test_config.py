@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from hydra import compose as hydra_compose
+from omegaconf import DictConfig, OmegaConf, flag_override
 
-from pie_framework.compose import compose
+from pie_framework.compose import CONFIG_NAME, compose, initialised, prepare
 from pie_framework.config import RunConfig, TermConfig, merge, parse
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import Registry, discover
 
+CONF = Path(__file__).parents[2] / "conf"
+#: Every group's options, by the folders.
+OPTIONS = [(file.parent.relative_to(CONF).as_posix(), file.stem) for file in sorted(CONF.glob("*/**/*.yaml"))]
+#: How a group is chosen, and where its option is then found, where that is not under the group's own name.
+KEYS = {"term": ("+term@terms.chosen", "terms.chosen"), "method": ("+method", "method")}
 FIVE = ["synthesis", "identity", "edit", "invariance", "recognition"]
 
 
@@ -54,21 +61,41 @@ def test_the_papers_schedule(registry: Registry):
     assert composed(registry, "schedule=paper", "optimizer=adam").optimizer["name"] == "adam"
 
 
-@pytest.mark.parametrize(
-    ("group", "options"),
-    [
-        ("encoder", ["mofa", "none"]),
-        ("rig", ["stylerig", "none"]),
-        ("editor", ["rig", "linear", "none"]),
-        ("aligner", ["auto", "ffhq", "none"]),
-        ("optimizer", ["adadelta", "adam"]),
-        ("schedule", ["quick", "paper"]),
-        ("edit", ["standard", "none"]),
-    ],
-)
-def test_every_option_of_a_group_composes(registry: Registry, group: str, options: list[str]):
-    for option in options:
-        composed(registry, f"{group}={option}")
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda name: name)
+def test_every_option_of_a_group_composes(registry: Registry, group: str, option: str):
+    """The option is what was chosen, and what its file says is what was composed; without missing values it parses."""
+    key, place = KEYS.get(group, (group, group.replace("/", ".")))
+    tree = composed_with_choices(registry, "bench" if group == "set" else CONFIG_NAME, f"{key}={option}")
+    assert tree.hydra.runtime.choices[key.removeprefix("+")] == option
+    file = CONF / group / f"{option}.yaml"
+    own = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(own, dict)
+    own.pop("defaults", None)
+    whole = file.read_text(encoding="utf-8").startswith("# @package _global_")
+    node = tree if whole else OmegaConf.select(tree, place)
+    if own:
+        assert_holds(OmegaConf.to_container(node), own, place)
+    with flag_override(tree, "struct", False):
+        del tree["hydra"]
+    if group != "set" and group != "method" and not OmegaConf.missing_keys(tree):
+        parse(tree)
+
+
+def composed_with_choices(registry: Registry, root: str, *overrides: str) -> DictConfig:
+    """As `compose`, with Hydra's own node, which says what was chosen in every group."""
+    prepare(registry)
+    with initialised():
+        return hydra_compose(root, overrides=list(overrides), return_hydra_config=True)
+
+
+def assert_holds(node: Any, own: Any, where: str) -> None:
+    """Every value of `own` is in the node, under the same keys; what must be given is missing or empty."""
+    if not isinstance(own, dict):
+        assert node == own or (own == "???" and node == ""), where
+        return
+    for key, value in own.items():
+        assert key in node, f"{where}.{key}"
+        assert_holds(node[key], value, f"{where}.{key}")
 
 
 def test_every_weight_is_a_value(registry: Registry):

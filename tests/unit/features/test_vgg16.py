@@ -199,6 +199,38 @@ def test_files_that_are_something_else(tmp_path: Path, folder: Path) -> None:
         build(Vgg16Settings(weights=str(tmp_path / "absent")), Context())
 
 
+class Touches:
+    """Asks whoever unpickles it to make a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_asks_for_more_than_data_is_refused_and_does_nothing(
+    tmp_path: Path, zipped: bool
+) -> None:
+    path, mark = tmp_path / "x.pth", tmp_path / "touched"
+    state = {"features.0.weight": torch.zeros(1), "more": Touches(mark)}
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(AssetError) as caught:
+        build(Vgg16Settings(weights=str(path)), Context())
+    assert not mark.exists() and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.9, 0.999])
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, part: float) -> None:
+    path = tmp_path / "x.pth"
+    torch.save(heads(), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(AssetError):
+        read_heads(path, LPIPS_LAYERS)
+
+
 def test_heads_that_are_something_else(tmp_path: Path) -> None:
     path = tmp_path / "heads.pth"
     for content, said in (
