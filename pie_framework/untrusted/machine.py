@@ -127,12 +127,16 @@ class Machine:
         return int.from_bytes(self.take(size, "number"), "little")
 
     def line(self, limit: int = LINE) -> bytes:
-        found = bytes(self.data[self.at : self.at + limit])
-        length = found.find(b"\n")
-        if length < 0:
-            raise UntrustedFileError(f"it is cut off or damaged: the line at byte {self.at} does not end")
-        self.at += length + 1
-        return found[:length]
+        size = min(limit, LINE)
+        while True:
+            found = bytes(self.data[self.at : self.at + size])
+            length = found.find(b"\n")
+            if length >= 0:
+                self.at += length + 1
+                return found[:length]
+            if size >= limit or len(found) < size:
+                raise UntrustedFileError(f"it is cut off or damaged: the line at byte {self.at} does not end")
+            size *= 2
 
     def text(self, size: int) -> str:
         limit = self.budget.limits.text
@@ -304,7 +308,7 @@ def _long(size: int) -> Callable[[Machine], None]:
 
 
 def _text_string(m: Machine) -> None:
-    line = m.line(VIEW_FROM)
+    line = m.line(m.budget.limits.text)
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
         raise UntrustedFileError(f"its pickle is damaged at byte {m.at}: a text lacks its quotes")
     m.push(codecs.escape_decode(line[1:-1])[0].decode("latin-1"))
@@ -428,7 +432,7 @@ _OPCODES: dict[int, _Step] = {
     ord("S"): _text_string,
     ord("T"): _string(4),
     ord("U"): _string(1),
-    ord("V"): lambda m: m.push(str(m.line(VIEW_FROM), "raw-unicode-escape")),
+    ord("V"): lambda m: m.push(str(m.line(m.budget.limits.text), "raw-unicode-escape")),
     ord("X"): lambda m: m.push(m.text(m.number(4))),
     ord("a"): _append,
     ord("b"): lambda m: m.build(),

@@ -27,6 +27,12 @@ def _set(args: tuple[Any, ...]) -> Any:
     return {check_key(value) for value in args[0]}
 
 
+def _bytes(args: tuple[Any, ...]) -> Any:
+    if args:
+        raise UntrustedFileError("a byte string of it is damaged")
+    return b""
+
+
 def _encode(args: tuple[Any, ...]) -> Any:
     if not args or not isinstance(args[0], str) or args[1:] not in ((), ("latin1",), ("latin-1",)):
         raise UntrustedFileError("a byte string of it is damaged")
@@ -39,6 +45,8 @@ BASE: dict[str, Handler] = {
     "__builtin__.set": _set,
     "builtins.frozenset": _set,
     "__builtin__.frozenset": _set,
+    "builtins.bytes": _bytes,
+    "__builtin__.bytes": _bytes,
     "_codecs.encode": _encode,
 }
 BASE_PLAIN = frozenset(

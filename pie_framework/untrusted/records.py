@@ -35,10 +35,10 @@ class Limits:
         slack: see above.
     """
 
-    opcodes: int = 2_000_000
+    opcodes: int = 1_000_000
     containers: int = 200_000
     depth: int = 100
-    expanded: int = 2_000_000
+    expanded: int = 1_000_000
     text: int = 16 * MIB
     number: int = 16
     header: int = 8 * MIB

@@ -159,10 +159,12 @@ def _translate(
     state: dict[str, Tensor], sizes: list[int], depth: int, conditional: bool, architecture: str
 ) -> dict[str, Tensor]:
     own: dict[str, Tensor] = {}
+    used: set[str] = set()
 
     def copy(here: str, there: str, *names: str) -> None:
         for name in names:
             own[f"{here}.{name}"] = _get(state, f"{there}.{name}")
+            used.add(f"{there}.{name}")
 
     for k in range(depth):
         copy(f"mapping.layers.{k}", f"mapping.fc{k}", "weight", "bias")
@@ -174,6 +176,7 @@ def _translate(
             copy(here, there, "const")
         for layer in ("conv0", "conv1")[index == 0 :]:
             copy(f"{here}.{layer}", f"{there}.{layer}", "affine.weight", "affine.bias", "weight", "bias")
+            used.update((f"{there}.{layer}.noise_const", f"{there}.{layer}.noise_strength"))
             own[f"{here}.{layer}.noise_const"] = state.get(f"{there}.{layer}.noise_const", torch.zeros(r, r))
             own[f"{here}.{layer}.noise_strength"] = state.get(
                 f"{there}.{layer}.noise_strength", torch.zeros(())
@@ -182,6 +185,14 @@ def _translate(
             copy(f"{here}.torgb", f"{there}.torgb", "affine.weight", "affine.bias", "weight", "bias")
         if architecture == "resnet" and index > 0:
             copy(f"{here}.skip", f"{there}.skip", "weight")
+    others = sorted(
+        n for n in state.keys() - used if not n.endswith("resample_filter") and n != "mapping.w_avg"
+    )
+    if others:
+        raise UntrustedFileError(
+            f"it has {len(others)} tensors that a StyleGAN2 generator does not, first '{others[0][:120]}'",
+            "Is it another kind of network?",
+        )
     return own
 
 

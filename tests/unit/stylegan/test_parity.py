@@ -16,6 +16,7 @@ from pie_stylegan.formats import nvidia, rosinality, stylegan2_nvidia
 from pie_stylegan.formats.reading import build_generator, read_generator
 from pie_stylegan.io import load_generator, save_generator
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
+from tests.unit.untrusted import assembly as asm
 
 
 @pytest.mark.parametrize("name", STYLEGAN2)
@@ -101,11 +102,16 @@ def made(config: StyleGAN2Config) -> StyleGAN2:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_architecture_is_recognised(variant: str) -> None:
+@pytest.mark.parametrize("key", ["G_ema", "G", None])
+def test_every_architecture_is_recognised(tmp_path: Path, variant: str, key: str | None) -> None:
     generator = made(VARIANTS[variant])
-    checkpoint = stylegan2_nvidia.convert(nvidia_of(generator), "x.pkl")
+    network = nvidia_of(generator)
+    path = tmp_path / "network.pkl"
+    path.write_bytes(asm.nvidia(network.state, network.attributes, key=key))
+    checkpoint = read_generator(path)
     assert checkpoint.config == generator.config
-    again = build_generator(checkpoint, "x.pkl")
+    assert checkpoint.notes["network"] == (key or "(bare)")
+    again = build_generator(checkpoint, path)
     latent = torch.randn(2, 6, 12)
     assert torch.equal(again.synthesize(latent), generator.synthesize(latent))
 
