@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import numpy.typing as npt
 
 from pie_facemodels.conventions import multi_pie_66
 from pie_facemodels.files import read_npz
+from pie_facemodels.mat_file import read_mat
 from pie_facemodels.morphable import MorphableData
-from pie_framework.errors import AssetError, ComponentError
+from pie_framework.errors import AssetError
 from pie_framework.untrusted import sniff
 
 Array = npt.NDArray[Any]
@@ -30,8 +30,8 @@ ARRAYS = {
     "keypoints": True,  # (1, 68) vertices, counted from 1
     "tri_mask2": False,  # (F', 3) the smaller region for photometric losses
 }
-#: More numbers than this are no face model (the real file has 24 million).
-MOST_NUMBERS = 400_000_000
+#: More numbers than this are no face model (the real file has 25 million).
+MOST_NUMBERS = 200_000_000
 HINT = "face_model.path is the file that Deep3DFaceRecon_pytorch calls BFM_model_front.mat (docs/formats/bfm.md)."
 
 
@@ -44,12 +44,11 @@ def read_bfm(path: str | os.PathLike[str], region: str = "front") -> MorphableDa
 
     Raises:
         AssetError: it is another file, damaged, or its arrays do not fit together.
-        ComponentError: scipy, which reads MATLAB files, is not installed.
     """
     where = Path(path).name
     kind = sniff(path)
     if kind == "mat5":
-        arrays = _read_mat(path)
+        arrays = read_mat(path, ARRAYS, MOST_NUMBERS)
     elif kind == "npz":
         needed = [name for name, always in ARRAYS.items() if always]
         arrays = read_npz(Path(path), needed, [name for name in ARRAYS if name not in needed])
@@ -127,33 +126,3 @@ def _indices(array: Array, where: str, name: str, count: int) -> npt.NDArray[np.
     if values.min() < 1 or values.max() > count:
         raise AssetError(f"{where}: '{name}' names vertices beyond the {count} of 'meanshape'", HINT)
     return values.astype(np.int64) - 1
-
-
-def _read_mat(path: str | os.PathLike[str]) -> dict[str, Array]:
-    where = Path(path).name
-    try:
-        from scipy.io import loadmat, whosmat
-    except ImportError as error:
-        raise ComponentError(
-            f"{where} is a MATLAB file, and scipy, which reads those, is not installed",
-            'Install it with: pip install "pie-framework[bfm]".',
-        ) from error
-    try:
-        _check_sizes(((name, shape) for name, shape, _ in whosmat(str(path))), where)
-        found = loadmat(str(path), variable_names=list(ARRAYS))
-    except (AssetError, MemoryError):
-        raise
-    except Exception as error:  # scipy's reader answers damage with whatever it stumbles over
-        raise AssetError(f"{where} is damaged: {type(error).__name__}: {error}", HINT) from error
-    return {name: np.asarray(found[name]) for name in ARRAYS if name in found}
-
-
-def _check_sizes(sizes: Iterable[tuple[str, tuple[int, ...]]], where: str) -> None:
-    total = 0
-    for name, shape in sizes:
-        total += math.prod(shape)
-        if min(shape, default=0) < 0 or total > MOST_NUMBERS:
-            raise AssetError(
-                f"{where} claims more than {MOST_NUMBERS:,} numbers (up to '{name}'), which no face model has",
-                HINT,
-            )
