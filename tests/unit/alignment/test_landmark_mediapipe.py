@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
@@ -22,10 +22,12 @@ from pie_alignment.landmark_settings import MediapipeSettings
 from pie_alignment.point_sets import MESH_OF_66, face_points, is_mirrored, to_66
 from pie_alignment.settings import AlignerSettings
 from pie_facemodels.procedural.model import ProceduralFaceModel
-from pie_framework.api import PhotoLandmarks
+from pie_framework.api import PhotoLandmarks, TargetView
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 from pie_framework.images import read_photo
+from pie_framework.prior import describe
 from pie_framework.testing.conformance import LandmarkDetectorTests
+from pie_framework.testing.toys import toy_networks
 
 PORTRAITS = Path(__file__).parents[4] / "shared" / "portraits"
 MODEL = os.environ.get("PIE_FACE_LANDMARKER", "")
@@ -254,6 +256,20 @@ def test_faces_of_a_photo_the_largest_first_and_alignment_by_them(fake: type[Fak
         assert aligned.faces == 2
         a, b, c, *_ = aligned.to_source
         assert a * 32 + b * 32 + c == pytest.approx(x, abs=3)
+
+
+def test_the_portrait_and_the_images_of_the_prior(fake: type[FakeLandmarker]) -> None:
+    """Where a run asks for landmarks: I, and I_v when the pool is made."""
+    neutral = np.linspace(0, 1, 132).reshape(66, 2)
+    networks = replace(
+        toy_networks(), landmarks=MediapipeLandmarks(task(), MediapipeSettings(missing="neutral"), neutral)
+    )
+    generator = networks.generator
+    pool = describe(networks, generator.sample(3, torch.Generator().manual_seed(0)))
+    assert pool.landmarks.shape == (3, 66, 2)
+    target = TargetView(networks, torch.stack([portrait((20, 30), (100, 110))]))
+    wanted = np.array([60, 70]) + 80 * to_66(canonical())
+    assert np.abs(target.landmarks[0].numpy() - wanted).max() < 0.6
 
 
 def test_without_mediapipe_the_message_says_what_to_install(
