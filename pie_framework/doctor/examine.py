@@ -23,7 +23,7 @@ from pie_framework.errors import PieError
 from pie_framework.plugins import Registry, discover
 
 #: Optional packages that components need, by (kind, name).
-NEEDS = {("landmarks", "mediapipe"): "mediapipe", ("face_model", "bfm"): "scipy"}
+NEEDS = {("landmarks", "mediapipe"): "mediapipe"}
 
 
 def examine(overrides: Sequence[str] = (), build: bool = False) -> Report:

@@ -178,7 +178,6 @@ EXTRAS = (
         "align",
         "finding faces in photos that are not crops",
     ),
-    ("scipy", ("scipy",), "bfm", "reading .mat files (face_model=bfm)"),
     ("mediapipe", ("mediapipe",), "mediapipe", "landmarks=mediapipe"),
     ("tensorboard", ("tensorboard",), "tensorboard", "curves of training in TensorBoard"),
 )

@@ -185,11 +185,11 @@ def test_an_absent_package_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(
         machine.importlib.util,
         "find_spec",
-        lambda name, *rest: None if name in ("scipy", "mediapipe") else find(name, *rest),
+        lambda name, *rest: None if name in ("tensorboard", "mediapipe") else find(name, *rest),
     )
-    report = examine(["face_model=bfm"])
-    assert "needed for face_model=bfm" in texts(report, "extras", Status.ERROR)
-    assert "mediapipe" in texts(report, "extras", Status.NOTE)
+    report = examine(["landmarks=mediapipe"])
+    assert "needed for landmarks=mediapipe" in texts(report, "extras", Status.ERROR)
+    assert "tensorboard" in texts(report, "extras", Status.NOTE)
 
 
 # ---- files -------------------------------------------------------------------------------------------------------
