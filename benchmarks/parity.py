@@ -102,6 +102,14 @@ def stylegan2() -> Iterator[Row]:
         yield from generator_rows(name.rpartition(".")[0], load_generator(GOLDEN / name).freeze())
 
 
+def stylegan3() -> Iterator[Row]:
+    """The StyleGAN3 checkpoint, frozen as a run uses it."""
+    from pie_stylegan.stylegan3_io import load_stylegan3
+
+    name = "stylegan3/sg3_t_32"
+    yield from generator_rows(name, load_stylegan3(GOLDEN / f"{name}.pkl").freeze())
+
+
 def deep3d_face_model() -> Iterator[Row]:
     """The Basel Face Model's layout: geometry, albedo and, through our shading, colours of stored coefficients."""
     from pie_facemodels.bfm import BfmFaceModel
@@ -152,7 +160,7 @@ def deep3d_network() -> Iterator[Row]:
 
 
 #: One function for each family of golden files.
-SOURCES: list[Callable[[], Iterable[Row]]] = [stylegan2, deep3d_face_model, deep3d_network]
+SOURCES: list[Callable[[], Iterable[Row]]] = [stylegan2, stylegan3, deep3d_face_model, deep3d_network]
 
 
 def main(words: list[str]) -> int:

@@ -7,13 +7,21 @@ from pathlib import Path
 import torch
 
 from pie_framework.api import BuildContext, Kind
-from pie_framework.errors import ComponentError
+from pie_framework.errors import ComponentError, ConfigError
 
 from .inverter import FeedbackInverter
 from .inverter_training import train_inverter
 from .io import load_generator, load_inverter
-from .settings import GeneratorConfig, GeneratorTraining, InverterSettings, InverterTraining
+from .settings import (
+    GeneratorConfig,
+    GeneratorTraining,
+    InverterSettings,
+    InverterTraining,
+    StyleGAN3Settings,
+)
 from .stylegan2 import StyleGAN2
+from .stylegan3 import StyleGAN3
+from .stylegan3_io import load_stylegan3
 from .training import train_generator
 
 FEATURE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "same": None}
@@ -29,9 +37,33 @@ def build(config: GeneratorConfig, context: BuildContext) -> StyleGAN2:
     generator = load_generator(
         context.asset(config.weights), device=context.device, compute_dtype=FEATURE_DTYPES[config.features]
     )
+    _set_up(generator, config)
+    return generator.to(context.dtype).freeze()
+
+
+def build_stylegan3(config: StyleGAN3Settings, context: BuildContext) -> StyleGAN3:
+    """The frozen StyleGAN3 generator of the weight file that the settings name.
+
+    Raises:
+        AssetError: the file is missing, or holds no StyleGAN3 generator.
+        ConfigError: no file is named; a class is missing, or given to an unconditional network.
+    """
+    if not config.weights:
+        raise ConfigError(
+            "generator=stylegan3 has no weights of its own",
+            "Give generator.weights=FILE: a NVIDIA pickle (asset://stylegan3-t-ffhq-1024), or what pie convert made.",
+        )
+    generator = load_stylegan3(
+        context.asset(config.weights), device=context.device, compute_dtype=FEATURE_DTYPES[config.features]
+    )
+    _set_up(generator, config)
+    return generator.to(context.dtype).freeze()
+
+
+def _set_up(generator: StyleGAN2 | StyleGAN3, config: GeneratorConfig) -> None:
     generator.mapping.choose_class(config.class_index)
     generator.truncation, generator.truncation_cutoff = config.truncation, config.truncation_cutoff
-    return generator.to(context.dtype).freeze()
+    generator.checkpointing = config.checkpointing
 
 
 def build_inverter(config: InverterSettings, context: BuildContext) -> FeedbackInverter:

@@ -7,7 +7,7 @@ Nothing in such a file is executed. The header's key "pie" is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,15 @@ GENERATOR_FORMAT = "pie.stylegan2"
 INVERTER_FORMAT = "pie.stylegan2.inverter"
 VERSION = 1
 
-#: Other generators, for the hint.
-OTHER_GENERATORS = {"pie.stylegan3": "Use generator=stylegan3."}
+#: Formats of generators, with the hint for those who chose another.
+GENERATORS = {GENERATOR_FORMAT: "Use generator=stylegan2.", "pie.stylegan3": "Use generator=stylegan3."}
 
 
 def save_generator(
     generator: StyleGAN2, path: PathLike, *, notes: Mapping[str, Any] | None = None, half: bool = True
 ) -> None:
     """Write the generator's weights and architecture; half stores floats as float16 (loaded as float32)."""
-    _save(generator, GENERATOR_FORMAT, generator.config.as_dict(), path, notes, half)
+    write(generator, GENERATOR_FORMAT, generator.config.as_dict(), path, notes, half)
 
 
 def load_generator(
@@ -55,15 +55,15 @@ def load_generator(
 
 def read_own_generator(path: PathLike) -> Checkpoint:
     """The generator of a file that `save_generator` wrote. Raises AssetError as `load_generator` does."""
-    config, state, notes = _load(path, GENERATOR_FORMAT)
-    configured: StyleGAN2Config = _configured(StyleGAN2Config, config, path)
+    config, state, notes = load(path, GENERATOR_FORMAT)
+    configured: StyleGAN2Config = configured_as(StyleGAN2Config, config, path)
     return Checkpoint(configured, state, OWN, stored_dtype(state), notes=notes)
 
 
-def holds_own(path: PathLike) -> bool:
-    """Whether a safetensors file says that it holds a generator of this package."""
+def holds_own(path: PathLike, kind: str = GENERATOR_FORMAT) -> bool:
+    """Whether a safetensors file says that it holds a generator of this package, of the given format."""
     try:
-        return bool(json.loads(read_safetensors(path).metadata["pie"])["format"] == GENERATOR_FORMAT)
+        return bool(json.loads(read_safetensors(path).metadata["pie"])["format"] == kind)
     except (KeyError, TypeError, ValueError, RecursionError):
         return False
 
@@ -72,15 +72,15 @@ def save_inverter(
     inverter: Inverter, path: PathLike, *, notes: Mapping[str, Any] | None = None, half: bool = True
 ) -> None:
     """Write the inverter's weights and architecture; half stores floats as float16 (loaded as float32)."""
-    _save(inverter, INVERTER_FORMAT, inverter.config.as_dict(), path, notes, half)
+    write(inverter, INVERTER_FORMAT, inverter.config.as_dict(), path, notes, half)
 
 
 def load_inverter(
     path: PathLike, *, device: torch.device | str = "cpu", compute_dtype: torch.dtype | None = None
 ) -> Inverter:
     """Read a file that `save_inverter` wrote. Raises AssetError as `load_generator` does."""
-    config, state, _ = _load(path, INVERTER_FORMAT)
-    configured: InverterConfig = _configured(InverterConfig, config, path)
+    config, state, _ = load(path, INVERTER_FORMAT)
+    configured: InverterConfig = configured_as(InverterConfig, config, path)
     inverter = build(lambda: Inverter(configured), state, path)
     inverter.compute_dtype = compute_dtype
     return inverter.to(device)
@@ -88,22 +88,31 @@ def load_inverter(
 
 def read_notes(path: PathLike) -> dict[str, Any]:
     """What the recipe that made the weights wrote about them."""
-    return _load(path, None)[2]
+    return load(path, None)[2]
 
 
-def _save(
+def write(
     module: nn.Module,
     kind: str,
     config: Mapping[str, Any],
     path: PathLike,
     notes: Mapping[str, Any] | None,
     half: bool,
+    exact: Sequence[str] = (),
 ) -> None:
+    """Write a network and its architecture, completely or not at all.
+
+    Args:
+        kind: the format's name, for the header.
+        config: the architecture, as JSON can hold it.
+        half: store floats as float16, but for the tensors whose names end with one of `exact`.
+
+    Raises:
+        AssetError: a value is not finite or, with `half`, too large for float16.
+    """
     header = {"format": kind, "version": VERSION, "config": dict(config), "notes": dict(notes or {})}
     tensors = {
-        name: (tensor.detach().half() if half and tensor.is_floating_point() else tensor.detach())
-        .cpu()
-        .contiguous()
+        name: _stored(tensor.detach(), half and not name.endswith(tuple(exact)))
         for name, tensor in module.state_dict().items()
     }
     for name, tensor in tensors.items():
@@ -118,7 +127,19 @@ def _save(
     temporary.replace(target)
 
 
-def _load(path: PathLike, kind: str | None) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
+def _stored(tensor: Tensor, half: bool) -> Tensor:
+    return (tensor.half() if half and tensor.is_floating_point() else tensor).cpu().contiguous()
+
+
+def load(path: PathLike, kind: str | None) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
+    """Architecture, tensors and notes of a file that `write` wrote.
+
+    Args:
+        kind: the format it should have, or None for any.
+
+    Raises:
+        AssetError: the file is missing or damaged, or has another format or version.
+    """
     state, metadata = read_safetensors(path)
     try:
         header = json.loads(metadata["pie"])
@@ -130,7 +151,7 @@ def _load(path: PathLike, kind: str | None) -> tuple[dict[str, Any], dict[str, T
             "Its header needs the key 'pie' with a format and config.",
         ) from error
     if kind is not None and found != kind:
-        hint = OTHER_GENERATORS.get(found) if kind == GENERATOR_FORMAT and isinstance(found, str) else None
+        hint = GENERATORS.get(found) if kind in GENERATORS and isinstance(found, str) else None
         raise AssetError(f"'{path}' holds '{str(found)[:80]}', not '{kind}'", hint)
     if version != VERSION:
         raise AssetError(
@@ -139,7 +160,8 @@ def _load(path: PathLike, kind: str | None) -> tuple[dict[str, Any], dict[str, T
     return config, state, notes
 
 
-def _configured(kind: type[Any], config: Mapping[str, Any], path: PathLike) -> Any:
+def configured_as(kind: type[Any], config: Mapping[str, Any], path: PathLike) -> Any:
+    """The architecture that a file's header states. AssetError where there is no such."""
     try:
         return kind(**config)
     except (TypeError, ValueError, PieError) as error:

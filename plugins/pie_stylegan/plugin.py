@@ -1,4 +1,4 @@
-"""Declares the StyleGAN2 generator, its inverter and the recipes that train them; imports no model code."""
+"""Declares the StyleGAN generators, the inverter and the recipes that train them; imports no model code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pie_stylegan.settings import (
     GeneratorTraining,
     InverterSettings,
     InverterTraining,
+    StyleGAN3Settings,
 )
 
 #: Digests of the bundled weight files.
@@ -29,7 +30,14 @@ def pie_generators() -> list[Component]:
             config=GeneratorConfig,
             summary="StyleGAN2 in plain torch, from safetensors, a NVIDIA pickle or a rosinality checkpoint.",
             assets=(Asset("generator", DEFAULT_WEIGHTS, SHA256["generator"], "MIT"),),
-        )
+        ),
+        Component(
+            Kind.GENERATOR,
+            "stylegan3",
+            "pie_stylegan.component:build_stylegan3",
+            config=StyleGAN3Settings,
+            summary="StyleGAN3, configurations T and R, in plain torch, from safetensors or a NVIDIA pickle.",
+        ),
     ]
 
 
@@ -41,7 +49,13 @@ def pie_converters() -> list[Component]:
             "stylegan2",
             "pie_stylegan.convert:convert",
             summary="StyleGAN2 of NVIDIA's pickles and of rosinality's checkpoints.",
-        )
+        ),
+        Component(
+            Kind.CONVERTER,
+            "stylegan3",
+            "pie_stylegan.stylegan3_io:convert",
+            summary="StyleGAN3 of NVIDIA's pickles.",
+        ),
     ]
 
 

@@ -27,6 +27,8 @@ class GeneratorConfig:
         truncation: psi of the latents that are drawn from the prior; 1 leaves them as they are.
         truncation_cutoff: how many of the first layers are truncated; null means all.
         class_index: the class of a conditional network; null for an unconditional one.
+        checkpointing: keep only what goes from block to block, and compute each block again for the gradient: a third
+            more time, much less memory, for large images.
     """
 
     weights: str = DEFAULT_WEIGHTS
@@ -34,6 +36,7 @@ class GeneratorConfig:
     truncation: float = 1.0
     truncation_cutoff: int | None = None
     class_index: int | None = None
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.truncation <= 2 or (self.truncation_cutoff or 0) < 0:
@@ -43,6 +46,17 @@ class GeneratorConfig:
             )
         if self.features not in ("same", "float32", "bfloat16"):
             raise ConfigError(f"features is '{self.features}'", "Use 'same', 'float32' or 'bfloat16'.")
+
+
+@dataclass(frozen=True)
+class StyleGAN3Settings(GeneratorConfig):
+    """Settings of the component: those of StyleGAN2.
+
+    Attributes:
+        weights: weight file, a path: safetensors of this package, or a NVIDIA pickle of stylegan3; none is bundled.
+    """
+
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Z width of the prior, R resolution; L = 2 * log2(R) - 2.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from pie_framework.errors import ConfigError
 
+from .latents import StyledPrior
 from .layers import (
     NOISE_MODES,
     RESAMPLE_TAPS,
@@ -26,6 +28,7 @@ from .layers import (
     upsample2x,
 )
 from .mapping import MappingNetwork
+from .memory import rematerialised
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 MAX_RESOLUTION = 4096
@@ -149,27 +152,54 @@ class SynthesisBlock(nn.Module):
         self.skip = ResidualUpsampling(in_channels, out_channels) if residual else None
         self.num_convs = 1 if self.conv0 is None else 2
 
+    def forward(
+        self,
+        x: Tensor,
+        latents: Sequence[Tensor],
+        fir: Tensor,
+        kernel: Tensor | None,
+        noise_mode: str,
+        rng: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The block's feature map and its colours, None where it makes none.
 
-class StyleGAN2(nn.Module):
+        Args:
+            x: feature map of the block before, (B, C, r / 2, r / 2); for the first block anything of the wanted dtype.
+            latents: (B, D) each, one for each convolution and, last, for the colours.
+            fir: the low-pass filter of upsampling; kernel: the same where it is not the standard one, else None.
+        """
+        around: Tensor | None = None
+        if self.conv0 is None:
+            assert self.const is not None
+            x = self.const.to(x.dtype)[None].expand(len(latents[0]), -1, -1, -1)
+            x = x.contiguous(memory_format=torch.channels_last)
+        else:
+            around = None if self.skip is None else self.skip(x, kernel)
+            x = self.conv0(x, latents[0], fir, noise_mode, rng)
+        x = self.conv1(x, latents[self.num_convs - 1], fir, noise_mode, rng)
+        if around is not None:
+            x = torch.add(around, x, alpha=RESIDUAL_GAIN)
+        return x, None if self.torgb is None else self.torgb(x, latents[-1])
+
+
+class StyleGAN2(StyledPrior):
     """The generator: `Generator` of the public API.
 
     Args:
         config: the architecture.
         compute_dtype: dtype of the feature maps; weights, latents, styles and images stay in their own (float32).
+
+    Attributes:
+        checkpointing: keep only what goes from block to block, and compute each block again for the gradient.
     """
 
     fir: Tensor
 
     def __init__(self, config: StyleGAN2Config, *, compute_dtype: torch.dtype | None = None) -> None:
-        super().__init__()
+        super().__init__(config)
         self.config = config
         self.compute_dtype = compute_dtype
-        self.resolution = config.resolution
-        self.num_layers = config.num_layers
-        self.latent_dim = config.latent_dim
-        self.prior_dim = config.prior_dim
-        self.truncation = 1.0
-        self.truncation_cutoff: int | None = None
+        self.checkpointing = False
         self.mapping = MappingNetwork(
             config, hidden=config.mapping_hidden, classes=config.classes, embed_dim=config.embed_dim
         )
@@ -180,49 +210,6 @@ class StyleGAN2(nn.Module):
             width = channels
         self.register_buffer("fir", fir_kernel(taps=config.resample_taps), persistent=False)
         self.standard_fir = config.resample_taps == RESAMPLE_TAPS
-
-    # ---- the prior -------------------------------------------------------------------------------------------
-
-    def sample_z(self, n: int, rng: torch.Generator) -> Tensor:
-        """n draws from the prior, (n, Z), standard normal."""
-        z = torch.randn(n, self.prior_dim, generator=rng, device=rng.device)
-        return z.to(self.fir.device, self.mapping.w_avg.dtype)
-
-    def map(self, z: Tensor, *, truncation: float = 1.0, cutoff: int | None = None) -> Tensor:
-        """z (B, Z) -> W+ (B, L, D), one w repeated for every layer.
-
-        Args:
-            truncation: psi; each w is moved to mean + psi * (w - mean).
-            cutoff: truncate only the first `cutoff` layers; None means all.
-        """
-        return self.truncate(self.broadcast(self.mapping(z)), truncation, cutoff)
-
-    def truncate(self, w: Tensor, truncation: float, cutoff: int | None = None) -> Tensor:
-        """Move the first `cutoff` layers of w (B, L, D) towards the mean latent, keeping the share `truncation`."""
-        if truncation == 1.0:
-            return w
-        cutoff = self.num_layers if cutoff is None else cutoff
-        near = self.mapping.w_avg.lerp(w[:, :cutoff], truncation)
-        return torch.cat([near, w[:, cutoff:]], dim=1)
-
-    def sample(self, n: int, rng: torch.Generator, *, truncation: float | None = None) -> Tensor:
-        """n latents from the generator's own prior, (n, L, D).
-
-        Args:
-            truncation: psi; None means the generator's own `truncation`, of its first `truncation_cutoff` layers.
-        """
-        z = self.sample_z(n, rng)
-        if truncation is None:
-            return self.map(z, truncation=self.truncation, cutoff=self.truncation_cutoff)
-        return self.map(z, truncation=truncation)
-
-    def mean_latent(self) -> Tensor:
-        """The mean of w over the prior, (D,), a copy."""
-        return self.mapping.w_avg.clone()
-
-    def broadcast(self, w: Tensor) -> Tensor:
-        """w (B, D) -> W+ (B, L, D), the same latent for every layer."""
-        return w[:, None, :].expand(-1, self.num_layers, -1)
 
     # ---- synthesis -------------------------------------------------------------------------------------------
 
@@ -270,30 +257,22 @@ class StyleGAN2(nn.Module):
                 f"a generator of architecture {self.config.architecture!r} has no smaller images"
             )
         kernel = None if self.standard_fir else self.fir
-        dtype = self.compute_dtype or latent.dtype
         layers = latent.unbind(dim=1)
         images: list[Tensor] = []
-        x = latent.new_empty(0)
+        again = self.checkpointing and torch.is_grad_enabled() and noise_mode != "random"
+        x = latent.new_empty(0, dtype=self.compute_dtype or latent.dtype)
         at = 0
         for block in self.blocks:
             assert isinstance(block, SynthesisBlock)
             if block.resolution > up_to:
                 break
-            around: Tensor | None = None
-            if block.conv0 is None:
-                assert block.const is not None
-                x = block.const.to(dtype)[None].expand(latent.shape[0], -1, -1, -1)
-                x = x.contiguous(memory_format=torch.channels_last)
+            latents = layers[at : at + block.num_convs + 1]
+            at += block.num_convs
+            if again:
+                x, colour = rematerialised(block, x, latents, self.fir, kernel, noise_mode, rng)
             else:
-                around = None if block.skip is None else block.skip(x, kernel)
-                x = block.conv0(x, layers[at], self.fir, noise_mode, rng)
-                at += 1
-            x = block.conv1(x, layers[at], self.fir, noise_mode, rng)
-            at += 1
-            if around is not None:
-                x = torch.add(around, x, alpha=RESIDUAL_GAIN)
-            if block.torgb is not None:
-                colour = block.torgb(x, layers[at])
+                x, colour = block(x, latents, self.fir, kernel, noise_mode, rng)
+            if colour is not None:
                 images.append(colour if not images else upsample2x(images[-1], kernel) + colour)
         return images
 
