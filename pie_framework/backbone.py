@@ -160,6 +160,8 @@ def read(folder: str | os.PathLike[str]) -> list[Override]:
 def expand(overrides: Sequence[str]) -> list[str]:
     """Overrides with `backbone=FOLDER` replaced by what the folder says; flags and other words stay as they are.
 
+    Where a group is chosen anew beside it (`aligner=none`), nothing that the folder says of that group is left.
+
     Raises:
         ConfigError: the folder cannot be used, or several are given.
     """
@@ -170,7 +172,8 @@ def expand(overrides: Sequence[str]) -> list[str]:
     if len(named) > 1 or ("," in value and not Path(value).expanduser().exists()):
         raise ConfigError(f"{KEY} takes one folder", "Make one run for each backbone.")
     rest = [word for word in overrides if word not in named]
-    return [*(str(override) for override in read(value)), *rest]
+    anew = {word.partition("=")[0] for word in rest}
+    return [*(str(override) for override in read(value) if override.group not in anew), *rest]
 
 
 def _check(override: Override, where: str) -> None:

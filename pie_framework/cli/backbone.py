@@ -89,7 +89,7 @@ def main(words: Sequence[str], registry: Registry) -> int:
     run = parse(compose([str(o) for o in composed], registry))
     folder = Path(settings.output or default_folder(run.generator, run.face_model))
     kept = [_absolute(o) for o in composed if o.group in backbone.KEYS]
-    kept += _starts(kept)
+    kept += _foreign(kept)
     if any(o.group == "rig" for o in kept):
         raise ConfigError("the rigs are what is trained here; none can be named", "Leave rig out.")
     where = [str(o) for o in composed if o.group in PLACE]
@@ -177,11 +177,14 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:
     return found
 
 
-def _starts(kept: Sequence[Override]) -> list[Override]:
-    """The bundled inverter knows only the bundled generator: without another one, w starts at the mean."""
+def _foreign(kept: Sequence[Override]) -> list[Override]:
+    """What a generator other than the bundled one needs where nothing was said: the bundled inverter does not know it,
+    so w starts at the mean, and photos are cut as for FFHQ."""
+    if not any(o.group == "generator" for o in kept):
+        return []
     keys = {o.key for o in kept}
-    start = [] if "inverter" in keys else [Override("inverter", "none")]
-    return start + ([] if "init" in keys else [Override("init", "mean")])
+    defaults = {"inverter": "none", "init": "mean", "aligner.framing": "ffhq"}
+    return [Override(key, value) for key, value in defaults.items() if key not in keys]
 
 
 def _absolute(override: Override) -> Override:

@@ -18,7 +18,21 @@ def written(folder: Path, *overrides: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "value", ["plain", "a/b.c", "with space", 'quo"te', "back\\slash", "end\\", 'two\\\\"x', "a=b", "a,b", "[x]", "{y}", "größe"]
+    "value",
+    [
+        "plain",
+        "a/b.c",
+        "with space",
+        'quo"te',
+        "back\\slash",
+        "end\\",
+        'two\\\\"x',
+        "a=b",
+        "a,b",
+        "[x]",
+        "{y}",
+        "größe",
+    ],
 )
 def test_hydra_reads_a_quoted_value_as_the_same_text(value: str) -> None:
     assert compose([f"outputs={backbone.quoted(value)}"]).outputs == value
@@ -45,6 +59,15 @@ def test_what_is_given_beside_it_wins(tmp_path: Path) -> None:
     folder = written(tmp_path, "init=mean")
     assert compose([f"backbone={folder}"]).init == "mean"
     assert compose(["init=nearest", f"backbone={folder}"]).init == "nearest"
+
+
+def test_a_group_chosen_anew_keeps_nothing_of_the_folder(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path, "aligner.framing=ffhq", "encoder.weights={folder}/e.safetensors", "encoder=mofa"
+    )
+    assert compose([f"backbone={folder}"]).aligner.framing == "ffhq"
+    config = compose([f"backbone={folder}", "aligner=none", "encoder=none"])
+    assert (config.aligner.name, config.encoder.name) == ("none", "none")
 
 
 def test_flags_stay_where_they_are(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_encoder_then_rigs_then_the_folder(
     assert said["generator.weights"] == f'"{tmp_path / "my gan.pkl"}"'
     assert said["encoder.weights"] == str(tmp_path / "out/encoder/encoder.safetensors")
     assert said["rig.expression.weights"] == str(tmp_path / "out/rig/rig_expression.safetensors")
-    assert (said["inverter"], said["init"]) == ("none", "mean")
+    assert (said["inverter"], said["init"], said["aligner.framing"]) == ("none", "mean", "ffhq")
     assert "device" not in said
     assert "pie run backbone=out input=photo.jpg" in capsys.readouterr().out
 
@@ -98,6 +98,7 @@ def test_a_named_encoder_is_taken_as_it_is(tmp_path: Path, calls: Calls) -> None
     assert said["encoder"] == "mofa" and "encoder.weights" not in said
     assert [key for key in said if key.startswith("rig.")] == ["rig.rotation.weights"]
     assert said["init"] == "nearest"
+    assert "inverter" not in said and "aligner.framing" not in said, "the bundled generator keeps its own"
 
 
 def test_nothing_is_written_when_a_recipe_fails(tmp_path: Path, calls: Calls) -> None:
