@@ -84,6 +84,7 @@ __all__ = [
     "UntrustedFileError",
     "build",
     "fill",
+    "open_bytes",
     "read_any",
     "read_pickle",
     "read_safetensors",

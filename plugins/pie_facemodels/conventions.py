@@ -207,7 +207,7 @@ def theta_from_deep3d(coefficients: Tensor, layout: Layout) -> Tensor:
     constants, signs and an ambient part (`illumination_from_deep3d`).
     """
     sizes = [layout.block(name).size for name in DEEP3D_ORDER]
-    parts = dict(zip(DEEP3D_ORDER, layout.check(coefficients).split(sizes, dim=-1), strict=True))
+    parts = dict(zip(DEEP3D_ORDER, torch.split(layout.check(coefficients), sizes, dim=-1), strict=True))
     parts["illumination"] = illumination_from_deep3d(parts["illumination"])
     return layout.join(parts)
 
@@ -266,4 +266,5 @@ def turn_illumination(gamma: Tensor, rotation: Tensor) -> Tensor:
     normals = torch.nn.functional.normalize(spread, dim=-1)
     turned = sh_basis(normals @ rotation.transpose(1, 2))
     bands = gamma.reshape(-1, 3, 9) @ sh_basis(normals).T
-    return (bands @ torch.linalg.pinv(turned).transpose(1, 2)).flatten(1)
+    inverse: Tensor = torch.linalg.pinv(turned)
+    return (bands @ inverse.transpose(1, 2)).flatten(1)

@@ -132,7 +132,7 @@ def _matrix(body: memoryview, order: str, names: Collection[str], most: int) -> 
     stored, data = next(itertools.islice(_elements(body, order), 3, None), (9, memoryview(b"")))
     if stored not in STORED:
         raise AssetError(f"'{name}' is stored in the unknown type {stored}")
-    numbers = np.frombuffer(data, np.dtype(STORED[stored]).newbyteorder(order))
+    numbers = np.frombuffer(data, np.dtype(order + STORED[stored]))
     if len(numbers) != math.prod(dimensions):
         raise AssetError(f"'{name}' has {len(numbers)} numbers, its dimensions are {dimensions}")
     array = numbers.reshape(dimensions, order="F")

@@ -43,7 +43,8 @@ def five_points(landmarks: Tensor) -> Tensor:
 def _solver() -> Tensor:
     """(4, 5) pseudoinverse of the standard points with a column of ones, float64."""
     points = torch.tensor(STANDARD_POINTS, dtype=torch.float64)
-    return torch.linalg.pinv(torch.cat((points, torch.ones(5, 1, dtype=torch.float64)), dim=1))
+    inverse: Tensor = torch.linalg.pinv(torch.cat((points, torch.ones_like(points[:, :1])), dim=1))
+    return inverse
 
 
 def windows(points: Tensor, size: int) -> Tensor:
