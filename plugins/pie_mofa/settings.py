@@ -125,7 +125,7 @@ class SampleTraining:
     truncation: float = 1.0
     photometric: float = 6.0
     landmark: float = 0.4
-    identity: float = 0.02
+    identity: float = 0.04
     expression: float = 0.02
     albedo: float = 0.02
     illumination: float = 0.02

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pie_framework.api import Block, Layout
 from pie_framework.errors import ConfigError
 from pie_framework.testing.toys import (
     TOY_LAYOUT,
@@ -21,7 +22,7 @@ from pie_stylerig.latent_coefficients import LatentCoefficients
 from pie_stylerig.losses import Analysis, background_loss, photometric_metric, rig_losses
 from pie_stylerig.measure import measure_rig
 from pie_stylerig.network import RigNet
-from pie_stylerig.pool import Pool, draw_latents, from_bytes, to_bytes
+from pie_stylerig.pool import Pool, at_once, draw_latents, from_bytes, to_bytes
 from pie_stylerig.settings import Architecture, RigWeights, TrainRigConfig
 from pie_stylerig.training import train_rig
 
@@ -167,6 +168,34 @@ def test_resumed_training_gives_the_same_weights(tmp_path: Path) -> None:
         expected, found = RigNet.load(path).state_dict(), RigNet.load(parts[block]).state_dict()
         for name, value in expected.items():
             assert torch.equal(value, found[name]), (block, name)
+
+
+def test_blocks_that_the_face_model_lacks_are_left_out(tmp_path: Path) -> None:
+    layout = Layout((Block("rotation", 3, "radians", ("pitch", "yaw", "roll")), Block("identity", 6)))
+    model = ToyFaceModel(layout=layout)
+    generator, encoder = ToyGenerator(model, num_layers=7), ToyEncoder(model)
+    lines: list[str] = []
+    config = settings(tmp_path, steps=4, accumulate=2, estimate=True)
+    files = train_rig(config, generator, encoder, model, report=lines.append)
+    assert list(files) == ["rotation"]
+    assert "no expression" in lines[0]
+    rig = RigNet.load(files["rotation"])
+    assert rig.made_for["num_layers"] == 7
+    assert rig.made_for["latent_dim"] == layout.size
+    assert any(line.startswith("about ") and "of preparation" in line or "for 4 steps" in line for line in lines)
+    with pytest.raises(ConfigError, match="none of the blocks"):
+        train_rig(settings(tmp_path, blocks=("illumination",)), generator, encoder, model, report=quiet)
+    with pytest.raises(ConfigError, match="another face model"):
+        train_rig(config, generator, ToyEncoder(ToyFaceModel()), model, report=quiet)
+
+
+def test_few_images_are_made_at_once_at_high_resolutions() -> None:
+    generator = ToyGenerator(ToyFaceModel())
+    counts = []
+    for resolution in (16, 256, 512, 1024, 2048):
+        generator.resolution = resolution
+        counts.append(at_once(generator))
+    assert counts == [16, 16, 4, 1, 1]
 
 
 def test_settings_that_cannot_be() -> None:
