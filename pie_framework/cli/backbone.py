@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -95,7 +96,7 @@ def main(words: Sequence[str], registry: Registry) -> int:
     where = [str(o) for o in composed if o.group in PLACE]
     chosen: dict[str, Any] = {}
     if not any(o.group == "encoder" for o in kept):
-        print(f"1/2 encoder, into {folder / 'encoder'}", flush=True)
+        say(f"1/2 encoder, into {folder / 'encoder'}")
         overrides = _recipe(settings, "encoder", folder)
         chosen["encoder"] = overrides
         status = train(registry.get(Kind.TRAINER, "encoder"), [*map(str, kept), *where, *overrides], registry)
@@ -105,7 +106,7 @@ def main(words: Sequence[str], registry: Registry) -> int:
             Override("encoder", "mofa"),
             Override("encoder.weights", f"{HERE}/encoder/encoder.safetensors"),
         ]
-    print(f"2/2 rigs, into {folder / 'rig'}", flush=True)
+    say(f"2/2 rigs, into {folder / 'rig'}")
     overrides = _recipe(settings, "rig", folder)
     overrides += [f"blocks=[{','.join(run.blocks)}]"]
     chosen["rig"] = overrides
@@ -115,9 +116,21 @@ def main(words: Sequence[str], registry: Registry) -> int:
         return status
     kept.append(Override("rig", "stylerig"))
     kept += [Override(f"rig.{block}.weights", f"{HERE}/rig/rig_{block}.safetensors") for block in run.blocks]
-    backbone.write(folder, kept, {"settings": chosen, "seed": settings.seed})
-    print(f"{folder} is complete. Use it with: pie run {backbone.KEY}={quoted(str(folder))} input=photo.jpg")
+    if _first():
+        backbone.write(folder, kept, {"settings": chosen, "seed": settings.seed})
+    say(f"{folder} is complete. Use it with: pie run {backbone.KEY}={quoted(str(folder))} input=photo.jpg")
     return 0
+
+
+def _first() -> bool:
+    """Whether this is the process that writes; torchrun starts several and numbers them."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def say(text: str) -> None:
+    """A line of progress, once however many processes there are."""
+    if _first():
+        print(text, flush=True)
 
 
 def split(words: Sequence[str], registry: Registry) -> tuple[BackboneSettings, list[Override]]:

@@ -101,6 +101,23 @@ def test_a_named_encoder_is_taken_as_it_is(tmp_path: Path, calls: Calls) -> None
     assert "inverter" not in said and "aligner.framing" not in said, "the bundled generator keeps its own"
 
 
+def test_resume_goes_on_with_what_was_started(tmp_path: Path, calls: Calls) -> None:
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder/state.pt").write_bytes(b"")
+    assert main(["train", "backbone", "resume=true", f"output={tmp_path}"]) == 0
+    (_, encoder), (_, rig) = calls.made
+    assert "resume=true" in encoder and "resume=false" in rig
+
+
+def test_only_the_first_of_several_processes_writes(
+    tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert main(["train", "backbone", f"output={tmp_path / 'out'}"]) == 0
+    assert len(calls.made) == 2 and not (tmp_path / "out").exists()
+    assert capsys.readouterr().out == ""
+
+
 def test_nothing_is_written_when_a_recipe_fails(tmp_path: Path, calls: Calls) -> None:
     calls.status = 3
     assert main(["train", "backbone", f"output={tmp_path / 'out'}"]) == 3
