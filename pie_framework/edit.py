@@ -120,7 +120,7 @@ def vocabulary_of(networks: Networks) -> Vocabulary:
 
 
 def combinations_of(layout: Layout, face_model: object) -> dict[str, Combination]:
-    """The combined expressions that a face model names, as controls of a layout; those that do not fit it are left out."""
+    """The combined expressions that a face model names, as controls of a layout; those that do not fit are left out."""
     if "expression" not in layout.block_names:
         return {}
     names = layout.names("expression")

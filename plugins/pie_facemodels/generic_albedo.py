@@ -8,7 +8,6 @@ against green, yellow against blue), orthogonal to one another and to the named 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -141,7 +140,8 @@ def _smooth_fields(points: Array, weight: Array, others: list[Array], count: int
     for degree in range(MAX_DEGREE + 1):
         # On a sphere z² is 1 - x² - y²: powers of z up to one give every polynomial once.
         powers = [(degree - j - k, j, k) for k in (0, 1) for j in range(degree - k + 1)]
-        for (a, b, c), (axis, share) in itertools.product(powers, COLOUR_AXES):
+        pairs = [(power, axis, share) for power in powers for axis, share in COLOUR_AXES]
+        for (a, b, c), axis, share in pairs:
             if made == count:
                 return out
             field = ((x**a * y**b * z**c * weight)[:, None] * np.array(axis)).reshape(-1)

@@ -259,11 +259,13 @@ class MorphableModel(nn.Module):
 
     @functools.cached_property
     def expression_directions(self) -> dict[str, tuple[float, ...]]:
-        """Expressions by the procedural model's names, fitted where the coefficients have no names to give aliases to."""
-        if self.expression_aliases:
+        """Expressions by the procedural model's names, fitted where no alias or coefficient is called like one."""
+        named = {*self.expression_aliases, *self.layout.block("expression").names}
+        if "smile" in named:
             return {}
         pivot = self.get_buffer("pivot")
-        return fitted_directions(self.layout, lambda theta: self.surface(theta.to(pivot), LANDMARKS))
+        found = fitted_directions(self.layout, lambda theta: self.surface(theta.to(pivot), LANDMARKS))
+        return {name: amounts for name, amounts in found.items() if name not in named}
 
     @property
     def mirror_theta(self) -> Callable[[Tensor], Tensor] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pie_facemodels.bfm_settings import BfmSettings
-from pie_facemodels.settings import IctSettings
+from pie_facemodels.settings import FlameSettings, IctSettings
 from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 
@@ -17,6 +17,13 @@ def pie_face_models() -> list[Component]:
             "pie_facemodels.bfm:build",
             config=BfmSettings,
             summary="The Basel Face Model of Deep3DFaceRecon's BFM_model_front.mat, with its units and camera.",
+        ),
+        Component(
+            Kind.FACE_MODEL,
+            "flame",
+            "pie_facemodels.flame:build",
+            config=FlameSettings,
+            summary="FLAME: shape and expression, neck, jaw and eyes by linear blend skinning; file after registration.",
         ),
         Component(
             Kind.FACE_MODEL,

@@ -42,6 +42,7 @@ class FlameSettings:
     Attributes:
         path: FLAME's model file: the published pickle, or an npz with the same arrays.
         landmarks: its 68-point landmark embedding, `landmark_embedding.npy` or `.npz`.
+        shapes: how many of the file's directions are shape; the rest are expression.
         identity: number of shape coefficients, at most the file's 300.
         expression: number of expression coefficients, at most the file's 100.
         albedo: number of coefficients of the generic albedo.
@@ -51,6 +52,7 @@ class FlameSettings:
 
     path: str = ""
     landmarks: str = ""
+    shapes: int = 300
     identity: int = 100
     expression: int = 50
     albedo: int = 80
@@ -58,4 +60,4 @@ class FlameSettings:
     neck: bool = False
 
     def __post_init__(self) -> None:
-        _sizes(identity=self.identity, expression=self.expression, albedo=self.albedo)
+        _sizes(shapes=self.shapes, identity=self.identity, expression=self.expression, albedo=self.albedo)
