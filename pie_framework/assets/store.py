@@ -147,6 +147,8 @@ class Store:
             if link:
                 sha256, bytes_ = digest(source), size(source)
                 checked = self.compare(entry, sha256, bytes_, what, trust)
+                (self.folder / entry.name / RECORD).unlink(missing_ok=True)
+                _remove(self.folder / entry.name / entry.file)
                 return self._write(
                     Record(
                         entry.name, str(source.resolve()), bytes_, sha256, str(source), checked, linked=True
@@ -174,6 +176,9 @@ class Store:
         checked = self.compare(entry, sha256, bytes_, what, trust)
         home = self.folder / entry.name
         try:
+            if complete.is_file():
+                with complete.open("r+b") as stream:
+                    os.fsync(stream.fileno())
             home.mkdir(parents=True, exist_ok=True)
             (home / RECORD).unlink(missing_ok=True)
             _remove(home / entry.file)

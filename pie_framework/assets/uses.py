@@ -117,6 +117,16 @@ def uses(run: RunConfig, registry: Registry, catalogue: Catalogue, store: Store 
     return [use for part in chosen(run, registry) for use in _of(part, catalogue, shop)]
 
 
+def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
+    """Name and licence of every file that a run loads, each once, for its record."""
+    from pie_framework.assets.catalogue import load
+
+    declared = {asset.uri: asset.name for c in registry.components() for asset in c.assets}
+    found = uses(run, registry, load(registry))
+    named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in found if use.uri}
+    return [{"name": name, "licence": licence} for name, licence in sorted(named.items())]
+
+
 def _of(part: Chosen, catalogue: Catalogue, store: Store) -> Iterator[Use]:
     names = {field.name for field in dataclasses.fields(part.component.config)}
     for name in sorted(names | set(part.settings), key=lambda n: (n not in MUST, n)):

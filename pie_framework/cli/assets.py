@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 USAGE = """usage: pie assets list [WORD ...] [--json]
        pie assets show NAME [--json]
        pie assets path NAME
-       pie assets pull NAME [trust=true]
+       pie assets pull NAME [trust=true] [again=true]
        pie assets add NAME FILE [link=true] [trust=true]
        pie assets verify [NAME ...]
 
@@ -30,7 +30,7 @@ Settings name one that is here as asset://NAME.
   list     all of the catalogue, or those whose name or use has a WORD
   show     everything that is known of one, and how sure that is
   path     where its file is
-  pull     fetches it, goes on with what was interrupted, and checks it
+  pull     fetches it, goes on with what was interrupted, and checks it; again=true also when it is here
   add      takes in a FILE that you fetched (a copy; link=true only points to it)
   verify   reads what is here again and compares digests; exit status 1 when something is damaged
 
@@ -39,7 +39,7 @@ trust=true accepts a file whose digest differs from the catalogue's. PIE_ASSETS=
 #: Sub-commands with the least and most names they take.
 WORDS = {"list": (0, 99), "show": (1, 1), "path": (1, 1), "pull": (1, 1), "add": (2, 2), "verify": (0, 99)}
 #: key=true options of each.
-OPTIONS = {"add": ("link", "trust"), "pull": ("trust",)}
+OPTIONS = {"add": ("link", "trust"), "pull": ("trust", "again")}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,6 +67,9 @@ def main(arguments: Sequence[str]) -> int:
     entry = catalogue.get(names[0])
     if command == "add":
         record = store.add(entry, Path(names[1]), options["link"], options["trust"])
+    elif not options["again"] and entry.name in store.names() and store.verify(entry.name) is None:
+        _console().print(f"{entry.name}: is here, as it came", highlight=False, soft_wrap=True)
+        return 0
     else:
         record = _pull(entry, store, options["trust"])
     return _came(entry, record, store)

@@ -15,7 +15,7 @@ BYTES = {"float32": 4, "float64": 8}
 #: What Python, torch and its libraries take, bytes.
 BASE = 0.6e9
 #: Feature maps that the backward pass of a generator keeps, in maps of the size of each convolution's output.
-KEPT = 3.0
+KEPT = 4.0
 #: Of the file of a foreign checkpoint, the share that is the network in use (NVIDIA's pickles hold G, D and G_ema).
 SHARE = {".pkl": 0.35, ".pth": 1.0, ".pt": 0.5}
 #: Images that a step of an energy draws with a gradient: the portrait's, and those of its terms.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from pie_framework.assets.catalogue import OWN, read
+from pie_framework.assets.catalogue import OWN, Catalogue, load, read
+from pie_framework.cli import assets as assets_command
 from pie_framework.cli.main import main
+
+from .server import file, serve
 
 HEADS = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + b"x" * 100
 
@@ -53,11 +57,11 @@ def test_show_tells_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_adding_verifying_and_damage(tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "mine.pth"
-    file.write_bytes(HEADS)
-    assert main(["assets", "add", "lpips-vgg", str(file)]) == 2
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(HEADS)
+    assert main(["assets", "add", "lpips-vgg", str(mine)]) == 2
     assert "has 115 bytes; 'lpips-vgg' has 7289" in capsys.readouterr().err
-    assert main(["assets", "add", "vggface16", str(file)]) == 0
+    assert main(["assets", "add", "vggface16", str(mine)]) == 0
     shown = capsys.readouterr()
     assert "non-commercial" in shown.out and hashlib.sha256(HEADS).hexdigest() in shown.err
     assert main(["assets", "path", "vggface16"]) == 0
@@ -68,10 +72,10 @@ def test_adding_verifying_and_damage(tmp_path: Path, store: Path, capsys: pytest
     path.write_bytes(HEADS[:-1] + b"y")
     assert main(["assets", "verify", "vggface16"]) == 1
     assert "damaged" in capsys.readouterr().out
-    assert main(["assets", "add", "vggface16", str(file), "link=true"]) == 0
+    assert main(["assets", "add", "vggface16", str(mine), "link=true"]) == 0
     capsys.readouterr()
     assert main(["assets", "path", "vggface16"]) == 0
-    assert capsys.readouterr().out.strip() == str(file)
+    assert capsys.readouterr().out.strip() == str(mine)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +103,28 @@ def test_bad_input(words: list[str], said: str, capsys: pytest.CaptureFixture[st
 
     assert main(["assets", *words]) == 2
     assert re.search(said, " ".join(capsys.readouterr().err.split())), said
+
+
+def test_pulling_shows_progress_and_is_not_done_twice(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    with serve() as site:
+        url = site.page("/net.pth", file(HEADS))
+        entry = dataclasses.replace(load().get("vggface16"), urls=(url,))
+        monkeypatch.setattr(assets_command, "load", lambda: Catalogue({"vggface16": entry}))
+        assert main(["assets", "pull", "vggface16"]) == 0
+        shown = capsys.readouterr()
+        assert "vggface16" in shown.out and "is recorded" in shown.err
+        assert (store / "vggface16" / "vgg_face_dag.pth").read_bytes() == HEADS
+        assert main(["assets", "pull", "vggface16"]) == 0
+        assert "is here" in capsys.readouterr().out and len(site.seen) == 1
+        assert main(["assets", "pull", "vggface16", "again=true"]) == 0
+        assert len(site.seen) == 2
+        (store / "vggface16" / "vgg_face_dag.pth").write_bytes(b"broken")
+        assert main(["assets", "pull", "vggface16"]) == 0
+        assert len(site.seen) == 3
+        assert main(["assets", "verify"]) == 0
 
 
 def test_help_and_an_empty_store(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,7 @@ def test_linking_points_to_the_file(store: Store, mine: Path) -> None:
     assert store.add(ENTRY, mine).linked is False
     assert store.path("asset://net", CATALOGUE) != mine.resolve()
     store.add(ENTRY, mine, link=True)
+    assert [p.name for p in (store.folder / "net").iterdir()] == ["record.json"], "no copy is left behind"
     mine.unlink()
     with pytest.raises(AssetError, match="linked to is gone"):
         store.path("asset://net", CATALOGUE)

@@ -14,7 +14,7 @@ import pytest
 from pie_framework import doctor
 from pie_framework.assets.catalogue import OWN, Catalogue, read
 from pie_framework.assets.store import Store
-from pie_framework.assets.uses import Use, recognise, uses
+from pie_framework.assets.uses import Use, licences, recognise, uses
 from pie_framework.cli.main import main
 from pie_framework.compose import compose
 from pie_framework.config import parse
@@ -223,6 +223,15 @@ def test_every_bundled_file_states_its_licence() -> None:
     assert {use.licence for use in found} == {"MIT"}
     assert {use.role for use in found} >= {"generator", "encoder", "rig.expression", "features.recognition"}
     assert all(use.path is not None and use.size for use in found)
+
+
+def test_a_run_records_the_licences_of_its_files(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"?")
+    run = parse(compose([f"encoder.weights={mine}", "generator.weights=asset://stylegan2-ffhq-256"]))
+    recorded = {row["name"]: row["licence"] for row in licences(run, discover())}
+    assert recorded[str(mine)] == "unknown" and "MIT" in recorded.values()
+    assert "NVIDIA" in recorded["stylegan2-ffhq-256"]
 
 
 def test_headers_tell_layouts_and_sizes() -> None:
