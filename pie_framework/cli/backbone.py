@@ -171,11 +171,8 @@ def _recipe(settings: BackboneSettings, name: str, folder: Path) -> list[str]:
     steps = settings.encoder_steps if name == "encoder" else settings.rig_steps
     share = settings.seconds * (1 / 3 if name == "encoder" else 2 / 3)
     budget = [f"steps={steps}", "seconds=0"] if steps else ["steps=0", f"seconds={share:g}"]
-    common = [
-        f"seed={settings.seed}",
-        f"threads={settings.threads}",
-        f"resume={str(settings.resume).lower()}",
-    ]
+    resume = settings.resume and (folder / name / "state.pt").exists()
+    common = [f"seed={settings.seed}", f"threads={settings.threads}", f"resume={str(resume).lower()}"]
     further = settings.recipe.get(name, {})
     return [f"output={folder / name}", *budget, *common, *_flat(further)]
 
