@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
+from hydra import main as hydra_main
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -89,6 +91,40 @@ def compose(
             return hydra_compose(name, overrides=given)
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, name) from error
+
+
+def start(
+    job: Callable[[DictConfig], None], program: str, arguments: Sequence[str], root: str = CONFIG_NAME
+) -> int:
+    """Run Hydra's own command line: sweeps, launchers, and flags such as --cfg.
+
+    Args:
+        job: called with every composed configuration; other processes need it at the top of a module.
+        program: how messages call the command, such as "pie run".
+        arguments: what stood behind it.
+        root: name of the root configuration.
+
+    Returns:
+        The exit status that Hydra left with, 0 when it did not.
+
+    Raises:
+        ConfigError: an argument names no group, option or key. What the job raises comes through.
+    """
+    main = hydra_main(
+        version_base=HYDRA_VERSION_BASE, config_path=f"pkg://{CONFIG_MODULE}", config_name=root
+    )(job)
+    before = sys.argv
+    sys.argv = [program, *arguments]
+    try:
+        with raw_errors():
+            main()
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, root) from error
+    finally:
+        sys.argv = before
+    return 0
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pie_framework import __version__
 from pie_framework.api.events import RunEnded
+from pie_framework.assets.uses import licences
 from pie_framework.checkpoint import pack, unpack
 from pie_framework.cli.progress import ProgressDisplay
 from pie_framework.config import RunConfig, parse
@@ -24,6 +25,7 @@ from pie_framework.images import to_picture
 from pie_framework.paste import paste_back
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
 from pie_framework.solver import Ending, History, SolverState
+from pie_framework.timing import phases
 
 #: Packages whose versions a run records.
 RECORDED = ("torch", "numpy", "pillow", "hydra-core", "omegaconf", "pluggy", "safetensors")
@@ -110,13 +112,7 @@ def _solve(
     folder.write_energies(columns, rows)
     metrics = embedding.metrics()
     _edits(embedding, folder, console)
-    ended = time.perf_counter()
-    timings = {
-        "prepare": prepared - started,
-        "optimise": optimised - prepared,
-        "edit": ended - optimised,
-        "total": ended - started,
-    }
+    timings = phases(started, prepare=prepared, optimise=optimised, edit=time.perf_counter())
     if resume:
         timings = {phase: seconds + manifest.timings.get(phase, 0.0) for phase, seconds in timings.items()}
     energies = {}
@@ -133,7 +129,7 @@ def _solve(
             metrics=metrics,
             timings=timings,
             plugins=_plugins(pipeline),
-            licences=_licences(pipeline),
+            licences=licences(pipeline.config, pipeline.registry),
         )
     )
     write_sheet(folder)
@@ -200,16 +196,6 @@ def _plugins(pipeline: Pipeline) -> list[dict[str, str]]:
             }
         )
     return found
-
-
-def _licences(pipeline: Pipeline) -> list[dict[str, str]]:
-    """The licence of every asset that the components declare."""
-    assets = {
-        asset.name: asset.licence
-        for component in pipeline.builder.used.values()
-        for asset in component.assets
-    }
-    return [{"name": name, "licence": licence} for name, licence in sorted(assets.items())]
 
 
 def _summary(

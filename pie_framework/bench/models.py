@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pie_framework.plugins import Registry, discover
+from pie_framework.timing import phases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,13 +115,7 @@ def measure(
             for part in (generator, frechet, encoder, recognition, rig)
             for figure in part.figures(columns)
         ]
-    ended = time.perf_counter()
-    seconds = {
-        "prepare": prepared - started,
-        "measure": measured - prepared,
-        "summarise": ended - measured,
-        "total": ended - started,
-    }
+    seconds = phases(started, prepare=prepared, measure=measured, summarise=time.perf_counter())
     return Report((*figures, *sizes), seconds)
 
 

@@ -137,29 +137,9 @@ def _launch(overrides: Sequence[str], numbers: Sequence[int]) -> None:
 
 def _hydra(arguments: Sequence[str]) -> int:
     """Run Hydra on the command line: the job function does one job; flags such as --cfg are Hydra's own."""
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     from pie_framework.bench.settings import ROOT
 
-    main = hydra.main(
-        version_base=compose.HYDRA_VERSION_BASE,
-        config_path=f"pkg://{compose.CONFIG_MODULE}",
-        config_name=ROOT,
-    )(hydra_job)
-    before = sys.argv
-    sys.argv = [PROGRAM, *arguments]
-    try:
-        with compose.raw_errors():
-            main()
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise compose.explain(error, ROOT) from error
-    finally:
-        sys.argv = before
-    return 0
+    return compose.start(hydra_job, PROGRAM, arguments, ROOT)
 
 
 def hydra_job(config: DictConfig) -> None:

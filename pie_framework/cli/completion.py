@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 from pie_framework.cli.main import COMMANDS
@@ -46,7 +45,6 @@ def _others(command: str) -> list[str]:
 
 
 def _ask_hydra(arguments: Sequence[str]) -> int:
-    import hydra
     from omegaconf import DictConfig
 
     from pie_framework import compose
@@ -54,20 +52,7 @@ def _ask_hydra(arguments: Sequence[str]) -> int:
 
     compose.prepare(discover())
 
-    @hydra.main(
-        version_base=compose.HYDRA_VERSION_BASE,
-        config_path=f"pkg://{compose.CONFIG_MODULE}",
-        config_name=compose.CONFIG_NAME,
-    )
     def nothing(config: DictConfig) -> None:
         """Only completes."""
 
-    before = sys.argv
-    sys.argv = ["pie", "-sc", *arguments]
-    try:
-        nothing()
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 0
-    finally:
-        sys.argv = before
-    return 0
+    return compose.start(nothing, "pie", ["-sc", *arguments])

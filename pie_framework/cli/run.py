@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from pie_framework import backbone, compose, requirements
 from pie_framework.config import parse
@@ -29,11 +26,6 @@ def main(arguments: Sequence[str]) -> int:
     statuses: list[int] = []
     errors: list[PieError] = []
 
-    @hydra.main(
-        version_base=compose.HYDRA_VERSION_BASE,
-        config_path=f"pkg://{compose.CONFIG_MODULE}",
-        config_name=compose.CONFIG_NAME,
-    )
     def job(config: DictConfig) -> None:
         try:
             status = run(config)
@@ -47,22 +39,13 @@ def main(arguments: Sequence[str]) -> int:
         if status and multirun:
             raise FailedJob(f"exit status {status}")
 
-    before = sys.argv
-    sys.argv = [PROGRAM, *arguments]
     try:
-        with compose.raw_errors():
-            job()
+        left = compose.start(job, PROGRAM, arguments)
     except FailedJob as error:
         raise PieError(f"a run of the sweep failed: {error}") from error
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise compose.explain(error) from error
-    finally:
-        sys.argv = before
     if errors:
         raise errors[0]
-    return max(statuses, default=0)
+    return max([left, *statuses])
 
 
 class FailedJob(Exception):
