@@ -27,9 +27,11 @@ def choose_device(name: str) -> torch.device:
 
     Of several processes on one machine, each takes the GPU of its LOCAL_RANK.
     """
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-    if device.type == "cuda" and device.index is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    device = torch.device(name)
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
@@ -109,10 +111,10 @@ class Builder:
 
         return requirements.selection(self.run, parse_kind(kind), name) is not None
 
-    def asset(self, uri: str) -> str:
+    def asset(self, uri: str, folder: bool = False) -> str:
         """The path of an asset; its digest is checked when a component declares one for it."""
         declared = (a for c in self.registry.components() for a in c.assets if a.uri == uri)
-        return str(assets.resolve(uri, next((a.sha256 for a in declared if a.sha256), None)))
+        return str(assets.resolve(uri, next((a.sha256 for a in declared if a.sha256), None), folder))
 
     def networks(self, edits: bool | None = None) -> Networks:
         """What the active terms and the edits require, and nothing else.

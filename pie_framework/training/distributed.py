@@ -81,7 +81,7 @@ class Processes:
             return
         flat = torch.cat([t.reshape(-1) for t in tensors]) / self.size
         distributed.all_reduce(flat)
-        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        for tensor, part in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
     @torch.no_grad()
@@ -156,6 +156,11 @@ class _Sum(torch.autograd.Function):
         return total
 
 
+def _summed(values: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    return total
+
+
 class SharedBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation by the statistics of the whole batch, over all processes, on any device.
 
@@ -168,9 +173,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         values = x.float()
         count = values.numel() // values.shape[1] * distributed.get_world_size()
-        mean = _Sum.apply(values.sum(dim=(0, 2, 3))) / count
+        mean = _summed(values.sum(dim=(0, 2, 3))) / count
         centred = values - mean[:, None, None]
-        variance = _Sum.apply(centred.square().sum(dim=(0, 2, 3))) / count
+        variance = _summed(centred.square().sum(dim=(0, 2, 3))) / count
         if self.running_mean is not None and self.running_var is not None:
             with torch.no_grad():
                 share = 0.1 if self.momentum is None else self.momentum
@@ -178,7 +183,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
                 self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var), share)
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked += 1
-        normal = centred * torch.rsqrt(variance + self.eps)[:, None, None]
+        normal: Tensor = centred * torch.rsqrt(variance + self.eps)[:, None, None]
         if self.affine:
             normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
         return normal.to(x.dtype)

@@ -172,7 +172,7 @@ class Engine:
         return self.budget.step % self.settings.measure_every == 0
 
     def _waited_enough(self) -> bool:
-        return 0 < self.settings.patience <= self.best["waited"]
+        return 0 < self.settings.patience <= int(self.best["waited"])
 
     def _step(self, interruption: Interruption | None = None) -> None:
         total = self.take_step(self._progress())

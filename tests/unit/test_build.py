@@ -127,6 +127,40 @@ def test_theta_must_mean_the_same_everywhere(
         Builder(toy_run(*ALL), registry).networks()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("num_layers", 18, "num_layers 18, not 4"), ("latent_dim", 512, "latent_dim 512, not")],
+)
+def test_rigs_must_be_of_the_generator(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, name: str, value: int, said: str
+):
+    made = toy_factories.rig
+
+    def other(config: Any, context: Any) -> Any:
+        part = made(config, context)
+        setattr(part, name, value)
+        return part
+
+    monkeypatch.setattr(toy_factories, "rig", other)
+    with pytest.raises(ComponentError, match=f"rig was trained for another generator.*{said}"):
+        Builder(toy_run(*ALL), registry).networks()
+
+
+def test_rigs_of_other_weights_are_warned_about(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    made = toy_factories.rig
+
+    def other(config: Any, context: Any) -> Any:
+        part = made(config, context)
+        part.made_for = {"num_layers": 4, "fingerprint": [1.0]}
+        return part
+
+    monkeypatch.setattr(toy_factories, "rig", other)
+    Builder(toy_run(*ALL), registry).networks()
+    assert "other weights" in caplog.text
+
+
 def test_a_component_is_built_once_also_for_two_roles(registry: Registry):
     builder = Builder(toy_run(*ALL), registry)
     networks = builder.networks()
@@ -276,6 +310,16 @@ def test_faulty_factories_are_named(install, name: str, error: type[Exception], 
     with pytest.raises(error, match=said):
         builder.get("generator")
     sys.modules.pop("faulty", None)
+
+
+def test_each_process_of_several_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:3")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    assert choose_device("cpu") == torch.device("cpu")
 
 
 def test_choosing_a_device():
