@@ -8,7 +8,9 @@ pixel twice.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from pie_framework.rendering.camera import image_size
 
 _EMPTY = torch.iinfo(torch.int64).max
 _LOW_BITS = (1 << 32) - 1
+#: Rows and pixels of triangles in work at a time, which bounds the memory however much the triangles overlap.
+ROWS_AT_ONCE, PIXELS_AT_ONCE = 1 << 21, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -142,32 +146,66 @@ def _visible_faces(
     )
     image = torch.div(kept, faces.shape[0], rounding_mode="floor") if batch > 1 else torch.zeros_like(kept)
     face = kept - image * faces.shape[0]
+    key = torch.full((batch * height * width,), _EMPTY, dtype=torch.int64, device=depth.device)
+    rows = bottom - top
+    for part in _portions(rows, ROWS_AT_ONCE):
+        line = image[part] * height + top[part]
+        _scan(key, triangles[part], line, face[part], top[part], rows[part], width)
+    return torch.where(key == _EMPTY, -1, key & _LOW_BITS).view(batch, height, width)
 
+
+def _scan(
+    key: Tensor, triangles: Tensor, line: Tensor, face: Tensor, top: Tensor, rows: Tensor, width: int
+) -> None:
+    """Put triangles (K, 14) into ``key``, the smallest (depth, face) of each pixel of the whole batch so far.
+
+    ``line``, ``face``, ``top``, ``rows`` (K,): first row counted through the batch, face, first row in the image, and
+    how many rows.
+    """
     # Triangles into rows of pixel centres.
-    item, step = _expand(bottom - top)
+    item, step = _expand(rows)
     row = top.index_select(0, item) + step
     data = triangles.index_select(0, item)
     along, short = _crossings(data, row + 0.5)
     first = _first_centre(torch.minimum(along, short), width)
     last = _first_centre(torch.maximum(along, short), width)
     filled = (last > first).nonzero().squeeze(-1)
-    first, last, item, row, data = (v.index_select(0, filled) for v in (first, last, item, row, data))
+    first, last, item, step, row, data = (
+        v.index_select(0, filled) for v in (first, last, item, step, row, data)
+    )
     x0, y0, z0, dzdx, dzdy, low, high = data[:, 7:].unbind(-1)
     start = z0 + dzdx * (first + 0.5 - x0) + dzdy * (row + 0.5 - y0)
-    line = (image.index_select(0, item) * height + row) * width + first.long()
+    pixel = (line.index_select(0, item) + step) * width + first.long()
     face = face.index_select(0, item)
+    counts = (last - first).long()
 
     # Rows into pixels; the smallest (depth, face) key wins. Clamped: a sliver's steep plane may overshoot.
-    item, step = _expand((last - first).long())
-    sample = start.index_select(0, item) + dzdx.index_select(0, item) * step
-    sample = torch.minimum(torch.maximum(sample, low.index_select(0, item)), high.index_select(0, item))
-    # The bits of a float, read as an integer, sort like the float once those of negative ones are flipped.
-    bits = sample.view(torch.int32)
-    sortable = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
-    key = torch.full((batch * height * width,), _EMPTY, dtype=torch.int64, device=depth.device)
-    target = line.index_select(0, item) + step
-    key.scatter_reduce_(0, target, (sortable << 32) | face.index_select(0, item), "amin")
-    return torch.where(key == _EMPTY, -1, key & _LOW_BITS).view(batch, height, width)
+    for part in _portions(counts, PIXELS_AT_ONCE):
+        item, step = _expand(counts[part])
+        sample = start[part].index_select(0, item) + dzdx[part].index_select(0, item) * step
+        sample = torch.minimum(
+            torch.maximum(sample, low[part].index_select(0, item)), high[part].index_select(0, item)
+        )
+        # The bits of a float, read as an integer, sort like the float once those of negative ones are flipped.
+        bits = sample.view(torch.int32)
+        sortable = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
+        target = pixel[part].index_select(0, item) + step
+        key.scatter_reduce_(0, target, (sortable << 32) | face[part].index_select(0, item), "amin")
+
+
+def _portions(counts: Tensor, limit: int) -> Iterator[slice]:
+    """Consecutive items whose counts add up to little more than ``limit``; as a rule all of them at once."""
+    if not counts.numel():
+        return
+    ends = counts.cumsum(0)
+    total = int(ends[-1])
+    if total <= limit:
+        yield slice(None)
+        return
+    portion = torch.div(ends - counts, limit, rounding_mode="floor")
+    sizes = torch.unique_consecutive(portion, return_counts=True)[1].cumsum(0).tolist()
+    for first, last in pairwise((0, *sizes)):
+        yield slice(first, last)
 
 
 def _triangles(
