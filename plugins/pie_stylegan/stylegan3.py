@@ -204,7 +204,7 @@ class StyleGAN3(StyledPrior):
                 f"latent must be (B, {self.num_layers}, {self.latent_dim}), not {tuple(latent.shape)}"
             )
         first, *rest = latent.unbind(dim=1)
-        x = self.input(first, transform).to(self.compute_dtype or latent.dtype)
+        x: Tensor = self.input(first, transform).to(self.compute_dtype or latent.dtype)
         again = self.checkpointing and torch.is_grad_enabled()
         for layer, w in zip(self.layers, rest, strict=True):
             x = rematerialised(layer, x, w) if again else layer(x, w)

@@ -176,7 +176,8 @@ def filtered_activation(
     gradient instead of being kept. Differentiable once, in x. No filter means the identity.
     """
     filters = (x.new_ones(1) if f is None else f for f in (up_filter, down_filter))
-    result: Tensor = _FilteredActivation.apply(x.contiguous(memory_format=torch.channels_last), *filters, how)
+    start = x.contiguous(memory_format=torch.channels_last)
+    result: Tensor = _FilteredActivation.apply(start, *filters, how)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -36,8 +36,10 @@ ARGUMENTS = {
 }
 #: Arguments that matter in training, or for the precision, only.
 IGNORED = ("img_channels", "num_fp16_res", "magnitude_ema_beta")
-INTEGERS = ("resolution", "latent_dim", "filtered_layers", "critical_layers", "margin", "conv_kernel")
-INTEGERS += ("filter_size", "oversampling", "channel_base", "channel_max")
+INTEGERS = frozenset(
+    {"resolution", "latent_dim", "filtered_layers", "critical_layers", "margin", "conv_kernel", "filter_size"}
+    | {"oversampling", "channel_base", "channel_max"}
+)
 
 
 @dataclass
