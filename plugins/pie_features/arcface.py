@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pie_features.checkpoints import load, read_state
+from pie_features.checkpoints import load, read_state, ready
 from pie_features.iresnet import DEPTHS, SIDE, STAGES, IResNet
 from pie_features.recognition import check_layers
 from pie_features.sampling import similarity, warped
 from pie_features.settings import FFHQ_POINTS, ArcFaceSettings
-from pie_features.vgg import scaled
+from pie_features.vgg import check_gain, scaled
 from pie_framework.api import BuildContext
-from pie_framework.errors import AssetError, ConfigError
-from pie_framework.training.blocks import channels_last
+from pie_framework.errors import AssetError
 
 KIND = "arcface"
 LAYERS = (*STAGES, "embedding")
@@ -100,11 +99,9 @@ def read_network(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> I
 def build(config: ArcFaceSettings, context: BuildContext) -> ArcFace:
     """Ψ from its file, frozen; AssetError when it does not fit."""
     check_layers(config.layers, LAYERS)
-    if not config.gain > 0.0:
-        raise ConfigError(f"gain is {config.gain}", "It is positive.")
+    check_gain(config.gain)
     path = context.asset(config.weights)
     network = ArcFace(
         read_network(read_state(path), path), config.layers, config.points, config.normalize, config.gain
     )
-    network = channels_last(network).to(device=context.device, dtype=context.dtype)
-    return network.eval().requires_grad_(False)
+    return ready(network, context)

@@ -9,7 +9,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError
+from pie_framework.training.blocks import channels_last
 from pie_framework.untrusted import PathLike, fill, read_safetensors, read_torch, sniff
 
 M = TypeVar("M", bound=nn.Module)
@@ -94,3 +96,9 @@ def load(build: Callable[[], M], state: Mapping[str, Tensor], path: PathLike, wh
     }
     fill(network, {**counters, **state}, path)
     return network
+
+
+def ready(network: M, context: BuildContext) -> M:
+    """The network as a run uses it: in its place and dtype, frozen."""
+    placed = channels_last(network).to(device=context.device, dtype=context.dtype)
+    return placed.eval().requires_grad_(False)

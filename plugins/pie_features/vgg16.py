@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from pie_features.checkpoints import load, read_state, renamed
+from pie_features.checkpoints import load, read_state, ready, renamed
 from pie_features.recognition import check_layers
 from pie_features.sampling import at_most
 from pie_features.settings import Vgg16Settings
-from pie_features.vgg import LAYERS, TORCHVISION, Convolutions, channels, scaled
+from pie_features.vgg import LAYERS, TORCHVISION, Convolutions, channels, check_gain, scaled
 from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError, ConfigError
-from pie_framework.training.blocks import channels_last
 
 KIND = "vgg16"
 #: The layers of LPIPS, in the order of its heads lin0 .. lin4.
@@ -137,10 +136,9 @@ def read_heads(path: str | os.PathLike[str], layers: Sequence[str]) -> dict[str,
 def build(config: Vgg16Settings, context: BuildContext) -> Vgg16:
     """Φ from its files, frozen; AssetError when they do not fit."""
     check_layers(config.layers, LAYERS)
-    if config.size < 0 or not config.gain > 0.0:
-        raise ConfigError(
-            f"size is {config.size} and gain {config.gain}", "Sizes are at least 0, gains positive."
-        )
+    check_gain(config.gain)
+    if config.size < 0:
+        raise ConfigError(f"size is {config.size}", "It is at least 0.")
     heads = None
     if config.heads is not None:
         others = [name for name in config.layers if name not in LPIPS_LAYERS]
@@ -152,5 +150,4 @@ def build(config: Vgg16Settings, context: BuildContext) -> Vgg16:
     path = context.asset(config.weights)
     convolutions = read_convolutions(read_state(path), path)
     network = Vgg16(convolutions, config.layers, config.size, config.normalize, config.gain, heads)
-    network = channels_last(network).to(device=context.device, dtype=context.dtype)
-    return network.eval().requires_grad_(False)
+    return ready(network, context)

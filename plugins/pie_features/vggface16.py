@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pie_features.checkpoints import load, read_state, renamed
+from pie_features.checkpoints import load, read_state, ready, renamed
 from pie_features.recognition import check_layers
 from pie_features.sampling import check_box, crop
 from pie_features.settings import VggFaceSettings
 from pie_features.vgg import LAYERS as MAPS
-from pie_features.vgg import TORCHVISION, WIDTHS, Convolutions, scaled
+from pie_features.vgg import TORCHVISION, WIDTHS, Convolutions, check_gain, scaled
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.training.blocks import channels_last
 
 KIND = "vggface16"
 SIDE = 224
@@ -143,8 +142,7 @@ def build(config: VggFaceSettings, context: BuildContext) -> VggFace:
     for key, value, known in (("embedding", config.embedding, EMBEDDINGS), ("order", config.order, ORDERS)):
         if value not in known:
             raise ConfigError(f"{key} is '{value}'", did_you_mean(value, known))
-    if not config.gain > 0.0:
-        raise ConfigError(f"gain is {config.gain}", "It is positive.")
+    check_gain(config.gain)
     path = context.asset(config.weights)
     network = VggFace(
         read_network(read_state(path), path, config.order),
@@ -154,5 +152,4 @@ def build(config: VggFaceSettings, context: BuildContext) -> VggFace:
         config.normalize,
         config.gain,
     )
-    network = channels_last(network).to(device=context.device, dtype=context.dtype)
-    return network.eval().requires_grad_(False)
+    return ready(network, context)

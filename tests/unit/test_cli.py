@@ -329,8 +329,8 @@ def test_a_wrong_configuration_is_one_line(
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("pie ", "run edit bench plugins train"),
-        ("pie pl", "run edit bench plugins train"),
+        ("pie ", " ".join(COMMANDS)),
+        ("pie pl", " ".join(COMMANDS)),
         ("pie run energy=syn", "energy=synth"),
         ("pie run optim", "optimizer"),
         ("pie plugins show syn", "synthesis"),
