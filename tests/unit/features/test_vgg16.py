@@ -176,6 +176,15 @@ def test_layouts(tmp_path: Path, wrap: Any, prefix: str) -> None:
     assert not any(parameter.requires_grad for parameter in built.parameters())
 
 
+def test_files_of_old_torch(tmp_path: Path) -> None:
+    """torchvision's first weights and LPIPS's heads were saved before torch files were archives."""
+    for name, state in (("vgg16.pth", vgg_state()), ("lpips.pth", heads())):
+        torch.save(state, tmp_path / name, _use_new_zipfile_serialization=False)
+    built = network(tmp_path, heads=str(tmp_path / "lpips.pth"))
+    assert torch.equal(built.convolutions.state_dict()["conv3_2.bias"], vgg_state()["features.12.bias"])
+    assert torch.equal(built.get_buffer("head_relu4_3").flatten(), heads()["lin3.model.1.weight"].flatten())
+
+
 def test_files_that_are_something_else(tmp_path: Path, folder: Path) -> None:
     def fails(content: object, said: str) -> None:
         torch.save(content, tmp_path / "x.pth")
