@@ -23,7 +23,7 @@ T = TypeVar("T")
 DTYPES = ("float32", "float64")
 INITS = ("mean", "nearest", "inverter", "encoder_search")
 #: Settings that are the address of a file.
-FILE_KEYS = ("weights", "path", "file", "heads")
+FILE_KEYS = ("weights", "path", "file", "model", "heads", "landmarks")
 
 
 @dataclass

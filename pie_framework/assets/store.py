@@ -29,7 +29,7 @@ from pie_framework.errors import AssetError
 ENVIRONMENT_VARIABLE = "PIE_ASSETS"
 RECORD = "record.json"
 #: What a digest was compared with when the asset came.
-BY_CATALOGUE, FIRST_USE = "catalogue", "first use"
+BY_CATALOGUE, FIRST_USE, OVERRULED = "catalogue", "first use", "nothing: it differs from the catalogue's"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Record:
         size: bytes.
         sha256: hexadecimal digest when it came.
         origin: the address or path that it came from.
-        checked: BY_CATALOGUE, or FIRST_USE where the catalogue knew no digest or it was overruled.
+        checked: BY_CATALOGUE; FIRST_USE where the catalogue knew no digest; OVERRULED where it differs from the one
+            that the catalogue knew.
         linked: whether the file lies elsewhere and is only pointed to.
         when: date and time, UTC.
     """
@@ -188,7 +189,7 @@ class Store:
         return self._write(Record(entry.name, entry.file, bytes_, sha256, origin, checked))
 
     def compare(self, entry: Entry, sha256: str, bytes_: int, what: str, trust: bool) -> str:
-        """BY_CATALOGUE or FIRST_USE; AssetError when the catalogue knows better and is not overruled."""
+        """BY_CATALOGUE, FIRST_USE or OVERRULED; AssetError when the catalogue knows better and `trust` is not given."""
         hint = (
             "It is damaged, or another version. Give trust=true to use it all the same, "
             "if you know where it comes from."
@@ -201,6 +202,8 @@ class Store:
             raise AssetError(
                 f"{what} is not '{entry.name}': its sha256 begins {sha256[:12]}, not {known[:12]}", hint
             )
+        if expected is False or (entry.size is not None and bytes_ != entry.size):
+            return OVERRULED
         return BY_CATALOGUE if expected else FIRST_USE
 
     def verify(self, name: str) -> str | None:

@@ -13,12 +13,10 @@ from pie_framework.api.component import Component, Kind
 from pie_framework.assets.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, resolve, size
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store
-from pie_framework.config import RunConfig
+from pie_framework.config import FILE_KEYS, RunConfig
 from pie_framework.errors import AssetError, PieError
 from pie_framework.plugins import Registry
 
-#: Settings that name a file: without the first ones a component cannot be built, the others may be left out.
-MUST, MAY = ("weights", "path", "model"), ("heads", "landmarks")
 #: How OmegaConf writes that a value must be given.
 _MISSING = "???"
 
@@ -128,23 +126,17 @@ def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
 
 
 def _of(part: Chosen, catalogue: Catalogue, store: Store) -> Iterator[Use]:
+    """Those of one component. A setting that names a file has to be given where it is an empty text, not where null."""
     names = {field.name for field in dataclasses.fields(part.component.config)}
-    for name in sorted(names | set(part.settings), key=lambda n: (n not in MUST, n)):
-        value = part.settings.get(name, _MISSING if name in MUST else None)
+    for name in sorted(names | set(part.settings), key=lambda n: (n not in FILE_KEYS, n)):
+        value = part.settings.get(name)
         key = f"{part.role}.{name}"
         by_address = isinstance(value, str) and value.startswith((PACKAGE_SCHEME, ASSET_SCHEME))
-        if not by_address and name not in (*MUST, *MAY):
+        if not by_address and name not in FILE_KEYS:
             continue
-        if value in (None, "", _MISSING):
-            if name in MUST:
-                yield Use(
-                    part.role,
-                    part.component.name,
-                    key,
-                    "",
-                    problem="it must be given",
-                    hint=_suggestion(key, part.component.name, catalogue),
-                )
+        if value in ("", _MISSING):
+            hint = _suggestion(key, part.component.name, catalogue)
+            yield Use(part.role, part.component.name, key, "", problem="it must be given", hint=hint)
         elif isinstance(value, str):
             yield _one(part, key, value, catalogue, store)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pie_framework.assets import ASSET_SCHEME
 from pie_framework.assets.catalogue import SURE, UNKNOWN, Catalogue, Entry, load
-from pie_framework.assets.store import FIRST_USE, Record, Store
+from pie_framework.assets.store import FIRST_USE, OVERRULED, Record, Store
 from pie_framework.errors import AssetError, ConfigError, PieError, did_you_mean
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _show(entry: Entry, store: Store, as_json: bool) -> int:
     else:
         fact("here", f"{_here(entry.name, store)}: {store.file(record)}")
         fact("came from", f"{record.origin}, {record.when}")
-        fact("compared with", f"the {record.checked}; sha256 {record.sha256}")
+        fact("compared with", f"{record.checked}; sha256 {record.sha256}")
     used = [f"{word}: {meaning}" for word, meaning in SURE.items() if word in entry.sure.values()]
     console.print("  [dim]" + "; ".join(used) + "[/dim]", highlight=False, soft_wrap=True)
     return 0
@@ -239,7 +239,10 @@ def _verify(catalogue: Catalogue, store: Store, names: Sequence[str]) -> int:
         if wrong is None:
             record = store.record(name)
             assert record is not None
-            note = " (the catalogue knows no digest)" if record.checked == FIRST_USE else ""
+            note = {
+                FIRST_USE: " (the catalogue knows no digest)",
+                OVERRULED: " (not the file that the catalogue knows)",
+            }.get(record.checked, "")
             console.print(f"{name}: as it came{note}", highlight=False, soft_wrap=True)
             continue
         damaged += 1
@@ -291,10 +294,14 @@ def _came(entry: Entry, record: Record, store: Store) -> int:
     console.print(
         f"{entry.name}: {bytes_text(record.size)} in {store.file(record)}", highlight=False, soft_wrap=True
     )
-    if record.checked == FIRST_USE:
+    why = {
+        FIRST_USE: f"nothing certain is known to compare '{entry.name}' with",
+        OVERRULED: f"this is not the file that the catalogue knows as '{entry.name}'",
+    }.get(record.checked)
+    if why is not None:
         print(
-            f"pie: warning: nothing certain is known to compare '{entry.name}' with; its sha256 {record.sha256} is "
-            "recorded, and 'pie assets verify' compares with it from now on",
+            f"pie: warning: {why}; its sha256 {record.sha256} is recorded, and 'pie assets verify' compares with it "
+            "from now on",
             file=sys.stderr,
         )
     if entry.non_commercial is not False:

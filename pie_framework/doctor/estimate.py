@@ -43,13 +43,16 @@ class Estimate:
         return BASE + self.weights + (self.activations or 0.0)
 
 
-def estimate(run: RunConfig, uses: Sequence[Use], headers: Mapping[str, Header]) -> Estimate:
+def estimate(
+    run: RunConfig, uses: Sequence[Use], headers: Mapping[str, Header], resolution: int | None = None
+) -> Estimate:
     """The estimate for a run.
 
     Args:
         run: its configuration.
         uses: the files that it loads.
         headers: of those files that have one, by role.
+        resolution: of the generator, where it is known; else it is looked for in its header, name and address.
     """
     width = BYTES[run.dtype]
     weights = 0.0
@@ -62,7 +65,7 @@ def estimate(run: RunConfig, uses: Sequence[Use], headers: Mapping[str, Header])
         else:
             weights += use.size * SHARE.get(use.path.suffix.lower(), 1.0) * width / 4
     generator = next((use for use in uses if use.role == "generator"), None)
-    resolution = _resolution(generator, headers.get("generator"))
+    resolution = resolution or _resolution(generator, headers.get("generator"))
     portraits = len(run.input) if isinstance(run.input, list) else 1
     drawn = sum(IMAGES_OF_TERM.get(term.term, 0) for term in run.terms.values() if term.active)
     images = portraits * (1 + drawn * max(1, run.prior.blocks_per_step))

@@ -12,8 +12,8 @@ from pie_framework import requirements
 from pie_framework.assets.addresses import PACKAGE_SCHEME
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, load
 from pie_framework.assets.store import Store
-from pie_framework.assets.uses import MUST, Chosen, Use, chosen, uses
-from pie_framework.config import RunConfig, parse
+from pie_framework.assets.uses import Chosen, Use, chosen, uses
+from pie_framework.config import FILE_KEYS, RunConfig, parse
 from pie_framework.doctor import headers as weight_headers
 from pie_framework.doctor import machine
 from pie_framework.doctor.estimate import estimate
@@ -48,11 +48,10 @@ def examine(overrides: Sequence[str] = (), build: bool = False) -> Report:
         said = _headers(found)
         _fits(report, said)
         _licences(report, found)
-        _memory(report, run, found, said)
+        generator = _build(report, run, registry) if build and torch is not None and report.can_run else None
+        _memory(report, run, found, said, getattr(generator, "resolution", None))
     kinds = [(part.component.kind.value, part.component.name) for part in parts]
     machine.extras(report, {NEEDS[key]: "=".join(key) for key in kinds if key in NEEDS})
-    if build and run is not None and registry is not None and torch is not None and report.can_run:
-        _build(report, run, registry)
     return report
 
 
@@ -93,7 +92,7 @@ def _compose(report: Report, overrides: Sequence[str], registry: Registry | None
         report.add("run", "configuration", Status.ERROR, f"{type(error).__name__}: {_line(error)}")
         return None
     for key in absent:
-        if key.rpartition(".")[2] not in MUST:  # files that have to be given are told below
+        if key.rpartition(".")[2] not in FILE_KEYS:  # files that have to be given are told below
             report.add("run", key, Status.ERROR, "it must be given", f"Give {key}=VALUE.")
     report.add("run", "configuration", Status.OK, "composes: " + (" ".join(overrides) or "the defaults"))
     return run
@@ -221,8 +220,14 @@ def _fits(report: Report, said: Mapping[str, Header]) -> None:
         report.add("run", "compatibility", Status.OK, text)
 
 
-def _memory(report: Report, run: RunConfig, found: Sequence[Use], said: Mapping[str, Header]) -> None:
-    guess = estimate(run, found, said)
+def _memory(
+    report: Report,
+    run: RunConfig,
+    found: Sequence[Use],
+    said: Mapping[str, Header],
+    resolution: int | None,
+) -> None:
+    guess = estimate(run, found, said, resolution)
     giga = machine.GIGA
     parts = f"{guess.weights / giga:.2f} GB of weights"
     if guess.activations is None:
@@ -251,13 +256,13 @@ def _room(report: Report, run: RunConfig) -> tuple[float | None, str]:
     return (None if free is None else float(free)), "of memory available"
 
 
-def _build(report: Report, run: RunConfig, registry: Registry) -> None:
-    """Build everything, as a run does before its first step."""
+def _build(report: Report, run: RunConfig, registry: Registry) -> object:
+    """Build everything, as a run does before its first step; the generator, or None when something fails."""
     from pie_framework.build import Builder
 
     try:
         builder = Builder(run, registry)
-        builder.networks()
+        generator = builder.networks().generator
         builder.objective()
     except PieError as error:
         report.add("run", "building", Status.ERROR, error.message, error.hint or "")
@@ -265,6 +270,8 @@ def _build(report: Report, run: RunConfig, registry: Registry) -> None:
         report.add("run", "building", Status.ERROR, f"{type(error).__name__}: {_line(error)}")
     else:
         report.add("run", "building", Status.OK, "every component was built, with its weights")
+        return generator
+    return None
 
 
 def _line(error: BaseException) -> str:

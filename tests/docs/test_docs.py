@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from pie_framework import folder, hookspecs
 from pie_framework.api import Kind
+from pie_framework.assets import load_catalogue
 from pie_framework.assets.catalogue import SURE, Entry
 from pie_framework.assets.formats import FORMATS
 from pie_framework.bench import settings as bench_settings
@@ -211,6 +212,17 @@ def test_every_fact_of_an_asset_is_documented() -> None:
         assert f"`pie assets {command}" in page
     for option in ("link=true", "trust=true"):
         assert f"`{option}`" in page
+
+
+def test_assets_that_are_named_are_in_the_catalogue() -> None:
+    known = {*load_catalogue().entries, "NAME", "my-net"}
+    for path in [*TEXTS, *(ROOT / "conf").rglob("*.yaml")]:
+        named = set(
+            re.findall(
+                r"(?:asset://|pie assets (?:pull|add|show|path) )([a-z][\w.-]*\w)", path.read_text("utf-8")
+            )
+        )
+        assert named <= known, path
 
 
 def test_every_part_of_the_doctors_report_is_documented() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from pie_framework.assets import formats, resolve
 from pie_framework.assets.catalogue import Catalogue, Entry
-from pie_framework.assets.store import BY_CATALOGUE, FIRST_USE, Store, default_folder
+from pie_framework.assets.store import BY_CATALOGUE, FIRST_USE, OVERRULED, Store, default_folder
 from pie_framework.errors import AssetError
 
 CONTENT = b"\x80\x02K\x01."
@@ -109,12 +109,12 @@ def test_what_is_not_the_asset_is_not_added(store: Store, mine: Path, content: b
 
 def test_a_digest_can_be_overruled(store: Store, mine: Path) -> None:
     mine.write_bytes(b"\x80\x02K\x07.")
-    assert store.add(ENTRY, mine, trust=True).checked == FIRST_USE
+    assert store.add(ENTRY, mine, trust=True).checked == OVERRULED
     assert store.verify("net") is None
 
 
 def test_what_changes_afterwards_is_noticed(store: Store, mine: Path) -> None:
-    store.add(FREE, mine)
+    assert store.add(FREE, mine, trust=True).checked == FIRST_USE
     path = store.path("asset://free", CATALOGUE)
     path.write_bytes(b"\x80\x02K\x07.")
     assert "sha256" in str(store.verify("free"))
