@@ -68,16 +68,21 @@ class BuildContext(Protocol):
         """Another composed component of this run, built on first use (say, an encoder asking for the face model)."""
         ...
 
-    def chosen(self, kind: Kind | str) -> str | None:
-        """The name of the component of a kind that this run chose, or None; nothing is built."""
+    def chosen(self, kind: Kind | str, name: str | None = None) -> str | None:
+        """The name of the component that this run chose, or None; `name` is the block of a rig or the role of a feature
+        network. Nothing is built."""
         ...
 
-    def has(self, kind: Kind | str, name: str | None = None) -> bool:
-        """Whether a component is chosen: of a kind, or for a block or role of it."""
-        ...
+    def asset(self, uri: str, folder: bool = False) -> str:
+        """The local path of an asset: `pkg://package/path`, `asset://NAME`, or a path as the user wrote it.
 
-    def asset(self, uri: str) -> str:
-        """The local path of an asset: `pkg://package/path`, or a path as the user wrote it; AssetError if absent."""
+        Args:
+            uri: its address.
+            folder: whether a folder will do as well as a file.
+
+        Raises:
+            AssetError: it is absent, or a folder where a file is needed.
+        """
         ...
 
 

@@ -27,8 +27,7 @@ MAX_OBJ, MAX_NPZ, MAX_VERTICES = 1 << 28, 1 << 32, 1 << 21
 
 def user_path(path: str, context: BuildContext) -> Path:
     """A file or folder that the user named."""
-    folder = Path(path).expanduser()
-    return folder if folder.is_dir() else Path(context.asset(path))
+    return Path(context.asset(path, folder=True))
 
 
 def read_obj(path: Path, with_faces: bool) -> tuple[Floats, Index]:

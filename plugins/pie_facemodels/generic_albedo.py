@@ -8,6 +8,7 @@ against green, yellow against blue), orthogonal to one another and to the named 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -136,7 +137,7 @@ def _smooth_fields(points: Array, weight: Array, others: list[Array], count: int
     if used:
         frame[:used] = np.linalg.qr(np.stack([field.reshape(-1) for field in others], axis=1))[0].T
     out = np.zeros((count, *points.shape))
-    made, vertices = 0, max(float(np.count_nonzero(weight)), 1.0)
+    made, vertices = 0, max(1, int(np.count_nonzero(weight)))
     for degree in range(MAX_DEGREE + 1):
         # On a sphere z² is 1 - x² - y²: powers of z up to one give every polynomial once.
         powers = [(degree - j - k, j, k) for k in (0, 1) for j in range(degree - k + 1)]
@@ -145,13 +146,13 @@ def _smooth_fields(points: Array, weight: Array, others: list[Array], count: int
             if made == count:
                 return out
             field = ((x**a * y**b * z**c * weight)[:, None] * np.array(axis)).reshape(-1)
-            size = np.linalg.norm(field)
+            size = float(np.linalg.norm(field))
             for _ in range(2):
                 field = field - (frame[:used] @ field) @ frame[:used]
-            rest = np.linalg.norm(field)
+            rest = float(np.linalg.norm(field))
             if rest > 1e-4 * max(size, 1e-12):
                 frame[used] = field / rest
-                scale = share * SMOOTH_RMS * np.sqrt(3 * vertices) / (1 + degree)
-                out[made] = (scale * frame[used]).reshape(-1, 3)
+                scale = SMOOTH_RMS * math.sqrt(3 * vertices) / (1 + degree)
+                out[made] = (scale * share * frame[used]).reshape(-1, 3)
                 made, used = made + 1, used + 1
     return out  # a mesh of few vertices has no more independent fields: the rest are zero

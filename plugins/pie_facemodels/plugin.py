@@ -23,7 +23,7 @@ def pie_face_models() -> list[Component]:
             "flame",
             "pie_facemodels.flame:build",
             config=FlameSettings,
-            summary="FLAME: shape and expression, neck, jaw and eyes by linear blend skinning; file after registration.",
+            summary="FLAME: shape, expression, neck, jaw and eyes by linear blend skinning; registration required.",
         ),
         Component(
             Kind.FACE_MODEL,

@@ -550,7 +550,7 @@ def test_wrong_embeddings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_component(tmp_path: Path, chumpy: type) -> None:
     (tmp_path / "m.pkl").write_bytes(pickled(chumpy))
     (tmp_path / "e.npy").write_bytes(_npy(dict(embedding_content())))
-    context = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"), asset=lambda uri: uri)
+    context = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"), asset=lambda uri, folder: uri)
     settings = dataclasses.replace(SETTINGS, path=str(tmp_path / "m.pkl"), landmarks=str(tmp_path / "e.npy"))
     made = flame.build(settings, context)
     theta = torch.zeros(1, made.layout.size)

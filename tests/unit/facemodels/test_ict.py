@@ -58,7 +58,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def context(dtype: torch.dtype = torch.float32) -> SimpleNamespace:
-    return SimpleNamespace(dtype=dtype, device=torch.device("cpu"), asset=lambda uri: uri)
+    return SimpleNamespace(dtype=dtype, device=torch.device("cpu"), asset=lambda uri, folder: uri)
 
 
 def settings(path: Path, **changes: object) -> IctSettings:
