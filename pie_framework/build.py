@@ -98,18 +98,17 @@ class Builder:
             raise ComponentError(f"there is no {kind} in this run", f"Choose one with {kind}=NAME.")
         return self._build(kind, node, kind.value if name is None or not by_role else f"{kind}.{name}")
 
-    def chosen(self, kind: Kind | str) -> str | None:
-        """The name of the component of a kind that this run chose, or None; nothing is built."""
+    def chosen(self, kind: Kind | str, name: str | None = None) -> str | None:
+        """The name of the component that this run chose, or None; nothing is built.
+
+        Args:
+            kind: its kind.
+            name: the block of a rig or the role of a feature network.
+        """
         from pie_framework.plugins import parse_kind
 
-        node = requirements.selection(self.run, parse_kind(kind))
+        node = requirements.selection(self.run, parse_kind(kind), name)
         return None if node is None else str(node["name"])
-
-    def has(self, kind: Kind | str, name: str | None = None) -> bool:
-        """Whether a component is chosen: of a kind, or for a block or role of it."""
-        from pie_framework.plugins import parse_kind
-
-        return requirements.selection(self.run, parse_kind(kind), name) is not None
 
     def asset(self, uri: str, folder: bool = False) -> str:
         """The path of an asset; its digest is checked when a component declares one for it."""

@@ -28,7 +28,7 @@ def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
     """The trainer component: build what the settings need, train, return the weight files by block."""
     torch.set_num_threads(config.threads)
     processes = join(context.device)
-    wanted = config.weights.recognition and context.has("features", "recognition")
+    wanted = config.weights.recognition and context.chosen("features", "recognition") is not None
     return train_rig(
         config,
         context.get("generator"),
