@@ -8,7 +8,8 @@ from pie_framework.errors import AssetError
 
 from .archive import members
 from .machine import Machine
-from .names import BASE, BASE_PLAIN, TORCH_PLAIN
+from .names import BASE_PLAIN, TORCH_PLAIN
+from .names import handlers as base_handlers
 from .records import Allowed, Budget, Handler, Limits, UntrustedFileError, check_tree
 from .source import PathLike, explain, open_bytes, sniff_bytes
 
@@ -57,7 +58,7 @@ def tables(budget: Budget, *, nested: bool) -> tuple[dict[str, Handler], frozens
     """Handlers and plain names that every file may use."""
     from . import arrays, tensors
 
-    table = {**BASE, **arrays.handlers(budget), **tensors.handlers(budget, nested=nested)}
+    table = {**base_handlers(budget), **arrays.handlers(budget), **tensors.handlers(budget, nested=nested)}
     return table, BASE_PLAIN | TORCH_PLAIN | arrays.PLAIN
 
 
@@ -121,6 +122,7 @@ def _read_torch(data: memoryview, allow: Allowed, limits: Limits) -> Any:
                     f"the storage '{key[:40]}' of {numel} numbers is missing or shorter than announced"
                 )
             if (key, dtype) not in loaded:
+                budget.data(len(part), "a storage")
                 loaded[key, dtype] = view_of(part, dtype)
             return loaded[key, dtype]
 

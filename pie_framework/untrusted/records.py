@@ -15,7 +15,21 @@ MIB = 1 << 20
 
 
 class UntrustedFileError(AssetError):
-    """A foreign file that asks for more than data, lies about its sizes, or is damaged. Nothing of it has run."""
+    """A foreign file that asks for more than data, lies about its sizes, or is damaged. Nothing of it has run.
+
+    Messages may quote the file: whatever is not printable is replaced, and what is too long is cut.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(printable(message), hint if hint is None else printable(hint))
+
+
+def printable(text: str, limit: int = 600) -> str:
+    """The text in one line without control characters, at most `limit` characters."""
+    clean = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:limit]
+    )
+    return clean if len(text) <= limit else clean + "..."
 
 
 @dataclass(frozen=True)

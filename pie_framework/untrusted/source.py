@@ -25,7 +25,7 @@ def open_bytes(path: PathLike) -> memoryview:
     """
     file = Path(path)
     if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
+        what = "is a folder" if file.is_dir() else "is not a file" if file.exists() else "does not exist"
         raise AssetError(f"the file '{path}' {what}", "Check the path.")
     try:
         with file.open("rb") as stream:

@@ -112,7 +112,10 @@ def handlers(budget: Budget, *, nested: bool) -> dict[str, Handler]:
         numel = args[0].numel // item_size(kind)
         values = args[0].values
         if values is not None:
-            values = (values if values.data_ptr() % item_size(kind) == 0 else values.clone()).view(kind)
+            if values.data_ptr() % item_size(kind):
+                budget.data(values.numel(), "a storage")
+                values = values.clone()
+            values = values.view(kind)
         return make_tensor(budget, Storage(kind, numel, values), *args[1:4])
 
     def parameter(args: tuple[Any, ...]) -> Any:
@@ -121,7 +124,14 @@ def handlers(budget: Budget, *, nested: bool) -> dict[str, Handler]:
         return args[0]
 
     def size(args: tuple[Any, ...]) -> Any:
-        return tuple(args[0]) if args and isinstance(args[0], tuple | list) else ()
+        if len(args) != 1 or not isinstance(args[0], tuple | list) or len(args[0]) > MAX_DIMENSIONS:
+            raise UntrustedFileError("the shape of a tensor is damaged")
+        return tuple(args[0])
+
+    def device(args: tuple[Any, ...]) -> Any:
+        if not 1 <= len(args) <= 2 or not all(isinstance(a, str | int) and len(str(a)) < 40 for a in args):
+            raise UntrustedFileError("the name of a device is damaged")
+        return ":".join(map(str, args))
 
     def nested_storage(args: tuple[Any, ...]) -> Any:
         if not nested or len(args) != 1 or not isinstance(args[0], bytes | memoryview):
@@ -139,7 +149,7 @@ def handlers(budget: Budget, *, nested: bool) -> dict[str, Handler]:
         "torch._utils._rebuild_parameter": parameter,
         "torch._utils._rebuild_parameter_with_state": parameter,
         "torch.Size": size,
-        "torch.device": lambda args: ":".join(str(a) for a in args),
+        "torch.device": device,
         "torch.storage._load_from_bytes": nested_storage,
     }
 
@@ -210,6 +220,7 @@ def read_legacy(data: memoryview, budget: Budget, allow: Allowed) -> Any:
             raise UntrustedFileError(
                 f"it is cut off or lies: a storage of {size} bytes was announced, {len(data) - at - 8} are left"
             )
+        budget.data(size, "a storage")
         found[key] = view_of(data[at + 8 : at + 8 + size], dtype)
         at += 8 + size
     return run(start, lambda key, dtype, numel: found[key])[0]

@@ -102,13 +102,10 @@ class MappingNetwork(nn.Module):
         first = self.layers[0]
         assert isinstance(first, FullyConnected)
         width = first.weight.shape[1] - (0 if self.embed is None else self.embed.weight.shape[0])
-        z = torch.randn(draws, width, generator=rng).to(self.w_avg)
-        if self.embed is None:
-            return self.forward(z).mean(dim=0)
-        chosen, means = self.class_index, []
-        rows = z.chunk(min(self.classes, 100))
-        for index, part in enumerate(rows):
-            self.class_index = index
-            means.append(self.forward(part))
+        chosen, total, parts = self.class_index, torch.zeros_like(self.w_avg), 100
+        for part in range(parts):
+            self.class_index = part % self.classes if self.classes else None
+            z = torch.randn(draws // parts, width, generator=rng).to(self.w_avg)
+            total += self.forward(z).mean(dim=0) / parts
         self.class_index = chosen
-        return torch.cat(means).mean(dim=0)
+        return total

@@ -31,8 +31,8 @@ from .mapping import MappingNetwork
 from .memory import rematerialised
 
 ARCHITECTURES = ("skip", "resnet", "orig")
-MAX_RESOLUTION = 4096
-MAX_WIDTH = 1 << 16
+MAX_RESOLUTION = 2048
+MAX_WIDTH = 1 << 13
 MAX_DEPTH = 64
 
 
@@ -104,8 +104,14 @@ class StyleGAN2Config:
                 f"StyleGAN2 architecture '{self.architecture}' with {self.classes} classes does not exist",
                 f"The architecture is one of {', '.join(ARCHITECTURES)}.",
             )
+        numbers = (self.mapping_lr_multiplier, 1.0 if self.conv_clamp is None else self.conv_clamp)
+        if not all(isinstance(n, int | float) and 0 < n < math.inf for n in numbers):
+            raise ConfigError(
+                f"mapping_lr_multiplier and conv_clamp {numbers} are not finite numbers above 0",
+                "Check them.",
+            )
         taps = self.resample_taps
-        if not 2 <= len(taps) <= 32 or taps != taps[::-1] or not abs(sum(taps)) > 0:
+        if not 2 <= len(taps) <= 32 or taps != taps[::-1] or not 0 < abs(sum(taps)) < math.inf:
             raise ConfigError(
                 f"the resampling filter {taps} is not a symmetric one of 2 to 32 taps",
                 "The usual is 1, 3, 3, 1.",

@@ -70,7 +70,7 @@ class Autoencoder(nn.Module):
         )
         with torch.no_grad():
             for block in self.generator.blocks:
-                assert isinstance(block, SynthesisBlock)
+                assert isinstance(block, SynthesisBlock) and block.torgb is not None
                 block.torgb.weight.mul_(COLOUR_START)
 
     def trained_parameters(self) -> list[nn.Parameter]:

@@ -18,6 +18,8 @@ PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 #: Networks of a snapshot, the best first.
 NETWORKS = ("G_ema", "G")
 MAX_MODULES = 20_000
+#: Numbers of an array among init arguments; larger ones are left out.
+MAX_ARRAY = 64
 
 
 @dataclass
@@ -56,7 +58,7 @@ def _tensorflow(args: tuple[Any, ...]) -> Any:
 
 
 def _easy_dict(args: tuple[Any, ...]) -> Any:
-    return dict(args[0]) if args and isinstance(args[0], dict) else {}
+    return args[0] if args and isinstance(args[0], dict) else {}
 
 
 ALLOWED: Allowed = {
@@ -164,4 +166,4 @@ def _plain(value: Any) -> Any:
         return type(value)(_plain(v) for v in value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    return value.tolist() if isinstance(value, np.ndarray) else None
+    return value.tolist() if isinstance(value, np.ndarray) and value.size <= MAX_ARRAY else None

@@ -53,6 +53,11 @@ CALLS = [
         "asks for 'torch._utils._rebuild_tensor_v2'",
     ),
     Evil(
+        "STACK_GLOBAL whose name clears the terminal",
+        lambda c: asm.whole(asm.stack_global("os", "\x1b[2J\nsystem")),
+        "asks for 'os.\ufffd\\[2J\ufffdsystem'",
+    ),
+    Evil(
         "STACK_GLOBAL with a list as a name",
         lambda c: asm.whole(asm.text("os") + b"]" + b"\x93"),
         "asks for a name that is not a text",

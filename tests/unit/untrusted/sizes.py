@@ -114,6 +114,37 @@ SIZES = [
     ),
     Evil("one storage named by 10,000 tensors", lambda c: many_views(10_000), "same data over and over"),
     Evil(
+        "one storage loaded 10,000 times",
+        lambda c: asm.whole(
+            asm.glob("torch.storage", "_load_from_bytes")
+            + b"q\x00"
+            + asm.raw(asm.floats(MIB // 4))
+            + b"\x85q\x01",
+            b"(" + b"h\x00h\x01R" * 10_000 + b"l",
+        ),
+        "same data over and over",
+    ),
+    Evil(
+        "one text encoded 10,000 times",
+        lambda c: asm.whole(
+            asm.glob("_codecs", "encode") + b"q\x00" + asm.text("x" * MIB) + b"\x85q\x01",
+            b"(" + b"h\x00h\x01R" * 10_000 + b"l",
+        ),
+        "same data over and over",
+    ),
+    Evil(
+        "one list made a dictionary, a set, a shape 50,000 times",
+        lambda c: asm.whole(
+            asm.glob("builtins", "set")
+            + b"q\x00"
+            + b"("
+            + b"".join(map(asm.integer, range(50_000)))
+            + b"l\x85q\x01",
+            b"(" + b"h\x00h\x01R" * 50_000 + b"l",
+        ),
+        "same data over and over",
+    ),
+    Evil(
         "a NumPy array of 2**40 numbers",
         lambda c: asm.whole(asm.array("f8", (1 << 40,), asm.raw(b"x" * 8))),
         "announces 8796093022208 bytes and carries 8",
