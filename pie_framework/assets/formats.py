@@ -59,6 +59,8 @@ FORMATS: dict[str, Callable[[bytes], bool]] = {
     "npz": _zip,
     "npy": lambda head: head.startswith(b"\x93NUMPY"),
 }
+#: Formats that are zip archives themselves, or may be.
+ZIPPED = ("torch", "zip", "npz")
 #: A folder; it has no first bytes.
 FOLDER = "folder"
 

@@ -17,6 +17,8 @@ import os
 import shutil
 import sys
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -27,6 +29,8 @@ from pie_framework.assets.catalogue import Catalogue, Entry
 from pie_framework.errors import AssetError
 
 ENVIRONMENT_VARIABLE = "PIE_ASSETS"
+#: Largest file that is taken out of an archive, bytes.
+LARGEST = 8 << 30
 RECORD = "record.json"
 #: What a digest was compared with when the asset came.
 BY_CATALOGUE, FIRST_USE, OVERRULED = "catalogue", "first use", "nothing: it differs from the catalogue's"
@@ -132,7 +136,7 @@ class Store:
 
         Args:
             entry: what it is meant to be.
-            source: the file; it is copied.
+            source: the file; it is copied. A zip archive that holds one file of the asset's name does as well.
             link: only point to it instead.
             trust: accept a digest or size that differs from the catalogue's.
 
@@ -143,7 +147,9 @@ class Store:
         if not source.exists():
             raise AssetError(f"there is no file '{source}'")
         what = f"'{source}'"
-        formats.check(source, entry.format, what)
+        member = None if link else _packed(source, entry)
+        if member is None:
+            formats.check(source, entry.format, what)
         with self.lock(entry.name):
             if link:
                 sha256, bytes_ = digest(source), size(source)
@@ -157,7 +163,9 @@ class Store:
                 )
             with self._temporary(entry.name) as temporary:
                 try:
-                    if source.is_dir():
+                    if member is not None:
+                        _unpack(source, member, temporary)
+                    elif source.is_dir():
                         shutil.copytree(source, temporary, ignore=shutil.ignore_patterns(".git"))
                     else:
                         shutil.copyfile(source, temporary)
@@ -272,6 +280,32 @@ class Store:
         from pie_framework.assets.catalogue import load
 
         return (load() if catalogue is None else catalogue).get(name)
+
+
+def _packed(source: Path, entry: Entry) -> str | None:
+    """The one file of the asset's name in a zip archive, as its publishers hand it out; None where there is no such."""
+    if entry.format in formats.ZIPPED or not zipfile.is_zipfile(source):
+        return None
+    with zipfile.ZipFile(source) as archive:
+        fitting = [name for name in archive.namelist() if PurePosixPath(name).name == entry.file]
+    if len(fitting) > 1:
+        raise AssetError(
+            f"'{source}' holds several files named '{entry.file}'", "Unpack it and give the right one."
+        )
+    return fitting[0] if fitting else None
+
+
+def _unpack(source: Path, member: str, target: Path) -> None:
+    try:
+        with zipfile.ZipFile(source) as archive, archive.open(member) as packed, target.open("wb") as sink:
+            left = LARGEST
+            while block := packed.read(1 << 20):
+                left -= len(block)
+                if left < 0:
+                    raise AssetError(f"'{member}' in '{source}' is larger than {LARGEST} bytes")
+                sink.write(block)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        raise AssetError(f"'{member}' in '{source}' cannot be unpacked: {error}") from error
 
 
 def _remove(path: Path) -> None:

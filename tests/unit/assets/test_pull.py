@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pie_framework.assets.catalogue import Entry
+from pie_framework.assets.catalogue import Catalogue, Entry
 from pie_framework.assets.http import Patience, Redirects, Refused
 from pie_framework.assets.pull import pull, unpack
 from pie_framework.assets.store import BY_CATALOGUE, FIRST_USE, Store
@@ -399,6 +401,36 @@ def test_two_pulls_at_once(site: Site, store: Store) -> None:
     go.set()
     first.join(5)
     assert store.path("asset://net").read_bytes() == CONTENT
+
+
+def test_a_killed_pull_leaves_nothing_but_what_can_be_gone_on_with(site: Site, store: Store) -> None:
+    url = site.page("/net.pkl", stall(CONTENT, 100_000, 20.0))
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from pie_framework.assets.catalogue import Entry; from pie_framework.assets.pull import pull\n"
+        "from pie_framework.assets.store import Store\n"
+        "pull(Entry('net', 'A net.', 'net.pkl', 'pickle', 'x', urls=(sys.argv[1],)), Store(Path(sys.argv[2])))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, url, str(store.folder)])
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if store.partial("net").is_file() and store.partial("net").stat().st_size:
+                break
+            time.sleep(0.02)
+        with pytest.raises(AssetError, match="another process is getting"):
+            get(entry(url), store)
+    finally:
+        child.kill()
+        child.wait(10)
+    here = store.partial("net").stat().st_size
+    assert here > 0 and store.record("net") is None
+    with pytest.raises(AssetError, match="is not here"):
+        store.path("asset://net", Catalogue({"net": entry(url)}))
+    site.page("/net.pkl", file(CONTENT))
+    site.seen.clear()
+    assert get(entry(url), store).read_bytes() == CONTENT
+    assert site.asked("/net.pkl") == [f"bytes={here}-"]
 
 
 def test_what_is_here_stays_when_getting_it_again_fails(site: Site, store: Store) -> None:

@@ -107,6 +107,37 @@ def test_what_is_not_the_asset_is_not_added(store: Store, mine: Path, content: b
     assert store.names() == []
 
 
+def test_a_file_is_taken_out_of_its_archive(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "handed_out.zip"
+
+    def pack(**files: bytes) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name.replace("__", "/"), content)
+
+    pack(**{"Model__net.pkl": CONTENT, "Model__readme.txt": b"hello"})
+    assert store.add(ENTRY, path).checked == BY_CATALOGUE
+    assert store.path("asset://net", CATALOGUE).read_bytes() == CONTENT
+    with pytest.raises(AssetError, match="not a pickle file"):
+        store.add(ENTRY, path, link=True)
+    pack(**{"a__net.pkl": CONTENT, "b__net.pkl": CONTENT})
+    with pytest.raises(AssetError, match=r"several files named 'net\.pkl'"):
+        store.add(ENTRY, path)
+    pack(**{"Model__readme.txt": b"hello"})
+    with pytest.raises(AssetError, match="not a pickle file"):
+        store.add(ENTRY, path)
+    pack(**{"Model__net.pkl": b"<html>"})
+    with pytest.raises(AssetError, match="web page"):
+        store.add(ENTRY, path)
+    damaged = bytearray(path.read_bytes())
+    damaged[45] ^= 0xFF
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(AssetError):
+        store.add(ENTRY, path)
+    assert store.path("asset://net", CATALOGUE).read_bytes() == CONTENT, "what was there stays"
+    assert not list(store.folder.glob(".partial/*"))
+
+
 def test_a_digest_can_be_overruled(store: Store, mine: Path) -> None:
     mine.write_bytes(b"\x80\x02K\x07.")
     assert store.add(ENTRY, mine, trust=True).checked == OVERRULED
