@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from benchmarks.parity import GOLDEN
 from pie_framework.api import Generator
 from pie_framework.errors import ConfigError
 from pie_stylegan.component import build
@@ -40,6 +43,33 @@ def test_built_generator_is_frozen_and_fulfils_the_contract(tmp_path: Path, feat
     assert not any(p.requires_grad for p in generator.parameters())
     image = generator.synthesize(generator.sample(1, torch.Generator().manual_seed(0)))
     assert (image.dtype, image.shape) == (torch.float64, (1, 3, 8, 8))
+
+
+def test_foreign_files_truncation_and_classes(tmp_path: Path) -> None:
+    context = SimpleNamespace(device=torch.device("cpu"), dtype=torch.float32, asset=str)
+
+    def made(path: Path, **settings: Any) -> StyleGAN2:
+        return build(GeneratorConfig(str(path), **settings), context)  # type: ignore[arg-type]
+
+    golden = made(GOLDEN / "stylegan2" / "ada_skip_64.pkl", truncation=0.5, truncation_cutoff=4)
+    arrays = np.load(GOLDEN / "stylegan2" / "ada_skip_64.npz")
+    rng = torch.Generator().manual_seed(3)
+    z = golden.sample_z(2, torch.Generator().manual_seed(3))
+    expected = golden.map(z, truncation=0.5, cutoff=4)
+    assert torch.equal(golden.sample(2, rng), expected)
+    assert not torch.equal(expected, golden.map(z))
+    assert golden.map(torch.from_numpy(arrays["z"])).shape == arrays["ws"].shape
+    with pytest.raises(ConfigError, match="not conditional"):
+        made(GOLDEN / "stylegan2" / "ada_skip_64.pkl", class_index=0)
+    config = StyleGAN2Config(resolution=8, latent_dim=6, prior_dim=6, channels=(4, 4), classes=3)
+    save_generator(StyleGAN2(config), tmp_path / "c.safetensors")
+    with pytest.raises(ConfigError, match=r"class_index to 0 \.\.\. 2"):
+        made(tmp_path / "c.safetensors")
+    first, second = (made(tmp_path / "c.safetensors", class_index=k) for k in (0, 1))
+    z = torch.randn(1, 6)
+    assert not torch.equal(first.map(z), second.map(z))
+    with pytest.raises(ConfigError, match="truncation is -1"):
+        GeneratorConfig(truncation=-1)
 
 
 def test_unknown_feature_dtype_is_refused() -> None:
