@@ -129,6 +129,8 @@ class Engine:
         self._share()
         if state is not None:
             self._use(state)
+            if self.settings.estimate and not self._over():
+                estimate(self, resumed=True)
 
     def _share(self) -> None:
         """All processes start from the weights of process 0."""

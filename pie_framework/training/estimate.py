@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from pie_framework.training.recipe import Notes, Progress
+from pie_framework.training.recipe import Progress
 
 if TYPE_CHECKING:
     from pie_framework.training.engine import Engine
@@ -18,59 +20,101 @@ if TYPE_CHECKING:
 REPEATS, QUICK = 3, 1.0
 
 
-def estimate(engine: Engine) -> tuple[float, float]:
-    """Time steps and a measurement, report how long the whole will take, and leave everything as it was.
+@dataclass(frozen=True)
+class Timing:
+    """What was timed.
+
+    Attributes:
+        phases: share of the budget that is still to come, and seconds of a mean step, of each phase.
+        measurement: seconds of a measurement.
+        preparation: seconds before the first step.
+    """
+
+    phases: Sequence[tuple[float, float]]
+    measurement: float
+    preparation: float
+
+    @property
+    def left(self) -> float:
+        """Share of the budget that is still to come."""
+        return sum(share for share, _ in self.phases)
+
+    @property
+    def step(self) -> float:
+        """Seconds of a mean step where the budget counts steps."""
+        return sum(share * mean for share, mean in self.phases) / max(self.left, 1e-9)
+
+    @property
+    def step_in_time(self) -> float:
+        """Seconds of a mean step where the budget counts seconds."""
+        return self.left / max(sum(share / max(mean, 1e-9) for share, mean in self.phases), 1e-9)
+
+
+def estimate(engine: Engine, resumed: bool = False) -> tuple[float, float]:
+    """Time steps and a measurement, report how long the rest will take, and leave everything as it was.
+
+    Args:
+        engine: before its first step.
+        resumed: its recipe is prepared and its state loaded.
 
     Returns:
         Seconds that the training will take, and milliseconds of a mean step.
     """
     recipe, processes, settings = engine.recipe, engine.processes, engine.settings
-    shared = copy.deepcopy(engine.state_dict())
-    own = {"rng": recipe.rng.get_state(), "recipe": copy.deepcopy(recipe.state_dict())}
-    per_phase: list[tuple[float, float]] = []
-    for phase in recipe.phases():
-        mean = 0.0
-        for share, progress in phase.kinds:
-            mean += share * _step_seconds(engine, progress)
-        per_phase.append((phase.share, processes.agree(mean)))
-    begun = time.monotonic()
-    if processes.first:
-        with engine.measuring():
-            recipe.measure()
-    preparing, memory, longer = recipe.setup()
-    preparing = processes.agree(preparing)
-    measurement = longer * processes.agree(time.monotonic() - begun)
-    engine.load_state_dict(shared, own)
-    engine.notes = Notes()
-    every = engine.measure_seconds or float(settings.measure_every)
-    by_steps = _by_steps(per_phase, settings.steps)
-    by_steps += recipe.extra_seconds(settings.steps)
-    if not engine.measure_seconds:
-        by_steps += measurement * (settings.steps / every + 1)
-    limited = bool(settings.seconds and (not settings.steps or by_steps > settings.seconds))
-    seconds = settings.seconds if limited else by_steps
+    memory, timing = _timed(engine, resumed)
+    steps = settings.steps * timing.left
+    each = timing.measurement / settings.measure_every if not engine.measure_seconds else 0.0
+    by_steps = steps * (timing.step + each) + processes.agree(recipe.extra_seconds(steps))
+    by_steps += 0.0 if engine.measure_seconds else timing.measurement
+    by_time = settings.seconds * timing.left
+    limited = bool(settings.seconds and (not settings.steps or by_steps > by_time))
+    rest = "more " if resumed else ""
     if limited:
-        step = 1 / max(1e-12, sum(share / max(mean, 1e-9) for share, mean in per_phase))
-        each = step + (0.0 if engine.measure_seconds else measurement / every)
-        each += max(0.0, processes.agree(recipe.extra_seconds(1000.0))) / 1000
-        text = f"{words(seconds)} are about {seconds / each:.0f} steps"
+        seconds, step = by_time, timing.step_in_time
+        extra = processes.agree(recipe.extra_seconds(1000.0)) / 1000
+        text = f"{words(seconds)} are about {seconds / max(step + each + extra, 1e-9):.0f} {rest}steps"
     else:
-        step = _by_steps(per_phase, 1)
-        text = f"about {words(seconds)} for {settings.steps} steps"
+        seconds, step = by_steps, timing.step
+        text = f"about {words(seconds)} for {steps:.0f} {rest}steps"
     where = _device(processes.device)
     if processes.size > 1:
         where = f"{processes.size} x {where}"
-    before = f" after {words(preparing)} of preparation" if preparing >= 1 else ""
-    memory += _memory(processes.device)
+    before = f" after {words(timing.preparation)} of preparation" if timing.preparation >= 1 else ""
     engine.report(
-        f"{text}{before} on {where} ({1000 * step:.0f} ms a step, {1000 * measurement:.0f} ms a measurement, "
+        f"{text}{before} on {where} ({1000 * step:.0f} ms a step, {1000 * timing.measurement:.0f} ms a measurement, "
         f"memory {memory:.1f} GB)"
     )
-    return preparing + seconds, 1000 * step
+    return timing.preparation + seconds, 1000 * step
 
 
-def _by_steps(per_phase: list[tuple[float, float]], steps: int) -> float:
-    return steps * sum(share * mean for share, mean in per_phase)
+def _timed(engine: Engine, resumed: bool) -> tuple[float, Timing]:
+    """Memory in GB, and what steps and measurements take; the engine is afterwards as it was."""
+    recipe, processes = engine.recipe, engine.processes
+    shared = copy.deepcopy(engine.state_dict())
+    own = {"rng": recipe.rng.get_state(), "recipe": copy.deepcopy(recipe.state_dict())}
+    done = engine.budget.fraction(engine.spent)
+    phases: list[tuple[float, float]] = []
+    begin = 0.0
+    for phase in recipe.phases():
+        end = begin + phase.share
+        left = max(0.0, end - max(begin, done))
+        begin = end
+        if left > 0:
+            mean = sum(share * _step_seconds(engine, progress) for share, progress in phase.kinds)
+            phases.append((left, processes.agree(mean)))
+    started = time.monotonic()
+    if processes.first:
+        with engine.measuring():
+            recipe.measure()
+    measurement = processes.agree(time.monotonic() - started)
+    preparation, memory, longer = 0.0, 0.0, 1.0
+    if resumed:
+        recipe.setup()
+    else:
+        preparation, memory, longer = recipe.setup()
+    engine.load_state_dict(shared, own)
+    memory += _memory(processes.device)
+    return memory, Timing(phases, longer * measurement, processes.agree(preparation))
 
 
 def _step_seconds(engine: Engine, progress: Progress) -> float:

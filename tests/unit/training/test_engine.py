@@ -101,7 +101,7 @@ def weights(recipe: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    "others", [{}, {"accumulate": 3, "precision": "bfloat16"}, {"patience": 50, "ema": 0.0}]
+    "others", [{}, {"accumulate": 3, "precision": "bfloat16", "estimate": True}, {"patience": 50, "ema": 0.0}]
 )
 def test_a_resumed_training_equals_one_that_was_never_interrupted(
     tmp_path: Path, others: dict[str, Any]
@@ -192,6 +192,10 @@ def test_the_estimate_leaves_everything_as_it_was(tmp_path: Path) -> None:
         assert torch.equal(one, other)
     assert lines[0].startswith("about ") and "for 24 steps" in lines[0] and "ms a step" in lines[0]
     assert recipe.prepared == 1
+    Engine(Line(), settings(stop_at=6), TrainingFiles.in_folder(tmp_path / "parts"), report=quiet).run()
+    resumed = settings(estimate=True, resume=True)
+    Engine(Line(), resumed, TrainingFiles.in_folder(tmp_path / "parts"), report=lines.append).run()
+    assert any("for 18 more steps" in line for line in lines)
 
 
 def test_the_estimate_weighs_kinds_of_steps(tmp_path: Path) -> None:
