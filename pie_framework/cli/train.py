@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from omegaconf import OmegaConf
@@ -130,6 +131,7 @@ def _explain(trainer: Component) -> str:
     if COMPOSE not in own:
         lines.append(f"  {COMPOSE}=[]  (keys of `pie run` that choose the components it uses)")
     lines += [f"  {key}={value!r}  (where it runs)" for key, value in WHERE.items() if key not in own]
-    if trainer.config.__doc__:
-        lines += ["", trainer.config.__doc__.strip()]
+    for schema in trainer.config.__mro__:
+        if dataclasses.is_dataclass(schema) and schema.__doc__:
+            lines += ["", schema.__doc__.strip()]
     return "\n".join(lines)

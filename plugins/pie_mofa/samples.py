@@ -12,7 +12,7 @@ from pie_framework.api import Generator, LandmarkDetector
 
 #: Samples that are made, and replaced, at a time.
 CHUNK = 8
-#: Pixels of images that are made in one call, so that memory is bounded at any resolution.
+#: Pixels of images that are made in one call on the CPU, so that memory is bounded at any resolution.
 PIXELS_AT_ONCE = 8 * 256 * 256
 #: Apart from each other in the seeds of the chunks.
 STRIDE = 7919
@@ -44,7 +44,8 @@ def make_samples(
     if truncation != 1.0:
         centre = generator.mean_latent()
         latents = centre + truncation * (latents - centre)
-    at_once = max(1, PIXELS_AT_ONCE // generator.resolution**2)
+    pixels = PIXELS_AT_ONCE * (8 if latents.device.type == "cuda" else 1)
+    at_once = max(1, pixels // generator.resolution**2)
     images, points = [], []
     for part in torch.split(latents, at_once):
         image = generator.synthesize(part).clamp(-1, 1)

@@ -32,6 +32,8 @@ from pie_mofa.settings import TrainEncoderConfig
 #: Samples that the calibration looks at, and the side that pixel errors refer to.
 CALIBRATION, REFERENCE_SIDE = 64, 128
 SHEET_ROWS = 6
+#: Pixels of a side of 128 beyond which the mean of detected landmarks is no face.
+STRANGE = 6.0
 
 
 class SampleRecipe(EncoderRecipe):
@@ -105,6 +107,12 @@ class SampleRecipe(EncoderRecipe):
         images = as_images(self.pool.images[:CALIBRATION], points)
         mean, scale = calibrate(self.face_model, images, points, config.samples.scales, config.render_size)
         self.encoder.set_statistics(mean, scale)
+        apart = _apart(self.face_model, mean, self.pool.points)
+        if apart > STRANGE:
+            self.report(
+                f"warning: the landmarks found in the samples are {apart:.0f} pixels (of {REFERENCE_SIDE}) from any "
+                "pose of the mean face; does the detector know pictures like these? See landmarks=... of pie run"
+            )
         baseline = self._errors(self.encoder.mean.expand(len(self.held), -1))
         self.report("the mean face: " + "  ".join(f"{name} {value:.4g}" for name, value in baseline.items()))
         self.notes = {"mean_face": baseline, "generator": generator_identity(self.generator)}
@@ -183,3 +191,10 @@ class SampleRecipe(EncoderRecipe):
     def extra_seconds(self, steps: float) -> float:
         every = self.config.samples.refresh_every
         return steps / every * self.pool.chunk_seconds if every else 0.0
+
+
+@torch.no_grad()
+def _apart(face_model: FaceModel, theta: Tensor, points: Tensor) -> float:
+    """Mean distance of θ's landmarks (P,) to the mean of points (N, K, 2), in pixels of a side of 128."""
+    found = face_model.landmarks(theta[None], REFERENCE_SIDE)[0]
+    return float((found - REFERENCE_SIDE * points.mean(dim=0)).norm(dim=-1).mean())
