@@ -19,7 +19,9 @@ from pie_mofa.settings import Architecture, SampleTraining, TrainEncoderConfig
 from pie_mofa.training import train_encoder
 
 SMALL = Architecture(input_size=8, widths=(8, 8), squeeze=8, hidden=32)
-BARE = Layout((Block("rotation", 3, "radians"), Block("identity", 5), Block("expression", 0), Block("jaw", 1)))
+BARE = Layout(
+    (Block("rotation", 3, "radians"), Block("identity", 5), Block("expression", 0), Block("jaw", 1))
+)
 
 
 def settings(folder: Path, **others: object) -> TrainEncoderConfig:
