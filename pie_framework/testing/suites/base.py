@@ -47,9 +47,11 @@ class Suite:
             kept[name] = make()
         return kept[name]
 
-    def close(self, found: Tensor, expected: Tensor, what: str = "the results") -> None:
-        """Raise AssertionError unless both are equal within the tolerance."""
-        wanted = self.tolerance
+    def close(
+        self, found: Tensor, expected: Tensor, what: str = "the results", tolerance: float | None = None
+    ) -> None:
+        """Raise AssertionError unless both are equal within the tolerance, the suite's by default."""
+        wanted = self.tolerance if tolerance is None else tolerance
         if wanted is None:
             wanted = 1e-8 if self.dtype == torch.float64 else 1e-4
         torch.testing.assert_close(found, expected, rtol=wanted, atol=wanted, msg=lambda m: f"{what}: {m}")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import FaceModel
+from pie_framework.rendering import mirror_illumination
 from pie_framework.testing.suites.base import Suite
 
 #: Landmarks of the 66-point scheme: the jaw's ends and the tip of the nose.
@@ -106,6 +107,31 @@ class FaceModelTests(Suite):
         assert nose[2, 0] > nose[0, 0] + 1, "yaw > 0 must turn the nose to the image's right"
         assert nose[1, 1] > nose[0, 1] + 1, "pitch > 0 must bow the head"
         assert points[3, JAW_RIGHT, 1] < points[0, JAW_RIGHT, 1] - 1, "roll > 0 must turn counter-clockwise"
+
+    def test_mirror_image(self, component: FaceModel) -> None:
+        """Only for models that offer `mirror_theta`: θ of the flipped image has the contract's signs, and shows it."""
+        mirror = getattr(component, "mirror_theta", None)
+        if mirror is None:
+            return
+        theta, layout = self.theta(component), component.layout
+        with torch.no_grad():
+            flipped = mirror(theta)
+            self.close(mirror(flipped), theta, "the mirror image's mirror image", 0.02)
+            signs = {"rotation": (1.0, -1.0, -1.0), "translation": (-1.0, 1.0, 1.0)}
+            for name, sign in signs.items():
+                if name in layout.block_names:
+                    self.close(
+                        layout.get(flipped, name), layout.get(theta, name) * theta.new_tensor(sign), name
+                    )
+            if "illumination" in layout.block_names:
+                light = layout.get(theta, "illumination")
+                self.close(layout.get(flipped, "illumination"), mirror_illumination(light), "illumination")
+            size = 4 * self.size
+            first, second = component.render(theta, size), component.render(flipped, size)
+        both = first.mask * second.mask.flip(-1)
+        assert both.sum() > 0.9 * first.mask.sum(), "the mirrored face lies elsewhere"
+        apart = ((first.image - second.image.flip(-1)) * both).abs().sum() / (3 * both.sum())
+        assert apart < 0.05, "the mirrored face looks different"
 
     def test_frozen(self, component: FaceModel) -> None:
         self.check_frozen(component)
