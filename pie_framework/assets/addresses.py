@@ -21,7 +21,7 @@ def resolve(uri: str, sha256: str | None = None, folder: bool = False) -> Path:
             that lies in the store (`asset://NAME/path` for a file inside an asset that is a folder), or a path,
             relative to the working directory; `~` is the home directory.
         sha256: hexadecimal digest the file must have; not checked when None.
-        folder: whether a folder will do as well, also where the address is no asset of the catalogue.
+        folder: whether a folder will do as well as a file.
 
     Raises:
         AssetError: the package or file is absent, or the digest differs.
@@ -30,7 +30,6 @@ def resolve(uri: str, sha256: str | None = None, folder: bool = False) -> Path:
         from pie_framework.assets.store import Store
 
         path = Store().path(uri)
-        folder = True  # some assets are folders
     else:
         path = _in_package(uri) if uri.startswith(PACKAGE_SCHEME) else Path(uri).expanduser()
     if not path.is_file() and not (folder and path.is_dir()):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pie_framework.assets.uses import Use
+from pie_framework.assets.uses import Chosen, Use
 from pie_framework.config import RunConfig
 from pie_framework.doctor.headers import Header
 
@@ -14,8 +14,11 @@ from pie_framework.doctor.headers import Header
 BYTES = {"float32": 4, "float64": 8}
 #: What Python, torch and its libraries take, bytes.
 BASE = 0.6e9
-#: Feature maps that the backward pass of a generator keeps, in maps of the size of each convolution's output.
-KEPT = 4.0
+#: What the backward pass of a generator keeps for an image, in feature maps of the size of each convolution's output;
+#: measured with `benchmarks/generators.py`. StyleGAN3 filters its maps at twice their size and more.
+KEPT, KEPT_BY = 4.0, {"stylegan3": 14.0}
+#: The share of it that is kept where a generator computes its blocks again for the gradient (checkpointing).
+CHECKPOINTED = 0.25
 #: Of the file of a foreign checkpoint, the share that is the network in use (NVIDIA's pickles hold G, D and G_ema).
 SHARE = {".pkl": 0.35, ".pth": 1.0, ".pt": 0.5}
 #: Images that a step of an energy draws with a gradient: the portrait's, and those of its terms.
@@ -44,7 +47,11 @@ class Estimate:
 
 
 def estimate(
-    run: RunConfig, uses: Sequence[Use], headers: Mapping[str, Header], resolution: int | None = None
+    run: RunConfig,
+    uses: Sequence[Use],
+    headers: Mapping[str, Header],
+    generator: Chosen | None = None,
+    resolution: int | None = None,
 ) -> Estimate:
     """The estimate for a run.
 
@@ -52,6 +59,7 @@ def estimate(
         run: its configuration.
         uses: the files that it loads.
         headers: of those files that have one, by role.
+        generator: the component with its settings.
         resolution: of the generator, where it is known; else it is looked for in its header, name and address.
     """
     width = BYTES[run.dtype]
@@ -64,15 +72,20 @@ def estimate(
             weights += width * header.parameters
         else:
             weights += use.size * SHARE.get(use.path.suffix.lower(), 1.0) * width / 4
-    generator = next((use for use in uses if use.role == "generator"), None)
-    resolution = resolution or _resolution(generator, headers.get("generator"))
+    own = headers.get("generator")
+    loaded = next((use for use in uses if use.role == "generator"), None)
+    resolution = resolution or _resolution(loaded, own)
     portraits = len(run.input) if isinstance(run.input, list) else 1
     drawn = sum(IMAGES_OF_TERM.get(term.term, 0) for term in run.terms.values() if term.active)
     images = portraits * (1 + drawn * max(1, run.prior.blocks_per_step))
-    own = headers.get("generator")
-    channels = own.channels if own is not None else ()
-    activations = None if resolution is None else images * width * KEPT * _maps(resolution, channels)
-    return Estimate(weights, activations, images, resolution)
+    if resolution is None:
+        return Estimate(weights, None, images, None)
+    settings: Mapping[str, object] = {} if generator is None else generator.settings
+    kept = KEPT if generator is None else KEPT_BY.get(generator.component.name, KEPT)
+    value = {"bfloat16": 2, "float32": 4}.get(str(settings.get("features")), width)
+    one = value * kept * _maps(resolution, own.channels if own is not None else ())
+    again = bool(settings.get("checkpointing"))
+    return Estimate(weights, one * (1 + CHECKPOINTED * images) if again else one * images, images, resolution)
 
 
 def _resolution(generator: Use | None, header: Header | None) -> int | None:

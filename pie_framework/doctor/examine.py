@@ -16,7 +16,7 @@ from pie_framework.assets.uses import Chosen, Use, chosen, uses
 from pie_framework.config import FILE_KEYS, RunConfig, parse
 from pie_framework.doctor import headers as weight_headers
 from pie_framework.doctor import machine
-from pie_framework.doctor.estimate import estimate
+from pie_framework.doctor.estimate import Estimate, estimate
 from pie_framework.doctor.headers import Header
 from pie_framework.doctor.report import Report, Status
 from pie_framework.errors import PieError
@@ -48,8 +48,10 @@ def examine(overrides: Sequence[str] = (), build: bool = False) -> Report:
         said = _headers(found)
         _fits(report, said)
         _licences(report, found)
-        generator = _build(report, run, registry) if build and torch is not None and report.can_run else None
-        _memory(report, run, found, said, getattr(generator, "resolution", None))
+        built = _build(report, run, registry) if build and torch is not None and report.can_run else None
+        generator = next((part for part in parts if part.role == "generator"), None)
+        guess = estimate(run, found, said, generator, getattr(built, "resolution", None))
+        _memory(report, run, guess)
     kinds = [(part.component.kind.value, part.component.name) for part in parts]
     machine.extras(report, {NEEDS[key]: "=".join(key) for key in kinds if key in NEEDS})
     return report
@@ -220,14 +222,7 @@ def _fits(report: Report, said: Mapping[str, Header]) -> None:
         report.add("run", "compatibility", Status.OK, text)
 
 
-def _memory(
-    report: Report,
-    run: RunConfig,
-    found: Sequence[Use],
-    said: Mapping[str, Header],
-    resolution: int | None,
-) -> None:
-    guess = estimate(run, found, said, resolution)
+def _memory(report: Report, run: RunConfig, guess: Estimate) -> None:
     giga = machine.GIGA
     parts = f"{guess.weights / giga:.2f} GB of weights"
     if guess.activations is None:

@@ -203,7 +203,9 @@ def test_addresses_are_resolved_everywhere(
     kit.mkdir()
     (kit / "a").write_text("a")
     store.add(KIT, kit)
-    assert resolve("asset://kit").is_dir()
+    with pytest.raises(AssetError, match="is a folder"):
+        resolve("asset://kit")
+    assert resolve("asset://kit", folder=True).is_dir()
     assert resolve(str(kit), folder=True) == kit
     with pytest.raises(AssetError, match="does not exist"):
         resolve("asset://kit/gone")

@@ -14,7 +14,7 @@ import pytest
 from pie_framework import doctor
 from pie_framework.assets.catalogue import OWN, Catalogue, read
 from pie_framework.assets.store import Store
-from pie_framework.assets.uses import Use, licences, recognise, uses
+from pie_framework.assets.uses import Use, chosen, licences, recognise, uses
 from pie_framework.cli.main import main
 from pie_framework.compose import compose
 from pie_framework.config import parse
@@ -295,6 +295,15 @@ def test_the_estimate_grows_with_what_is_asked() -> None:
     assert total() < total(prior=dataclasses.replace(run.prior, blocks_per_step=3))
     assert total() < total(dtype="float64")
     assert total(of(256)) < total(of(1024))
+    part = next(c for c in chosen(run, registry) if c.role == "generator")
+
+    def with_settings(**settings: object) -> float:
+        return estimate(run, of(1024), {}, dataclasses.replace(part, settings=settings)).total
+
+    assert with_settings(checkpointing=True) < with_settings()
+    assert with_settings(features="bfloat16") < with_settings()
+    other = dataclasses.replace(part, component=registry.get("generator", "stylegan3"))
+    assert estimate(run, of(1024), {}, other).total > 2 * total(of(1024))
 
 
 def test_memory_of_this_machine() -> None:
