@@ -17,7 +17,7 @@ def complete(arguments: Sequence[str]) -> int:
     if asking and typed <= 2:
         print(" ".join(COMMANDS))
         return 0
-    if asking and words[1] != "run":
+    if asking and words[1] not in ("run", "doctor"):
         print(" ".join(_others(words[1])))
         return 0
     if asking:
