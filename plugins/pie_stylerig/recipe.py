@@ -80,7 +80,7 @@ class RigRecipe(TrainingRecipe):
         if encoder.layout != layout:
             raise ConfigError(
                 "the face encoder was trained for another face model than the composed one",
-                "Choose encoder.weights that were trained with it.",
+                "Choose encoder.weights that were trained with it; 'pie train encoder' makes them.",
             )
         blocks = [b for b in config.blocks if b in layout.block_names and layout.block(b).size]
         if not blocks:

@@ -45,7 +45,7 @@ def together(what: str, folder: Path, count: int = 2) -> list[str]:
         for rank in range(count)
     ]  # fmt: skip
     try:
-        ended = [process.communicate(timeout=120) for process in started]
+        ended = [process.communicate(timeout=300) for process in started]
     finally:
         for process in started:
             process.kill()
