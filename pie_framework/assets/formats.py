@@ -79,13 +79,18 @@ def check_beginning(head: bytes, kind: str, what: str) -> None:
         kind: a name of FORMATS.
         what: the file, for the message.
     """
+    if not head:
+        raise AssetError(f"{what} is empty, not a {kind} file", "Get it again.")
     if page(head):
         raise AssetError(
             f"{what} is a web page, not the file",
             "Its address may ask for a login or a confirmation: open it in a browser, then 'pie assets add'.",
         )
     if not FORMATS[kind](head):
-        raise AssetError(f"{what} is not a {kind} file: it begins with {head[:12]!r}")
+        raise AssetError(
+            f"{what} is not a {kind} file: it begins with {head[:12]!r}",
+            "'pie assets show NAME' says which file it should be.",
+        )
 
 
 def check(path: Path, kind: str, what: str) -> None:
@@ -93,6 +98,8 @@ def check(path: Path, kind: str, what: str) -> None:
     if kind == FOLDER:
         if not path.is_dir():
             raise AssetError(f"{what} is not a folder")
+        if not any(path.iterdir()):
+            raise AssetError(f"{what} is an empty folder")
         return
     if path.is_dir():
         raise AssetError(f"{what} is a folder, not a {kind} file")

@@ -27,7 +27,7 @@ USAGE = """usage: pie assets list [WORD ...] [--json]
 Public checkpoints: what each is for, where it comes from, under which licence, and whether it is here.
 Settings name one that is here as asset://NAME.
 
-  list     all of the catalogue, or those whose name or use has a WORD
+  list     all of the catalogue, or those whose name or use has every WORD
   show     everything that is known of one, and how sure that is
   path     where its file is
   pull     fetches it, goes on with what was interrupted, and checks it; again=true also when it is here
@@ -86,7 +86,10 @@ def _parse(command: str, words: Sequence[str]) -> tuple[list[str], dict[str, boo
         if word == "--json" and command in ("list", "show"):
             as_json = True
         elif word.startswith("-") or (equals and key.isidentifier() and key not in allowed):
-            raise ConfigError(f"'pie assets {command}' has no option '{word}'", USAGE.splitlines()[0])
+            near = did_you_mean(key.lstrip("-"), allowed) if allowed else "It takes none."
+            raise ConfigError(
+                f"'pie assets {command}' has no option '{word}'", f"{near} Usage: {_usage(command)}"
+            )
         elif equals and key in allowed:
             if value.lower() not in ("true", "false"):
                 raise ConfigError(f"{key} is '{value}', neither true nor false")
@@ -95,11 +98,14 @@ def _parse(command: str, words: Sequence[str]) -> tuple[list[str], dict[str, boo
             names.append(word)
     least, most = WORDS[command]
     if not least <= len(names) <= most:
-        line = next(line for line in USAGE.splitlines() if f"pie assets {command}" in line)
-        raise ConfigError(
-            f"'pie assets {command}' takes other arguments", line.strip().removeprefix("usage: ")
-        )
+        raise ConfigError(f"'pie assets {command}' takes other arguments", _usage(command))
     return names, options, as_json
+
+
+def _usage(command: str) -> str:
+    """The line of the usage that is about one sub-command."""
+    line = next(line for line in USAGE.splitlines() if f"pie assets {command}" in line)
+    return line.strip().removeprefix("usage: ")
 
 
 def bytes_text(count: int | None) -> str:
@@ -247,7 +253,9 @@ def _verify(catalogue: Catalogue, store: Store, names: Sequence[str]) -> int:
             continue
         damaged += 1
         hint = catalogue.entries[name].how_to_get if name in catalogue.entries else "Remove it."
-        console.print(f"[red]{name}: damaged[/red]: {_safe(wrong)}. {hint}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[red]{name}: damaged[/red]: {_safe(wrong.rstrip('.'))}. {hint}", highlight=False, soft_wrap=True
+        )
     if not known:
         console.print(f"nothing is in {store.folder}", highlight=False, soft_wrap=True)
     return 1 if damaged else 0

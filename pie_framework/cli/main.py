@@ -29,7 +29,10 @@ COMMANDS = {
         "pie_framework.cli.convert",
         "turn a foreign checkpoint into safetensors: pie convert ffhq.pkl ffhq.safetensors",
     ),
-    "doctor": ("pie_framework.cli.doctor", "whether a run can go, with which files and licences: pie doctor ..."),
+    "doctor": (
+        "pie_framework.cli.doctor",
+        "whether a run can go, with which files and licences: pie doctor ...",
+    ),
     "plugins": ("pie_framework.cli.plugins", "list plugins, or show one: pie plugins list | show NAME"),
     "train": ("pie_framework.cli.train", "train a model from its recipe: pie train NAME key=value ..."),
 }
@@ -73,6 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug or error.strerror is None:
+            raise
+        where = "" if error.filename is None else f"'{error.filename}': "
+        print(f"pie: error: {where}{error.strerror}", file=sys.stderr)
+        return 2
 
 
 def _dispatch(words: list[str]) -> int:

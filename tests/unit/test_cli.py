@@ -89,6 +89,19 @@ def test_debug_shows_the_traceback():
         main(["plugin", "--debug"])
 
 
+def test_a_file_that_may_not_be_read_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def refused(words: list[str]) -> int:
+        raise PermissionError(13, "Permission denied", "secret.pkl")
+
+    monkeypatch.setattr(cli, "_dispatch", refused)
+    assert main(["run"]) == 2
+    assert capsys.readouterr().err == "pie: error: 'secret.pkl': Permission denied\n"
+    with pytest.raises(PermissionError):
+        main(["run", "--debug"])
+
+
 def test_an_interrupt_with_nothing_kept_exits_with_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

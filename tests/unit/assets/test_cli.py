@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ def test_adding_verifying_and_damage(tmp_path: Path, store: Path, capsys: pytest
         (["pull", "bfm-front"], "cannot be fetched by a program.*needs registration"),
         (["pull", "lpips-vgg", "trust=perhaps"], "neither true nor false"),
         (["pull", "lpips-vgg", "force=true"], "no option 'force=true'"),
+        (["pull", "lpips-vgg", "trsut=true"], r"Did you mean 'trust'\? Usage: pie assets pull NAME \["),
+        (["add", "lpips-vgg", "a", "--link"], r"Did you mean 'link'\? Usage: pie assets add NAME FILE"),
         (["add", "lpips-vgg"], "takes other arguments.*pie assets add NAME FILE"),
         (["add", "lpips-vgg", "gone.pth"], "there is no file 'gone.pth'"),
         (["add", "my-own", "gone.pth"], "no asset named 'my-own'"),
@@ -99,10 +102,29 @@ def test_adding_verifying_and_damage(tmp_path: Path, store: Path, capsys: pytest
     ],
 )
 def test_bad_input(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    import re
-
     assert main(["assets", *words]) == 2
     assert re.search(said, " ".join(capsys.readouterr().err.split())), said
+
+
+def test_what_cannot_be_the_asset_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.pth").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.pth").write_text("hello")
+    for name, file_name, said in (
+        ("lpips-vgg", "empty.pth", "is empty, not a torch file. Get it again"),
+        ("lpips-vgg", "text.pth", "is not a torch file.*pie assets show"),
+        ("ict-facekit", "folder", "is an empty folder"),
+    ):
+        assert main(["assets", "add", name, str(tmp_path / file_name)]) == 2
+        assert re.search(said, capsys.readouterr().err)
+
+
+def test_a_damaged_record_is_told_in_whole_sentences(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / "lpips-vgg").mkdir(parents=True)
+    (store / "lpips-vgg" / "record.json").write_text("garbage")
+    assert main(["assets", "verify"]) == 1
+    shown = capsys.readouterr().out
+    assert "damaged" in shown and ".." not in shown
 
 
 def test_pulling_shows_progress_and_is_not_done_twice(
