@@ -88,7 +88,7 @@ class Engine:
         budget.start()
         self.spent = self.processes.agree(budget.spent())
         if self.measure_first and not self.rows:
-            self._measure(curve, board)
+            self.report(self._measure(curve, board))
         saved_at = self.spent
         stopped = self._waited_enough()
         with Interruption() as interruption:
@@ -100,9 +100,10 @@ class Engine:
                     self._sheet(board)
                 if self._due():
                     saved_at = self.measured_at = self.spent
-                    self._measure(curve, board)
+                    line = self._measure(curve, board)
                     stopped = self._waited_enough()
                     self._save()
+                    self.report(line)
                 elif settings.save_seconds and self.spent - saved_at > settings.save_seconds:
                     saved_at = self.spent
                     self._save()
@@ -115,9 +116,12 @@ class Engine:
             self._save()
             self.report(f"stopped at step {budget.step} as asked; go on with resume=true")
             return self.rows
+        line = ""
         if not self.rows or int(self.rows[-1]["step"]) != budget.step:
-            self._measure(curve, board)
+            line = self._measure(curve, board)
         self._save()
+        if line:
+            self.report(line)
         self._finish(board, stopped)
         return self.rows
 
@@ -258,11 +262,12 @@ class Engine:
             if own is not None:
                 self._load_weights(own)
 
-    def _measure(self, curve: Curve | None, board: Board | None) -> None:
+    def _measure(self, curve: Curve | None, board: Board | None) -> str:
+        """Add a row to the curve; returns it as a line of progress."""
         self.processes.average_buffers(self.recipe.modules.values())
         losses = self._read_notes()
         row: dict[str, float] = {}
-        value = math.nan
+        value, line = math.nan, ""
         if self.processes.first:
             with self.measuring():
                 figures = dict(self.recipe.measure())
@@ -275,7 +280,7 @@ class Engine:
             if board is not None:
                 board.scalars(self.budget.step, row)
             shown = ("step", "seconds", *self.recipe.headline) if self.recipe.headline else tuple(row)
-            self.report("  ".join(f"{name} {row[name]:.4g}" for name in shown if name in row))
+            line = "  ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
         self.rows.append(row or {"step": self.budget.step, "seconds": self.spent, **losses})
         value = self.processes.agree(value if self.processes.first else 0.0)
         if self.settings.patience and self.budget.step and not math.isnan(value):
@@ -284,6 +289,7 @@ class Engine:
                 self.best = {"value": value, "step": self.budget.step, "waited": 0, "weights": weights}
             else:
                 self.best["waited"] += 1
+        return line
 
     def _read_notes(self) -> dict[str, float]:
         """Means over steps and processes since the last time."""
