@@ -179,7 +179,7 @@ class RigRecipe(TrainingRecipe):
         theta = self.pool.theta[: self.pool.fixed][:n]
         asked = theta.roll(-1, 0)
         loss = self.analysis.distance(self.face_model.layout.replace(asked, theta, block), asked)
-        return max(float(loss), 1e-9)
+        return max(float(loss), 1e-6)
 
     # ---- F on the latent -------------------------------------------------------------------------------------
 
