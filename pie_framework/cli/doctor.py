@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 
 from pie_framework.doctor.report import SECTIONS, Report, Status
@@ -21,6 +22,8 @@ Exit status 0 when it can, 1 when it cannot.
   --build   also build every component, which loads its weights
   --json    for programs"""
 
+#: Columns where the output is no terminal, so that paths stay in one piece.
+FILE_WIDTH = 300
 _STYLES = {Status.OK: "green", Status.NOTE: "cyan", Status.WARNING: "yellow", Status.ERROR: "red"}
 
 
@@ -50,6 +53,8 @@ def _print(report: Report) -> None:
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_WIDTH
     for section, heading in SECTIONS.items():
         findings = list(report.of(section))
         if not findings:
@@ -64,11 +69,14 @@ def _print(report: Report) -> None:
             text = escape(finding.text) + (f"\n[dim]{escape(finding.hint)}[/dim]" if finding.hint else "")
             table.add_row(f"  [{style}]{finding.status.value:<7}[/{style}]", escape(finding.name), text)
         console.print(table)
-    errors = sum(finding.status is Status.ERROR for finding in report.findings)
+    errors = [finding for finding in report.findings if finding.status is Status.ERROR]
     warnings = sum(finding.status is Status.WARNING for finding in report.findings)
     warned = f" {warnings} warning{'s' if warnings != 1 else ''}." if warnings else ""
     if report.can_run:
         console.print(f"\n[green]It can run.[/green]{warned}", highlight=False)
     else:
-        what = "one thing stops" if errors == 1 else f"{errors} things stop"
+        what = "one thing stops" if len(errors) == 1 else f"{len(errors)} things stop"
         console.print(f"\n[red]It cannot run:[/red] {what} it.{warned}", highlight=False)
+        for finding in errors:
+            text = f"  {finding.name}: {finding.text}" + (f". {finding.hint}" if finding.hint else "")
+            console.print(escape(text), highlight=False, soft_wrap=True)

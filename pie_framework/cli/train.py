@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 
 from omegaconf import OmegaConf
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if words[0] == backbone.NAME:
         return backbone.main(words[1:], registry)
+    known = [component.name for component in registry.components(Kind.TRAINER)]
+    if words[0] not in known and difflib.get_close_matches(words[0], [backbone.NAME], cutoff=0.7):
+        raise ConfigError(f"there is no trainer named '{words[0]}'", f"Did you mean '{backbone.NAME}'?")
     trainer = registry.get(Kind.TRAINER, words[0])
     if any(word in ("-h", "--help") for word in words[1:]):
         print(_explain(trainer))

@@ -157,6 +157,7 @@ def pie_encoders():
         (["plugins", "list", "energi"], "Did you mean 'energy'"),
         (["plugins", "show"], "does not take these arguments"),
         (["train", "encodr"], "no trainer named 'encodr'"),
+        (["train", "backbon"], "no trainer named 'backbon'. Did you mean 'backbone'?"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(

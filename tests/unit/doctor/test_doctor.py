@@ -69,6 +69,18 @@ def test_what_is_missing_is_told_with_what_to_do() -> None:
     assert "1024 pixels" in texts(report, "memory")
 
 
+def test_in_a_file_paths_stay_whole_and_errors_come_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    absent = "/nowhere/" + "a" * 60 + "/generator.pkl"
+    assert main(["doctor", f"generator.weights={absent}"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any(absent in line for line in lines)
+    last = "\n".join(lines[-3:])
+    assert "one thing stops it" in last and "generator.weights: " in last and absent in last
+
+
 def test_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json", *OTHERS]) == 1
     said = json.loads(capsys.readouterr().out)
