@@ -91,6 +91,8 @@ def compose(
             return hydra_compose(name, overrides=given)
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, name) from error
+        except TypeError as error:
+            raise _explain_index(error, given) from error
 
 
 def start(
@@ -122,6 +124,8 @@ def start(
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, root) from error
+    except TypeError as error:
+        raise _explain_index(error, arguments) from error
     finally:
         sys.argv = before
     return 0
@@ -185,6 +189,19 @@ def explain(error: Exception, root: str = CONFIG_NAME) -> ConfigError:
             did_you_mean(no_key[1], [*_keys(parent, root), *([] if parent else _groups())]),
         )
     return ConfigError(_first_line(error) or type(error).__name__)
+
+
+def _explain_index(error: TypeError, overrides: Sequence[str]) -> Exception:
+    """OmegaConf's TypeError for a name where a list wants a number, in words; any other error as it is."""
+    found = re.fullmatch(r"Index '(.*)' \(str\) is not an int", str(error))
+    if not found:
+        return error
+    keys = (word.partition("=")[0] for word in overrides)
+    key = next((key for key in keys if found[1] in key.split(".")), found[1])
+    return ConfigError(
+        f"there is no setting '{key}': '{found[1]}' stands where a list has numbers",
+        "Parts of a list are counted from 0, as in schedule.stages.0.steps.",
+    )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

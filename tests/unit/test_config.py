@@ -121,6 +121,7 @@ def test_a_components_own_fields_are_keys_even_when_no_recipe_names_them(registr
         ("features.perceptual.normalise=true", "Did you mean 'normalize'"),
         ("+schedule.check_evry=3", "no setting 'schedule.check_evry'.*'check_every'"),
         ("a b=[", "not KEY=VALUE"),
+        ("schedule.stages.w.steps=2", "no setting 'schedule.stages.w.steps': 'w' stands where a list has"),
     ],
 )
 def test_overrides_that_name_nothing(registry: Registry, override: str, said: str):
