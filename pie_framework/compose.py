@@ -92,7 +92,9 @@ def compose(
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error, name) from error
         except TypeError as error:
-            raise _explain_index(error, given) from error
+            if index := _explain_index(error, given):
+                raise index from error
+            raise
 
 
 def start(
@@ -125,7 +127,9 @@ def start(
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, root) from error
     except TypeError as error:
-        raise _explain_index(error, arguments) from error
+        if index := _explain_index(error, arguments):
+            raise index from error
+        raise
     finally:
         sys.argv = before
     return 0
@@ -191,11 +195,11 @@ def explain(error: Exception, root: str = CONFIG_NAME) -> ConfigError:
     return ConfigError(_first_line(error) or type(error).__name__)
 
 
-def _explain_index(error: TypeError, overrides: Sequence[str]) -> Exception:
-    """OmegaConf's TypeError for a name where a list wants a number, in words; any other error as it is."""
+def _explain_index(error: TypeError, overrides: Sequence[str]) -> ConfigError | None:
+    """OmegaConf's TypeError for a name where a list has numbers, in words; None for any other."""
     found = re.fullmatch(r"Index '(.*)' \(str\) is not an int", str(error))
     if not found:
-        return error
+        return None
     keys = (word.partition("=")[0] for word in overrides)
     key = next((key for key in keys if found[1] in key.split(".")), found[1])
     return ConfigError(
