@@ -94,6 +94,8 @@ def main(words: Sequence[str], registry: Registry) -> int:
     if any(o.group == "rig" for o in kept):
         raise ConfigError("the rigs are what is trained here; none can be named", "Leave rig out.")
     where = [str(o) for o in composed if o.group in PLACE]
+    for name in settings.recipe:
+        _check_recipe(settings, name, folder, registry)
     chosen: dict[str, Any] = {}
     if not any(o.group == "encoder" for o in kept):
         say(f"1/2 encoder, into {folder / 'encoder'}")
@@ -175,6 +177,16 @@ def _recipe(settings: BackboneSettings, name: str, folder: Path) -> list[str]:
     common = [f"seed={settings.seed}", f"threads={settings.threads}", f"resume={str(resume).lower()}"]
     further = settings.recipe.get(name, {})
     return [f"output={folder / name}", *budget, *common, *_flat(further)]
+
+
+def _check_recipe(settings: BackboneSettings, name: str, folder: Path, registry: Registry) -> None:
+    """Find mistakes in a recipe's settings before hours have gone into the other."""
+    from pie_framework.cli.train import read
+
+    try:
+        read(registry.get(Kind.TRAINER, name), _recipe(settings, name, folder), registry)
+    except ConfigError as error:
+        raise ConfigError(f"recipe.{name}: {error.message}", error.hint) from error
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -60,8 +60,7 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
     Raises:
         ConfigError: a key that neither the recipe nor the composition has; it names the near ones of both.
     """
-    own, composed = divide(trainer, overrides, registry)
-    settings: object = merge(trainer.config, _parse(own))
+    settings, composed = read(trainer, overrides, registry)
     recipe = trainer.load()
 
     from pie_framework.build import Builder
@@ -70,6 +69,13 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
     context = Builder(compose(composed, registry), registry)
     result = recipe(settings, context)
     return result if isinstance(result, int) else 0
+
+
+def read(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[object, list[str]]:
+    """A recipe's settings, and the overrides that are the composition's; ConfigError as for `train`."""
+    own, composed = divide(trainer, overrides, registry)
+    settings: object = merge(trainer.config, _parse(own))
+    return settings, composed
 
 
 def divide(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[list[str], list[str]]:

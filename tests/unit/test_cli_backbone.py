@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,22 @@ def test_a_named_encoder_is_taken_as_it_is(tmp_path: Path, calls: Calls) -> None
     assert [key for key in said if key.startswith("rig.")] == ["rig.rotation.weights"]
     assert said["init"] == "nearest"
     assert "inverter" not in said and "aligner.framing" not in said, "the bundled generator keeps its own"
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("recipe.rig.pol=3", "recipe.rig: there is no setting 'pol'.*Did you mean 'pool'"),
+        ("recipe.rig.pool=many", "recipe.rig.*pool"),
+        ("recipe.encoder.samples.cout=3", "recipe.encoder.*cout"),
+    ],
+)
+def test_settings_of_both_recipes_are_checked_before_anything_is_trained(
+    tmp_path: Path, calls: Calls, capsys: pytest.CaptureFixture[str], word: str, said: str
+) -> None:
+    assert main(["train", "backbone", f"output={tmp_path / 'out'}", word]) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert not calls.made and not (tmp_path / "out").exists()
 
 
 def test_resume_goes_on_with_what_was_started(tmp_path: Path, calls: Calls) -> None:
