@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from pie_framework import assets, requirements
 from pie_framework.api import Component, EnergyTerm, Kind, Layout, Networks
 from pie_framework.config import RunConfig, merge, parse
-from pie_framework.errors import ComponentError, ConfigError, PieError
+from pie_framework.errors import AssetError, ComponentError, ConfigError, PieError
 from pie_framework.objective import Objective, WeightedTerm
 from pie_framework.plugins import Registry, discover
 from pie_framework.training import identity
@@ -211,6 +211,9 @@ class Builder:
             self._building.append(label)
             try:
                 self._built[key] = _frozen(self._call(component, settings))
+            except AssetError as error:
+                error.locate(f"{role}={component.name}")
+                raise
             finally:
                 self._building.pop()
         self.used[role] = component

@@ -14,10 +14,19 @@ class PieError(Exception):
         hint: what to do about it, printed after the message.
     """
 
+    _located = False
+
     def __init__(self, message: str, hint: str | None = None) -> None:
         self.message = message
         self.hint = hint
         super().__init__(message if hint is None else f"{message}. {hint}")
+
+    def locate(self, where: str) -> None:
+        """Put `where` in front of the message, unless the message has it; only the first call does anything."""
+        if not self._located and where not in self.message:
+            self.message = f"{where}: {self.message}"
+            self.args = (self.message if self.hint is None else f"{self.message}. {self.hint}",)
+        self._located = True
 
 
 class ConfigError(PieError):

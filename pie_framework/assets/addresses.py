@@ -39,7 +39,8 @@ def resolve(uri: str, sha256: str | None = None, folder: bool = False) -> Path:
             if uri.startswith(PACKAGE_SCHEME)
             else "Check the path."
         )
-        raise AssetError(f"the asset '{uri}' {what} ({path})", hint)
+        named = f"the asset '{uri}' {what} ({path})" if "://" in uri else f"'{path}' {what}"
+        raise AssetError(named, hint)
     if sha256 is not None:
         found = digest(path)
         if found != sha256.lower():

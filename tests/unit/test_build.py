@@ -300,7 +300,7 @@ def heavy(config, context):
         ("crashes", ComponentError, "generator 'crashes' of faulty-dist 1.2.3 cannot be built: KeyError"),
         ("absent", ComponentError, "generator 'absent' cannot be loaded from 'faulty:not_there'"),
         ("circular", ComponentError, "need one another: generator 'circular' -> generator 'circular'"),
-        ("heavy", AssetError, "not the file that was declared"),
+        ("heavy", AssetError, "^generator=heavy: the asset 'pkg.* is not the file that was declared"),
     ],
 )
 def test_faulty_factories_are_named(install, name: str, error: type[Exception], said: str):

@@ -33,7 +33,7 @@ def test_a_path_and_its_digest(tmp_path: Path):
         ("pkg://pie_framework", "not the address of a file"),
         ("pkg://pie_framework/../secret", "not the address of a file"),
         ("pkg://pie_framework/api", "is a folder"),
-        ("nowhere/at/all.bin", "does not exist.*Check the path"),
+        ("nowhere/at/all.bin", "^'nowhere/at/all.bin' does not exist. Check the path.$"),
     ],
 )
 def test_what_cannot_be_resolved(uri: str, said: str):
