@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,7 @@ def read_points(path: Path, origin: str = "auto") -> PointSets:
         OverflowError,
         MemoryError,
         NotImplementedError,
+        tokenize.TokenError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import lzma
 import os
+import struct
 import sys
+import tokenize
 import zipfile
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +25,27 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
 
-#: Largest OBJ file, npz archive when unpacked, bytes, and number of vertices of a mesh.
-MAX_OBJ, MAX_NPZ, MAX_VERTICES = 1 << 28, 1 << 32, 1 << 21
+#: Largest OBJ file, npz archive when unpacked, bytes, and numbers of vertices and triangles of a mesh.
+MAX_OBJ, MAX_NPZ, MAX_VERTICES, MAX_TRIANGLES = 1 << 26, 1 << 32, 1 << 21, 1 << 22
+#: What Python, NumPy and the unpackers raise over bytes that are not what they should be.
+DAMAGE = (
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, SyntaxError, EOFError, MemoryError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError,
+)  # fmt: skip
 
 
 def user_path(path: str, context: BuildContext) -> Path:
     """A file or folder that the user named."""
     return Path(context.asset(path, folder=True))
+
+
+@contextlib.contextmanager
+def damage(path: Path, what: str) -> Iterator[None]:
+    """Turns what reading damaged data raises into an AssetError: "'path' WHAT: reason"."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise AssetError(f"'{path}' {what}: {str(error)[:200] or type(error).__name__}") from error
 
 
 def read_obj(path: Path, with_faces: bool) -> tuple[Floats, Index]:
@@ -76,6 +94,8 @@ def _faces(path: Path, data: bytes, count: int) -> Index:
         if len(corners) < 3 or 0 in numbers or not all(0 <= corner < count for corner in corners):
             raise AssetError(f"'{path}' has a face that its {count} vertices do not make: {line[:60]!r}")
         triangles += [(corners[0], b, c) for b, c in itertools.pairwise(corners[1:])]
+        if len(triangles) > MAX_TRIANGLES:
+            raise AssetError(f"'{path}' has more than {MAX_TRIANGLES} triangles: that is no mesh of a face")
     if not triangles:
         raise AssetError(f"'{path}' has no faces")
     return np.array(triangles, dtype=np.int64)
@@ -88,7 +108,7 @@ def read_npz(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) ->
         AssetError: it is no archive, too large when unpacked, or lacks an array.
     """
     wanted = list(wanted)
-    try:
+    with damage(path, "is no npz archive of plain arrays"):
         with zipfile.ZipFile(path) as archive:
             total = sum(member.file_size for member in archive.infolist())
         if total > MAX_NPZ:
@@ -101,8 +121,6 @@ def read_npz(path: Path, wanted: Iterable[str], optional: Iterable[str] = ()) ->
                 )
             chosen = [*wanted, *(name for name in optional if name in arrays.files)]
             return {name: arrays[name] for name in chosen}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError, KeyError) as error:
-        raise AssetError(f"'{path}' is no npz archive of plain arrays: {error}") from error
 
 
 def numbers(source: Path, name: str, array: Array, shape: tuple[int | None, ...]) -> Array:

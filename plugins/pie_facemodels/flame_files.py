@@ -76,15 +76,16 @@ def read_flame(path: Path) -> FlameArrays:
     Raises:
         AssetError: it is something else, damaged, or its arrays do not fit together.
     """
-    if sniff(path) == "npz":
-        return _checked(path, _npz(path))
-    content = read_pickle(path, allow=_ALLOWED, limits=_LIMITS)
-    if not isinstance(content, dict):
-        raise AssetError(f"'{path}' is no FLAME model: it holds no dictionary")
-    missing = [key for key in KEYS if key not in content]
-    if missing:
-        raise AssetError(f"'{path}' is no FLAME model: it lacks {', '.join(missing)}")
-    return _checked(path, {key: _array(path, key, content[key]) for key in KEYS})
+    with files.damage(path, "is damaged"):
+        if sniff(path) == "npz":
+            return _checked(path, _npz(path))
+        content = read_pickle(path, allow=_ALLOWED, limits=_LIMITS)
+        if not isinstance(content, dict):
+            raise AssetError(f"'{path}' is no FLAME model: it holds no dictionary")
+        missing = [key for key in KEYS if key not in content]
+        if missing:
+            raise AssetError(f"'{path}' is no FLAME model: it lacks {', '.join(missing)}")
+        return _checked(path, {key: _array(path, key, content[key]) for key in KEYS})
 
 
 def _npz(path: Path) -> dict[str, Array]:
@@ -127,8 +128,9 @@ def _dense(path: Path, value: Record) -> Floats:
     state = value.state
     shape = state.get("_shape", state.get("shape"))
     data, indices, ends = (state.get(name) for name in ("data", "indices", "indptr"))
-    arrays = (data, indices, ends)
-    if not all(isinstance(a, np.ndarray) and a.ndim == 1 for a in arrays) or not (
+    kinds = ((data, "fiu"), (indices, "iu"), (ends, "iu"))
+    plain = all(isinstance(a, np.ndarray) and a.ndim == 1 and a.dtype.kind in kind for a, kind in kinds)
+    if not plain or not (
         isinstance(shape, tuple)
         and len(shape) == 2
         and all(type(n) is int and 0 < n <= 1 << 21 for n in shape)
@@ -188,6 +190,11 @@ def read_embedding(path: Path, faces: int) -> Embedding:
     Raises:
         AssetError: it is something else, or names faces that do not exist.
     """
+    with files.damage(path, "is damaged"):
+        return _embedding(path, faces)
+
+
+def _embedding(path: Path, faces: int) -> Embedding:
     keys = (
         "static_lmk_faces_idx",
         "static_lmk_bary_coords",
@@ -215,7 +222,7 @@ def read_embedding(path: Path, faces: int) -> Embedding:
     if bins % 2 == 0:
         raise AssetError(f"'{path}': the contour is given for {bins} angles, which is no odd number")
     for key, index, weight in ((keys[0], static, static_weights), (keys[2], contour, contour_weights)):
-        if index.min() < 0 or index.max() >= faces:
+        if not (index.min() >= 0 and index.max() < faces):
             raise AssetError(f"'{path}': {key} names faces beyond the model's {faces}")
         if not np.isfinite(weight.astype(np.float64).sum()):
             raise AssetError(f"'{path}': the weights of {key} are not finite")

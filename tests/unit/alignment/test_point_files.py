@@ -190,6 +190,15 @@ def test_truncation_gives_points_or_one_clear_error(tmp_path: Path, name: str) -
     assert failures >= 48
 
 
+def test_a_header_that_does_not_end(tmp_path: Path) -> None:
+    """numpy's tokenizer has an error of its own for it."""
+    data = GOOD["a.npy"]
+    path = tmp_path / "a.npy"
+    path.write_bytes(data[:10] + data[10:].replace(b"'shape': (", b"'shape': ((", 1))
+    with pytest.raises(InputError, match="no file of face points"):
+        read_points(path)
+
+
 def test_missing_folder_and_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no file of points"):
         read_points(tmp_path / "none.json")

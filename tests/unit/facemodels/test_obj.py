@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,9 @@ def test_damaged_meshes_are_refused(tmp_path: Path, content: bytes, message: str
 
 def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, MESH)
+    monkeypatch.setattr(files, "MAX_TRIANGLES", 1)
+    with pytest.raises(AssetError, match="more than 1 triangles"):
+        files.read_obj(path, True)
     monkeypatch.setattr(files, "MAX_VERTICES", 3)
     with pytest.raises(AssetError, match="4 vertices"):
         files.read_obj(path, True)
@@ -95,6 +99,26 @@ def test_archives_hold_plain_arrays(tmp_path: Path) -> None:
         damaged.write_bytes(path.read_bytes()[:cut])
         with pytest.raises(AssetError):
             files.read_npz(damaged, ["one"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_archives_give_one_error(tmp_path: Path, seed: int) -> None:
+    """Numpy and the unpackers raise many things: zlib.error, RuntimeError, TokenError ..."""
+    rng = np.random.default_rng(seed)
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, one=rng.random(300))
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(150):
+        part = bytearray(whole)
+        for place in rng.integers(min(len(part), 200), size=3) - rng.integers(2) * 200:
+            part[place] = rng.integers(256)
+        path.write_bytes(part)
+        with contextlib.suppress(AssetError):
+            files.read_npz(path, ["one"])
+            refused -= 1
+        refused += 1
+    assert refused > 50
 
 
 def test_shapes_and_kinds() -> None:
