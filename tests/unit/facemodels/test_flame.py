@@ -1,128 +1,32 @@
-"""FLAME on a small head of its layout: reading hostile and honest files, skinning against plain numpy, landmarks."""
+"""FLAME on a small head of its layout: skinning against plain numpy, landmarks, mirroring."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import io
-import pickle
-import sys
-import types
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csc_matrix
 from scipy.spatial.transform import Rotation
 
 from pie_facemodels import flame
 from pie_facemodels.conventions import FFHQ_CAMERA, Placement, neutral_landmarks
 from pie_facemodels.flame import FlameModel, axis_angle_to_matrix, blend_skin
-from pie_facemodels.flame_files import FlameArrays, read_embedding, read_flame
 from pie_facemodels.parts import eyeballs, pieces
-from pie_facemodels.procedural.template import landmark_vertices, template
-from pie_facemodels.settings import FlameSettings
+from pie_facemodels.procedural.template import template
 from pie_facemodels.warp import mirrored_landmarks
-from pie_framework.errors import AssetError, ConfigError
 from pie_framework.rendering import ambient_light
 from pie_framework.testing.suites.face_models import FaceModelTests
-
-SHAPES, EXPRESSIONS = 8, 5
-SETTINGS = FlameSettings(
-    "m", "e", shapes=SHAPES, identity=SHAPES, expression=EXPRESSIONS, albedo=12, neck=True
+from tests.unit.facemodels.small_flame import (
+    EXPRESSIONS,
+    JAW_JOINT,
+    SETTINGS,
+    SHAPES,
+    arrays,
+    content,
+    embedding,
+    model,
 )
-ROOT, JAW_JOINT = 0, 2
-
-
-@functools.cache
-def content() -> dict[str, np.ndarray]:
-    """The procedural head, in metres, in FLAME's layout."""
-    t = template()
-    vertices = t.vertices * 0.075 + np.array([0.0, -0.01, 0.0])
-    count = len(vertices)
-    rng = np.random.default_rng(0)
-    joints = np.array(
-        [[0, -1.6, -0.3], [0, -1.0, -0.3], [0, -0.35, 0.1], [0.35, 0.02, 0.45], [-0.35, 0.02, 0.45]]
-    )
-    regressor = np.zeros((5, count))
-    for row, joint in enumerate(joints):
-        for side in (-0.8, 0.8) if row == JAW_JOINT else (0.0,):
-            near = np.argsort(np.linalg.norm(t.vertices - joint - np.array([side, 0, 0]), axis=1))[:12]
-            regressor[row, near] = rng.uniform(0.5, 1.5, size=12)
-    regressor /= regressor.sum(1, keepdims=True)
-    weights = np.zeros((count, 5))
-    jaw = 1 / (1 + np.exp(20 * (t.y + 0.8))) * (t.z > 0.1)
-    weights[:, 2] = jaw
-    weights[:, 1] = (1 - jaw) * (t.y > -1.4)
-    for row, name in ((3, "eye_left"), (4, "eye_right")):
-        weights[t.slices[name]] = 0.0
-        weights[t.slices[name], row] = 1.0
-    weights[:, 0] = 1.0 - weights[:, 1:].sum(1)
-    x, y, z = t.vertices.T
-    fields = []
-    for _ in range(SHAPES + EXPRESSIONS):
-        a = rng.normal(size=(4, 3))
-        fields.append(0.002 * (a[0] * np.sin(2 * y)[:, None] + a[1] * np.cos(x)[:, None] + a[2] * z[:, None]))
-    poses = 1e-4 * rng.normal(size=(36, 1, 3)) * np.cos(2 * y)[:, None]
-    tree = np.array([[2**32 - 1, 0, 1, 1, 1], range(5)], dtype=np.uint32)
-    return {
-        "v_template": vertices,
-        "shapedirs": np.stack(fields, axis=-1),
-        "posedirs": np.moveaxis(poses, 0, 2),
-        "J_regressor": regressor,
-        "weights": weights,
-        "f": t.faces.astype(np.uint32),
-        "kintree_table": tree,
-    }
-
-
-@functools.cache
-def embedding_content() -> dict[str, np.ndarray]:
-    """Landmarks on triangles at the procedural landmarks; the contour slides inwards with the yaw."""
-    faces = template().faces
-    own = landmark_vertices()
-    listed = np.array([*own[:60], own[48], *own[60:63], own[54], *own[63:]])
-    at = np.array([np.flatnonzero((faces == vertex).any(1))[0] for vertex in listed])
-    weights = (faces[at] == listed[:, None]).astype(float)
-    contour = np.tile(at[:17], (79, 1))
-    for degrees in range(1, 40):
-        contour[degrees, 9:] = at[8]
-        contour[39 + degrees, :8] = at[8]
-    bary = np.full((79, 17, 3), 1 / 3)
-    bary[0] = weights[:17]
-    return {
-        "static_lmk_faces_idx": at[17:],
-        "static_lmk_bary_coords": weights[17:],
-        "dynamic_lmk_faces_idx": contour,
-        "dynamic_lmk_bary_coords": bary,
-    }
-
-
-@functools.cache
-def model(dtype: torch.dtype = torch.float64, settings: FlameSettings = SETTINGS) -> FlameModel:
-    return FlameModel(arrays(), embedding(), settings, dtype)
-
-
-@functools.cache
-def _files() -> tuple[FlameArrays, Any]:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "m.npz", **content())
-        np.savez(Path(folder) / "e.npz", **embedding_content())
-        read = read_flame(Path(folder) / "m.npz")
-        return read, read_embedding(Path(folder) / "e.npz", len(read.faces))
-
-
-def arrays() -> FlameArrays:
-    return _files()[0]
-
-
-def embedding() -> Any:
-    return _files()[1]
 
 
 class TestConformance(FaceModelTests):
@@ -336,236 +240,6 @@ def test_it_looks_like_something() -> None:
     rendering = model(torch.float32).render(theta, 64)
     assert 0.1 < rendering.mask.mean() < 0.5
     assert (rendering.image * rendering.mask).std() > 0.05
-
-
-# ---- reading -----------------------------------------------------------------------------------------------------
-
-
-class _Chumpy:
-    """Stands for chumpy.ch.Ch while a test writes a pickle."""
-
-    def __init__(self, x: np.ndarray) -> None:
-        self.x = x
-        self._dirty_vars: set[str] = set()
-        self._cache: dict[str, object] = {"drs": None}
-
-
-@pytest.fixture
-def chumpy(monkeypatch: pytest.MonkeyPatch) -> type:
-    """A module by that name, only while the pickle is written."""
-    kinds = {}
-    for module, name in (("chumpy.ch", "Ch"), ("chumpy.reordering", "Select")):
-        kind = type(name, (_Chumpy,), {"__module__": module})
-        fake = types.ModuleType(module)
-        setattr(fake, name, kind)
-        monkeypatch.setitem(sys.modules, module, fake)
-        kinds[name] = kind
-    monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
-    return kinds["Ch"]
-
-
-def pickled(chumpy: type, protocol: int = 2) -> bytes:
-    c = content()
-    kept: dict[str, Any] = {
-        "v_template": chumpy(c["v_template"]),
-        "shapedirs": chumpy(c["shapedirs"]),
-        "posedirs": c["posedirs"],
-        "J_regressor": csc_matrix(c["J_regressor"]),
-        "weights": c["weights"],
-        "f": c["f"],
-        "kintree_table": c["kintree_table"],
-        "bs_type": "lrotmin",
-        "bs_style": "lbs",
-    }
-    return pickle.dumps(kept, protocol=protocol)
-
-
-def same(found: FlameArrays) -> None:
-    for name, value in dataclasses.asdict(arrays()).items():
-        np.testing.assert_array_equal(np.asarray(getattr(found, name)), np.asarray(value), err_msg=name)
-
-
-@pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_the_chumpy_pickle(
-    tmp_path: Path, chumpy: type, protocol: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "generic_model.pkl"
-    path.write_bytes(pickled(chumpy, protocol))
-    monkeypatch.undo()
-    assert "chumpy" not in sys.modules
-    same(read_flame(path))
-    assert "chumpy" not in sys.modules
-
-
-def test_names_of_python_2(tmp_path: Path, chumpy: type) -> None:
-    """Old scipy's module, and byte strings for text, as Python 2 wrote them."""
-    data = pickled(chumpy).replace(b"scipy.sparse._csc\n", b"scipy.sparse.csc\n")
-    path = tmp_path / "model.pkl"
-    path.write_bytes(data)
-    same(read_flame(path))
-
-
-def test_a_selection_of_a_chumpy_array(tmp_path: Path, chumpy: type) -> None:
-    c = content()
-    wide = np.concatenate([np.zeros(5), c["v_template"].reshape(-1)])
-    chosen = sys.modules["chumpy.reordering"].Select(None)
-    chosen.__dict__ = {
-        "a": chumpy(wide),
-        "idxs": np.arange(5, len(wide)),
-        "preferred_shape": c["v_template"].shape,
-    }
-    path = tmp_path / "model.pkl"
-    path.write_bytes(pickle.dumps({**c, "v_template": chosen}, protocol=2))
-    same(read_flame(path))
-    chosen.__dict__["idxs"] = np.arange(5, len(wide)) + 1
-    path.write_bytes(pickle.dumps({**c, "v_template": chosen}, protocol=2))
-    with pytest.raises(AssetError, match="selects what is not there"):
-        read_flame(path)
-
-
-def test_an_npz_with_a_sparse_regressor(tmp_path: Path) -> None:
-    c = dict(content())
-    sparse = csc_matrix(c.pop("J_regressor"))
-    parts = {"data": sparse.data, "indices": sparse.indices, "indptr": sparse.indptr, "shape": sparse.shape}
-    np.savez(tmp_path / "m.npz", **c, **{f"J_regressor_{k}": np.asarray(v) for k, v in parts.items()})
-    same(read_flame(tmp_path / "m.npz"))
-    np.savez(tmp_path / "m.npz", **c)
-    with pytest.raises(AssetError, match="lacks J_regressor"):
-        read_flame(tmp_path / "m.npz")
-
-
-class _Evil:
-    def __reduce__(self) -> tuple[Any, ...]:
-        import os
-
-        return os.system, ("touch was_run",)
-
-
-@pytest.mark.parametrize("where", ["beside", "inside"])
-def test_a_pickle_that_would_run_something(
-    tmp_path: Path, chumpy: type, where: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    evil = {**content(), "bs_style": _Evil()} if where == "beside" else {"v_template": chumpy(_Evil())}  # type: ignore[dict-item]
-    path = tmp_path / "generic_model.pkl"
-    path.write_bytes(pickle.dumps(evil, protocol=2))
-    with pytest.raises(AssetError, match="system"):
-        read_flame(path)
-    assert not (tmp_path / "was_run").exists()
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("v_template", np.zeros((7, 2)), "v_template is an array"),
-        ("shapedirs", np.zeros((7, 3, 4)), "shapedirs is an array"),
-        ("posedirs", np.zeros((7, 3, 36)), "posedirs is an array"),
-        ("weights", np.full((7, 5), "a"), "weights is an array"),
-        ("f", np.array([[0, 1, 10**6]]), "beyond"),
-        ("kintree_table", np.array([[0, 1, 2, 3, 4], range(5)]), "no tree"),
-        ("J_regressor", "text", "J_regressor is no array"),
-        ("J_regressor", None, "J_regressor is no array"),
-    ],
-)
-def test_damaged_models_are_refused(tmp_path: Path, key: str, value: object, message: str) -> None:
-    path = tmp_path / "generic_model.pkl"
-    path.write_bytes(pickle.dumps({**content(), key: value}, protocol=2))
-    with pytest.raises(AssetError, match=message):
-        read_flame(path)
-
-
-def test_more_damage(tmp_path: Path, chumpy: type) -> None:
-    path = tmp_path / "generic_model.pkl"
-    whole = pickled(chumpy)
-    for part in range(1, 20):
-        path.write_bytes(whole[: len(whole) * part // 20])
-        with pytest.raises(AssetError):
-            read_flame(path)
-    path.write_bytes(pickle.dumps([1, 2], protocol=2))
-    with pytest.raises(AssetError, match="no dictionary"):
-        read_flame(path)
-    path.write_bytes(pickle.dumps({"f": 1}, protocol=2))
-    with pytest.raises(AssetError, match="lacks v_template"):
-        read_flame(path)
-    broken = csc_matrix(content()["J_regressor"])
-    broken.indices = broken.indices + 100
-    path.write_bytes(pickle.dumps({**content(), "J_regressor": broken}, protocol=2))
-    with pytest.raises(AssetError, match="sparse matrix in it is damaged"):
-        read_flame(path)
-    nan = content()["shapedirs"].copy()
-    nan[3] = np.nan
-    path.write_bytes(pickle.dumps({**content(), "shapedirs": nan}, protocol=2))
-    with pytest.raises(AssetError, match="not finite"):
-        read_flame(path)
-
-
-def _npy(value: object) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, value, allow_pickle=True)  # type: ignore[arg-type]
-    return stream.getvalue()
-
-
-@pytest.mark.parametrize("tensors", [False, True])
-def test_the_pickled_embedding(tmp_path: Path, tensors: bool) -> None:
-    """The usual file: a dictionary of arrays, or of arrays and tensors, as numpy saves Python objects."""
-    kept: dict[str, Any] = {**embedding_content(), "full_lmk_faces_idx": np.zeros((1, 68), dtype=np.int64)}
-    if tensors:
-        kept |= {
-            key: torch.from_numpy(kept[key]) for key in ("dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
-        }
-    path = tmp_path / "landmark_embedding.npy"
-    path.write_bytes(_npy(kept))
-    found = read_embedding(path, len(arrays().faces))
-    for name, value in dataclasses.asdict(embedding()).items():
-        np.testing.assert_array_equal(getattr(found, name), value)
-
-
-def test_wrong_embeddings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "landmark_embedding.npy"
-    count = len(arrays().faces)
-    good = embedding_content()
-    for value, message in (
-        (np.zeros(4), "holds an array"),
-        ({"a": 1}, "not FLAME's 68-point"),
-        ({**good, "bad": _Evil()}, "system"),
-        ({**good, "static_lmk_faces_idx": good["static_lmk_faces_idx"] + 10**7}, "beyond"),
-        ({**good, "static_lmk_bary_coords": np.zeros((51, 2))}, "expected numbers"),
-        ({**good, "dynamic_lmk_faces_idx": np.zeros((78, 17), dtype=int)}, "expected numbers|odd"),
-    ):
-        path.write_bytes(_npy(value))
-        with pytest.raises(AssetError, match=message):
-            read_embedding(path, count)
-    assert not (tmp_path / "was_run").exists()
-    whole = _npy(dict(good))
-    for cut in (0, 5, 40, 128, len(whole) // 2, len(whole) - 3):
-        path.write_bytes(whole[:cut])
-        with pytest.raises(AssetError):
-            read_embedding(path, count)
-    np.savez(tmp_path / "mediapipe.npz", lmk_face_idx=np.zeros(105), lmk_b_coords=np.zeros((105, 3)))
-    with pytest.raises(AssetError, match="MediaPipe"):
-        read_embedding(tmp_path / "mediapipe.npz", count)
-
-
-def test_the_component(tmp_path: Path, chumpy: type) -> None:
-    (tmp_path / "m.pkl").write_bytes(pickled(chumpy))
-    (tmp_path / "e.npy").write_bytes(_npy(dict(embedding_content())))
-    context = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"), asset=lambda uri, folder: uri)
-    settings = dataclasses.replace(SETTINGS, path=str(tmp_path / "m.pkl"), landmarks=str(tmp_path / "e.npy"))
-    made = flame.build(settings, context)
-    theta = torch.zeros(1, made.layout.size)
-    torch.testing.assert_close(made.landmarks(theta, 64), model(torch.float32).landmarks(theta, 64))
-    for change, message in (
-        ({"path": ""}, "face_model.path"),
-        ({"landmarks": ""}, "face_model.landmarks"),
-        ({"shapes": 99}, "holds 13 directions"),
-        ({"identity": 9}, "identity=9"),
-        ({"expression": 6}, "expression=6"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            flame.build(dataclasses.replace(settings, **change), context)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="shapes"):
-        FlameSettings(shapes=-1)
 
 
 def test_placement_is_a_similarity() -> None:
