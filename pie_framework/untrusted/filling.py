@@ -70,7 +70,7 @@ def _check(name: str, own: Tensor, other: Any, source: PathLike) -> None:
         raise UntrustedFileError(f"'{name}' in '{source}' is {tuple(other.shape)}, not {tuple(own.shape)}")
     if own.is_floating_point() != other.is_floating_point():
         raise UntrustedFileError(f"'{name}' in '{source}' holds {other.dtype}, not {own.dtype}")
-    if own.is_floating_point() and not bool(torch.isfinite(other).all()):
+    if own.is_floating_point() and not bool(torch.isfinite(other.to(own.dtype)).all()):
         raise UntrustedFileError(
             f"'{name}' in '{source}' holds values that are not finite (NaN or infinity)",
             "The training of this network broke, or the file is damaged.",

@@ -16,14 +16,14 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .records import Allowed, Budget, Handler, Name, Record, UntrustedFileError
+from .records import Allowed, Budget, Handler, Name, Part, Record, UntrustedFileError
 
 VIEW_FROM = 4096
 LINE = 1024
 _MARK = object()
 
 
-class Stub:
+class Stub(Part):
     """A value that a later BUILD completes; `finish(state)` gives the real one, which takes its place in the memo."""
 
     def __init__(self) -> None:

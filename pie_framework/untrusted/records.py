@@ -86,6 +86,10 @@ class Name:
     text: str
 
 
+class Part:
+    """What a value is made from: in a finished result there is none left."""
+
+
 #: Makes the value of a call from its arguments; None stands for an inert Record.
 Handler = Callable[[tuple[Any, ...]], Any]
 Allowed = Mapping[str, "Handler | None"]
@@ -116,7 +120,7 @@ class Budget:
 
 
 def check_tree(root: object, limits: Limits) -> None:
-    """Refuse a result that is nested too deep, contains itself, or is small only because it is shared.
+    """Refuse a result that is unfinished, nested too deep, contains itself, or is small only because it is shared.
 
     Every distinct container is visited once, without recursion.
     """
@@ -138,6 +142,10 @@ def check_tree(root: object, limits: Limits) -> None:
             done[key] = (depth + 1, size)
             open_.discard(key)
             continue
+        if isinstance(node, Part):
+            raise UntrustedFileError(
+                "its pickle is damaged: an array or a storage in it is never made use of"
+            )
         if not isinstance(node, _CONTAINERS) or key in done:
             continue
         if key in open_:
@@ -146,7 +154,7 @@ def check_tree(root: object, limits: Limits) -> None:
             raise UntrustedFileError(f"its containers are nested more than {limits.depth} deep")
         open_.add(key)
         stack.append((node, True))
-        stack.extend((child, False) for child in _children(node) if isinstance(child, _CONTAINERS))
+        stack.extend((child, False) for child in _children(node) if isinstance(child, (*_CONTAINERS, Part)))
 
 
 _CONTAINERS = (list, tuple, dict, set, frozenset, Record)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .machine import Machine
-from .records import Allowed, Budget, Handler, Name, UntrustedFileError
+from .records import Allowed, Budget, Handler, Name, Part, UntrustedFileError
 from .source import TORCH_MAGIC
 
 PROTOCOL = 1001
@@ -34,7 +34,7 @@ STORAGE_DTYPES = {
 }
 
 
-class Storage:
+class Storage(Part):
     """A run of numbers; `values` is None while only its place is being looked for."""
 
     def __init__(self, dtype: torch.dtype, numel: int, values: Tensor | None) -> None:
@@ -115,7 +115,7 @@ def handlers(budget: Budget, *, nested: bool) -> dict[str, Handler]:
             if values.data_ptr() % item_size(kind):
                 budget.data(values.numel(), "a storage")
                 values = values.clone()
-            values = values.view(kind)
+            values = values.view(torch.uint8) != 0 if kind is torch.bool else values.view(kind)
         return make_tensor(budget, Storage(kind, numel, values), *args[1:4])
 
     def parameter(args: tuple[Any, ...]) -> Any:

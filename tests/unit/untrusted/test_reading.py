@@ -220,6 +220,7 @@ def test_fill_and_build(tmp_path: Path) -> None:
         ({"bias": torch.zeros(3)}, r"is \(3,\), not \(2,\)"),
         ({"bias": torch.zeros(2, dtype=torch.int32)}, r"holds torch\.int32"),
         ({"bias": torch.tensor([0.0, torch.inf])}, "not finite"),
+        ({"bias": torch.tensor([0.0, 1e300], dtype=torch.float64)}, "not finite"),
         ({"other": torch.zeros(2)}, "first 'other'"),
     ):
         with pytest.raises(UntrustedFileError, match=message):
@@ -230,6 +231,25 @@ def test_fill_and_build(tmp_path: Path) -> None:
         fill(layer, [], "x.pt")
     with pytest.raises(UntrustedFileError, match=r"is \(2, 3\), not"):
         build(lambda: torch.nn.Linear(1 << 24, 1 << 24), state, "x.pt")  # a petabyte, were it made
+
+
+ARRAY_WITHOUT_NUMBERS = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
+
+
+@pytest.mark.parametrize("content", [ARRAY_WITHOUT_NUMBERS, b"]" + ARRAY_WITHOUT_NUMBERS + b"a"])
+def test_an_array_that_never_gets_its_numbers(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x02" + content + b".")
+    with pytest.raises(UntrustedFileError, match="never made use of"):
+        read_pickle(tmp_path / "x.pkl")
+
+
+def test_a_storage_without_a_tensor(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(
+        asm.torch_zip(asm.whole(b"}", asm.text("a"), asm.persistent_storage(2), b"s"), {"data/0": bytes(8)})
+    )
+    with pytest.raises(UntrustedFileError, match="never made use of"):
+        read_torch(path)
 
 
 def test_importing_takes_no_torch() -> None:
