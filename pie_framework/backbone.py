@@ -39,6 +39,8 @@ KEYS = (
     "blocks",
     "init",
 )
+#: Those of KEYS that are settings of the run themselves; the others are groups, of which one is chosen by its name.
+PLAIN_KEYS = ("blocks", "init")
 MAX_BYTES = 1 << 20
 
 
@@ -102,7 +104,7 @@ def write(folder: str | os.PathLike[str], overrides: Iterable[Override], notes: 
     """
     chosen = list(overrides)
     for override in chosen:
-        _check(override, str(folder))
+        check(override, str(folder))
     lines = [
         f"# A generator with its face model, encoder and rigs. Use it with: pie run {KEY}=FOLDER input=photo.jpg",
         f"format: {FORMAT}",
@@ -150,7 +152,7 @@ def read(folder: str | os.PathLike[str]) -> list[Override]:
     found = [Override.parse(item) for item in listed]
     here = str(path.parent.resolve())
     for override in found:
-        _check(override, str(path))
+        check(override, str(path))
     return [
         Override(o.key, quoted(unquoted(o.value).replace(HERE, here))) if HERE in o.value else o
         for o in found
@@ -176,12 +178,18 @@ def expand(overrides: Sequence[str]) -> list[str]:
     return [*(str(override) for override in read(value) if override.group not in anew), *rest]
 
 
-def _check(override: Override, where: str) -> None:
+def check(override: Override, where: str) -> None:
+    """Raise ConfigError when a backbone may not say this; `where` is the folder or file, for the message."""
     if override.group not in KEYS or override.key.startswith("+"):
         raise ConfigError(
             f"'{where}': a backbone does not set '{override.key}'", did_you_mean(override.group, KEYS)
         )
-    if "${" in override.value:
+    setting = override.key in PLAIN_KEYS or re.fullmatch(r"\w+(\.\w+)+", override.key)
+    named = re.fullmatch(r"\w+(/\w+)*", override.key) and re.fullmatch(r"[\w-]+", unquoted(override.value))
+    if not setting and not named:
+        # Hydra would take the path of any YAML file for an option, and that file could set up Hydra itself.
+        raise ConfigError(f"'{where}': '{override}' does not choose a component by its name")
+    if re.search(r"\$\\*\{", override.value):
         raise ConfigError(f"'{where}': '{override}' holds an interpolation, which a backbone may not")
 
 

@@ -93,6 +93,8 @@ def main(words: Sequence[str], registry: Registry) -> int:
     kept += _foreign(kept)
     if any(o.group == "rig" for o in kept):
         raise ConfigError("the rigs are what is trained here; none can be named", "Leave rig out.")
+    for override in kept:
+        backbone.check(override, str(folder))
     where = [str(o) for o in composed if o.group in PLACE]
     for name in settings.recipe:
         _check_recipe(settings, name, folder, registry)

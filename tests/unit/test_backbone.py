@@ -98,6 +98,11 @@ def test_a_moved_folder_still_works(tmp_path: Path) -> None:
         ("format: pie.backbone\nversion: 1\noverrides: ['outputs=/tmp']\n", "does not set"),
         ("format: pie.backbone\nversion: 1\noverrides: ['init=${oc.env:HOME}']\n", "interpolation"),
         ("format: pie.backbone\nversion: 1\noverrides: ['nonsense']\n", "not KEY=VALUE"),
+        (r"{format: pie.backbone, version: 1, overrides: ['init=$\{oc.env:HOME\}']}", "interpolation"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['encoder=../x']\n", "by its name"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['encoder=[mofa,../x]']\n", "by its name"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['encoder@hydra=mofa']\n", "by its name"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['rig/../encoder=mofa']\n", "by its name"),
         ("\udcff", "not UTF-8"),
         ("a: " + "[" * 20000, "not valid YAML"),
     ],
@@ -106,6 +111,18 @@ def test_a_file_that_is_something_else_is_refused(tmp_path: Path, text: str, mes
     (tmp_path / backbone.FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ConfigError, match=message):
         backbone.expand([f"backbone={tmp_path}"])
+
+
+def test_a_folder_brings_no_configuration_of_its_own(tmp_path: Path) -> None:
+    """Hydra calls what a configuration names as `_target_` in its own part."""
+    (tmp_path / "more.yaml").write_text(
+        "# @package hydra\ncallbacks: {x: {_target_: pathlib.Path, _args_: [x]}}\n"
+    )
+    up = "../" * 40
+    text = f"format: pie.backbone\nversion: 1\noverrides: ['encoder={up[:-1]}{{folder}}/more']\n"
+    (tmp_path / backbone.FILE).write_text(text)
+    with pytest.raises(ConfigError, match="by its name"):
+        compose([f"backbone={tmp_path}"])
 
 
 def test_a_file_of_any_size_is_not_read(tmp_path: Path) -> None:

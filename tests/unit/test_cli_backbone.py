@@ -118,6 +118,15 @@ def test_settings_of_both_recipes_are_checked_before_anything_is_trained(
     assert not calls.made and not (tmp_path / "out").exists()
 
 
+def test_what_a_folder_cannot_say_is_found_before_anything_is_trained(
+    tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GAN", "x.pkl")
+    assert main(["train", "backbone", f"output={tmp_path / 'out'}", "generator.weights=${oc.env:GAN}"]) == 2
+    assert "interpolation" in capsys.readouterr().err
+    assert not calls.made
+
+
 def test_resume_goes_on_with_what_was_started(tmp_path: Path, calls: Calls) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder/state.pt").write_bytes(b"")
