@@ -82,7 +82,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _in_package(uri: str) -> Path:
     """`pkg://package/path` as a path; the package itself is not imported."""
     package, _, inside = uri.removeprefix(PACKAGE_SCHEME).partition("/")
-    if not package or not inside or ".." in PurePosixPath(inside).parts:
+    if not package or not inside or inside.startswith("/") or ".." in PurePosixPath(inside).parts:
         raise AssetError(
             f"'{uri}' is not the address of a file in a package", "Write pkg://package/path/to/file."
         )

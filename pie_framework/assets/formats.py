@@ -6,7 +6,9 @@ Only first and last bytes and declared lengths are looked at; nothing is loaded 
 from __future__ import annotations
 
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +63,8 @@ FORMATS: dict[str, Callable[[bytes], bool]] = {
 }
 #: Formats that are zip archives themselves, or may be.
 ZIPPED = ("torch", "zip", "npz")
+#: What reading a zip archive raises when its bytes are not what they should be; and OSError.
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, LookupError)
 #: A folder; it has no first bytes.
 FOLDER = "folder"
 

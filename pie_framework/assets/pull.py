@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
-from pie_framework.assets import download
+from pie_framework.assets import download, formats
 from pie_framework.assets.catalogue import Entry
 from pie_framework.assets.download import LIMIT, Progress
 from pie_framework.assets.http import Patience, Refused
@@ -126,16 +125,9 @@ def unpack(archive: Path, folder: Path, limit: int = LIMIT) -> None:
                         if left < 0:
                             raise AssetError(f"the archive holds more than {limit} bytes")
                         sink.write(block)
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except formats.ZIP_DAMAGE as error:
         raise AssetError(f"the archive is damaged: {error}") from error
-    except (NotImplementedError, OSError) as error:
+    except OSError as error:
         raise AssetError(f"the archive cannot be unpacked: {error}") from error
 
 

@@ -18,7 +18,6 @@ import shutil
 import sys
 import uuid
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -113,7 +112,8 @@ class Store:
     def path(self, uri: str, catalogue: Catalogue | None = None) -> Path:
         """What `asset://NAME` or `asset://NAME/inside` means; AssetError says how to get what is not there."""
         name, _, inside = uri.removeprefix(ASSET_SCHEME).partition("/")
-        if not name or name.startswith(".") or "\\" in name or ".." in PurePosixPath(inside).parts:
+        outside = inside.startswith("/") or ".." in PurePosixPath(inside).parts
+        if not name or name.startswith(".") or "\\" in name or outside:
             raise AssetError(f"'{uri}' is not the address of an asset", "Write asset://NAME.")
         record = self.record(name)
         if record is None:
@@ -286,8 +286,11 @@ def _packed(source: Path, entry: Entry) -> str | None:
     """The one file of the asset's name in a zip archive, as its publishers hand it out; None where there is no such."""
     if entry.format in formats.ZIPPED or not zipfile.is_zipfile(source):
         return None
-    with zipfile.ZipFile(source) as archive:
-        fitting = [name for name in archive.namelist() if PurePosixPath(name).name == entry.file]
+    try:
+        with zipfile.ZipFile(source) as archive:
+            fitting = [name for name in archive.namelist() if PurePosixPath(name).name == entry.file]
+    except formats.ZIP_DAMAGE as error:
+        raise AssetError(f"'{source}' cannot be unpacked: {error}", "Get it again.") from error
     if len(fitting) > 1:
         raise AssetError(
             f"'{source}' holds several files named '{entry.file}'", "Unpack it and give the right one."
@@ -304,7 +307,7 @@ def _unpack(source: Path, member: str, target: Path) -> None:
                 if left < 0:
                     raise AssetError(f"'{member}' in '{source}' is larger than {LARGEST} bytes")
                 sink.write(block)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except formats.ZIP_DAMAGE as error:
         raise AssetError(f"'{member}' in '{source}' cannot be unpacked: {error}") from error
 
 

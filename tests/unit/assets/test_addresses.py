@@ -32,6 +32,8 @@ def test_a_path_and_its_digest(tmp_path: Path):
         ("pkg://no_such_package/a.bin", "'no_such_package', which is not installed"),
         ("pkg://pie_framework", "not the address of a file"),
         ("pkg://pie_framework/../secret", "not the address of a file"),
+        ("pkg://pie_framework//etc/hosts", "not the address of a file"),
+        ("asset://net//etc/hosts", "not the address of an asset"),
         ("pkg://pie_framework/api", "is a folder"),
         ("nowhere/at/all.bin", "^'nowhere/at/all.bin' does not exist. Check the path.$"),
     ],

@@ -495,3 +495,26 @@ def test_archives_with_links_or_bombs_are_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(AssetError, match="damaged"):
         unpack(path, tmp_path / "out3")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_archives_are_one_error(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "kit.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("Kit/a", bytes(range(256)) * 40)
+    content = bytearray(path.read_bytes())
+    content[50:80] = b"\xff" * 30
+    path.write_bytes(content)
+    with pytest.raises(AssetError, match=r"damaged|cannot be unpacked"):
+        unpack(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_archives_with_files_of_no_name_are_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "kit.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        member = zipfile.ZipInfo("x")
+        member.filename = name
+        archive.writestr(member, b"a")
+    with pytest.raises(AssetError, match=r"damaged|leads elsewhere"):
+        unpack(path, tmp_path / "out")

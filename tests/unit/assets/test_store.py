@@ -138,6 +138,19 @@ def test_a_file_is_taken_out_of_its_archive(store: Store, tmp_path: Path) -> Non
     assert not list(store.folder.glob(".partial/*"))
 
 
+def test_damaged_archives_are_one_error(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "handed_out.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("net.pkl", CONTENT * 400)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:44] + b"\xff" * 20 + whole[64:])
+    with pytest.raises(AssetError, match="unpacked"):
+        store.add(ENTRY, path)
+    path.write_bytes(whole.replace(b"PK\x01\x02", b"PK??"))
+    with pytest.raises(AssetError, match="unpacked"):
+        store.add(ENTRY, path)
+
+
 def test_a_digest_can_be_overruled(store: Store, mine: Path) -> None:
     mine.write_bytes(b"\x80\x02K\x07.")
     assert store.add(ENTRY, mine, trust=True).checked == OVERRULED
