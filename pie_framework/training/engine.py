@@ -82,9 +82,10 @@ class Engine:
         torch.set_num_threads(settings.threads)
         if self.processes.first:
             self.files.state.parent.mkdir(parents=True, exist_ok=True)
-        self._begin()
-        curve = Curve(self.files.curve, budget.step) if self.processes.first else None
         board = Board(self.files.board) if settings.tensorboard and self.processes.first else None
+        self._begin()
+        kept = budget.step if settings.resume else None
+        curve = Curve(self.files.curve, kept) if self.processes.first else None
         budget.start()
         self.spent = self.processes.agree(budget.spent())
         if self.measure_first and not self.rows:
@@ -241,6 +242,10 @@ class Engine:
     def _load_weights(self, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
         for name, module in self.recipe.modules.items():
             for key, value in module.state_dict().items():
+                if value.shape != weights[name][key].shape:  # `copy_` would repeat what is smaller
+                    raise ValueError(
+                        f"{name}.{key} is {list(weights[name][key].shape)}, not {list(value.shape)}"
+                    )
                 value.copy_(weights[name][key])
 
     @contextmanager
@@ -350,7 +355,7 @@ class Engine:
     def _use(self, state: Mapping[str, Any]) -> None:
         try:
             self.load_state_dict(state, state["ranks"][self.processes.rank])
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise RunError(
                 f"{self.files.state} does not fit these settings: {error}",
                 "Resume with the settings it was made with.",

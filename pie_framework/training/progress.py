@@ -64,12 +64,17 @@ class Budget:
 
 
 class Curve:
-    """A CSV file that grows by one row per report; rows that a resumed training repeats are dropped."""
+    """A CSV file that grows by one row per report.
 
-    def __init__(self, path: StrPath, keep_until: int = 0) -> None:
+    Args:
+        path: the file.
+        keep_until: keep the rows up to this step, as a resumed training repeats the others; None keeps none.
+    """
+
+    def __init__(self, path: StrPath, keep_until: int | None = None) -> None:
         self.path = Path(path)
-        rows = [row for row in self.rows() if int(row["step"]) <= keep_until]
-        self._write(rows)
+        kept = [] if keep_until is None else [r for r in self.rows() if int(r["step"]) <= keep_until]
+        self._write(kept)
 
     def rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
@@ -102,9 +107,10 @@ def load_state(path: StrPath) -> dict[str, Any]:
     """Read what `save_state` wrote; RunError when it cannot be read. Runs no code from the file."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except Exception as error:  # damaged files raise anything
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise RunError(
-            f"{path} cannot be read as a training state: {error}", "Delete it to start again."
+            f"{path} cannot be read as a training state ({reason})", "Delete it to start again."
         ) from error
     if not isinstance(state, dict):
         raise RunError(f"{path} is not a training state", "Delete it to start again.")

@@ -145,7 +145,7 @@ class SampleMaker:
                 kept["metric"].to(like),
                 Edits.from_state(kept["edits"], like) if kept["edits"] else None,
             )
-        except KeyError as error:
+        except (LookupError, TypeError, AttributeError, RuntimeError) as error:
             raise RunError(
                 f"{path} is not a pool of samples: {error}", "Delete it to start again."
             ) from error

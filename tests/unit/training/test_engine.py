@@ -244,8 +244,38 @@ def test_sheets_and_events_are_written(tmp_path: Path) -> None:
 
 def test_without_tensorboard_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    recipe = Line()
     with pytest.raises(ConfigError, match="pip install"):
-        run(tmp_path, tensorboard=True)
+        run(tmp_path, recipe, tensorboard=True)
+    assert recipe.prepared == 0, "before time goes into samples"
+
+
+def test_a_training_that_starts_again_has_a_curve_of_its_own(tmp_path: Path) -> None:
+    for _ in range(2):
+        run(tmp_path)
+        with (tmp_path / "curve.csv").open() as file:
+            assert [row["step"] for row in csv.DictReader(file)] == ["0", "6", "12", "18", "24"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x80\x02]q", b"PK\x03\x04", b"cos\nsystem\n(S'true'\ntR."]
+)
+def test_a_state_that_is_none_is_one_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(RunError, match="cannot be read as a training state"):
+        run(tmp_path, resume=True)
+
+
+def test_a_state_of_other_networks_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, stop_at=3)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    other = Line()
+    other.modules = {"up": nn.Linear(2, 1), "down": nn.Linear(1, 1)}
+    with pytest.raises(RunError, match=r"does not fit.*up\.weight"):
+        run(tmp_path, other, resume=True)
+    torch.save({**state, "ranks": [None]}, tmp_path / "state.pt")
+    with pytest.raises(RunError, match="does not fit"):
+        run(tmp_path, resume=True)
 
 
 def test_a_loss_that_is_not_finite_leaves_the_weights(tmp_path: Path) -> None:
