@@ -9,6 +9,7 @@ pi / 4 (Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance En
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -24,6 +25,7 @@ _C2, _C2_ZZ, _C2_XX = (
 )
 _HARMONIC = (_C0, _C1, _C1, _C1, _C2, _C2, _C2_ZZ, _C2, _C2_XX)
 _KERNEL = (math.pi,) + (2 * math.pi / 3,) * 3 + (math.pi / 4,) * 5
+_BASIS = tuple(c * a for c, a in zip(_HARMONIC, _KERNEL, strict=True))
 _MIRROR = (1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
@@ -31,12 +33,19 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 def _polynomials(normals: Tensor, factors: tuple[float, ...]) -> Tensor:
     x, y, z = normals.unbind(-1)
     bands = (torch.ones_like(x), y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y)
-    return torch.stack(bands, dim=-1) * normals.new_tensor(factors)
+    return torch.stack(bands, dim=-1) * _constant(factors, normals.dtype, normals.device)
+
+
+@functools.cache
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The values as a tensor, copied to the device once."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def sh_basis(normals: Tensor) -> Tensor:
     """Basis (..., 9) at unit normals (..., 3), with the Lambertian kernel folded in."""
-    return _polynomials(normals, tuple(c * a for c, a in zip(_HARMONIC, _KERNEL, strict=True)))
+    return _polynomials(normals, _BASIS)
 
 
 def shading(normals: Tensor, gamma: Tensor) -> Tensor:

@@ -138,23 +138,21 @@ def pinhole_camera(
     return PerspectiveCamera(distance, focal_pixels / half, ((x - half) / half, (half - y) / half))
 
 
-def _deep3d_bands() -> tuple[float, ...]:
-    """γ of ours over γ of theirs, band by band: both are constants times the same polynomials."""
+@functools.cache
+def _deep3d_bands(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(9,) γ of ours over γ of theirs, band by band: both are constants times the same polynomials."""
     a = (math.pi, 2 * math.pi / math.sqrt(3), 2 * math.pi / math.sqrt(8))
     c = (1 / math.sqrt(4 * math.pi), math.sqrt(3 / (4 * math.pi)), 3 * math.sqrt(5 / (12 * math.pi)))
     first, second, third = (x * y for x, y in zip(a, c, strict=True))
     zz, xx = third * 0.5 / math.sqrt(3), third * 0.5
-    theirs = torch.tensor(
-        (first, -second, second, -second, third, -third, zz, -third, xx), dtype=torch.float64
-    )
-    # Our basis at normals where each polynomial is known: its constants.
-    normal = torch.tensor((0.6, 0.48, 0.64), dtype=torch.float64)
-    x, y, z = normal.tolist()
-    polynomials = torch.tensor(
-        (1.0, y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y), dtype=torch.float64
-    )
-    ours = sh_basis(normal) / polynomials / math.pi
-    return tuple((theirs / ours).tolist())
+    theirs = (first, -second, second, -second, third, -third, zz, -third, xx)
+    # Our basis at a normal where no polynomial is zero: its constants.
+    x, y, z = 0.6, 0.48, 0.64
+    polynomials = (1.0, y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y)
+    with torch.inference_mode(False):
+        double = {"dtype": torch.float64, "device": "cpu"}
+        ours = sh_basis(torch.tensor((x, y, z), **double)) / torch.tensor(polynomials, **double) / math.pi
+        return (torch.tensor(theirs, **double) / ours).to(device, dtype)
 
 
 def illumination_from_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
@@ -167,12 +165,12 @@ def illumination_from_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
     bands = gamma.reshape(-1, 3, 9)
     first = torch.zeros(9, dtype=gamma.dtype, device=gamma.device)
     first[0] = ambient
-    return ((bands + first) * gamma.new_tensor(_deep3d_bands())).flatten(1)
+    return ((bands + first) * _deep3d_bands(gamma.dtype, gamma.device)).flatten(1)
 
 
 def illumination_to_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
     """The inverse of `illumination_from_deep3d`."""
-    bands = gamma.reshape(-1, 3, 9) / gamma.new_tensor(_deep3d_bands())
+    bands = gamma.reshape(-1, 3, 9) / _deep3d_bands(gamma.dtype, gamma.device)
     first = torch.zeros(9, dtype=gamma.dtype, device=gamma.device)
     first[0] = ambient
     return (bands - first).flatten(1)
@@ -259,12 +257,20 @@ def _turn(first: Tensor, second: Tensor) -> Tensor:
 
 def turn_illumination(gamma: Tensor, rotation: Tensor) -> Tensor:
     """γ (B, 27) of light turned by rotations (B, 3, 3): the new light shades R n as the old one shades n."""
-    # Any normals that tell the nine bands apart will do.
-    spread = torch.tensor(
-        [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) != (0, 0, 0)]
-    ).to(gamma)
-    normals = torch.nn.functional.normalize(spread, dim=-1)
-    turned = sh_basis(normals @ rotation.transpose(1, 2))
-    bands = gamma.reshape(-1, 3, 9) @ sh_basis(normals).T
-    inverse: Tensor = torch.linalg.pinv(turned)
-    return (bands @ inverse.transpose(1, 2)).flatten(1)
+    normals, inverse = _probes(gamma.dtype, gamma.device)
+    # What the new light does at n is what the old one did at R^T n, as rows: n^T R.
+    shades = gamma.reshape(-1, 3, 9) @ sh_basis(normals @ rotation).transpose(1, 2)
+    return (shades @ inverse).flatten(1)
+
+
+@functools.cache
+def _probes(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Normals (26, 3) that tell the nine bands apart, and the matrix (26, 9) from shades at them to γ."""
+    steps = (-1.0, 0.0, 1.0)
+    with torch.inference_mode(False):
+        spread = torch.tensor(
+            [(x, y, z) for x in steps for y in steps for z in steps if x or y or z]
+        ).double()
+        normals = torch.nn.functional.normalize(spread, dim=-1)
+        inverse: Tensor = torch.linalg.pinv(sh_basis(normals)).T
+        return normals.to(device, dtype), inverse.to(device, dtype)

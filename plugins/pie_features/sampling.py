@@ -5,6 +5,7 @@ Places are given in fractions of the portrait's sides, so that they hold at ever
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -15,6 +16,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from pie_framework.errors import ConfigError
+
+
+def by_colour(values: tuple[float, ...], image: Tensor) -> Tensor:
+    """A number for each colour, (C, 1, 1), of the image's dtype and on its device."""
+    return _by_colour(values, image.dtype, image.device)
+
+
+@functools.lru_cache(maxsize=32)
+def _by_colour(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)[:, None, None]
 
 
 def at_most(image: Tensor, side: int) -> Tensor:
@@ -84,6 +96,14 @@ def similarity(source: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     return np.array([[alpha.real, -alpha.imag, beta.real], [alpha.imag, alpha.real, beta.imag]])
 
 
+@functools.lru_cache(maxsize=16)
+def _grid(theta: tuple[float, ...], side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Places (1, side, side, 2) that a (2, 3) matrix gives the pixels of a square, for `grid_sample`; made once."""
+    with torch.inference_mode(False):
+        matrix = torch.tensor(theta, dtype=dtype, device=device).view(1, 2, 3)
+        return functional.affine_grid(matrix, [1, 1, side, side], align_corners=False)
+
+
 def warped(image: Tensor, to_crop: NDArray[np.float64], side: int) -> Tensor:
     """A square of `side` pixels seen through a similarity, differentiable in the image.
 
@@ -105,9 +125,8 @@ def warped(image: Tensor, to_crop: NDArray[np.float64], side: int) -> Tensor:
     half = side / 2.0
     linear = inverse[:, :2] * side
     shift = 2.0 * (inverse[:, :2] @ np.array([half, half]) + inverse[:, 2]) - 1.0
-    theta = torch.from_numpy(np.column_stack([linear, shift])).to(image)
-    shape = (1, 1, side * samples, side * samples)
-    grid = functional.affine_grid(theta[None], list(shape), align_corners=False)
+    theta = tuple(np.column_stack([linear, shift]).reshape(-1).tolist())
+    grid = _grid(theta, side * samples, image.dtype, image.device)
     found = functional.grid_sample(
         image,
         grid.expand(len(image), -1, -1, -1),

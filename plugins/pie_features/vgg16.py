@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pie_features.checkpoints import load, read_state, ready, renamed
 from pie_features.recognition import check_layers
-from pie_features.sampling import at_most
+from pie_features.sampling import at_most, by_colour
 from pie_features.settings import Vgg16Settings
 from pie_features.vgg import LAYERS, TORCHVISION, Convolutions, channels, check_gain, scaled
 from pie_framework.api import BuildContext
@@ -56,9 +56,7 @@ class Vgg16(nn.Module):
 
     def preprocessed(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> what the network sees: reduced to `size`, then (I - mean) / deviation."""
-        image = at_most(image, self.size)
-        shift, scale = (image.new_tensor(values)[:, None, None] for values in (SHIFT, SCALE))
-        return (image - shift) / scale
+        return (at_most(image, self.size) - by_colour(SHIFT, image)) / by_colour(SCALE, image)
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Φ(I): (B, 3, H, W) in [-1, 1], sides at least 16 -> {layer: (B, C, H', W')}.

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pie_features.checkpoints import load, read_state, ready, renamed
 from pie_features.recognition import check_layers
-from pie_features.sampling import check_box, crop
+from pie_features.sampling import by_colour, check_box, crop
 from pie_features.settings import VggFaceSettings
 from pie_features.vgg import LAYERS as MAPS
 from pie_features.vgg import TORCHVISION, WIDTHS, Convolutions, check_gain, scaled
@@ -63,7 +63,7 @@ class VggFace(nn.Module):
     def preprocessed(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> (B, 3, 224, 224): the crop, RGB in 0 .. 255 minus the mean of each colour."""
         levels = (crop(image, self.crop, SIDE) + 1.0) * 127.5
-        return levels - levels.new_tensor(MEAN)[:, None, None]
+        return levels - by_colour(MEAN, levels)
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Ψ(I): (B, 3, H, W) in [-1, 1] -> {layer: (B, C, H', W') or (B, 4096)}."""
