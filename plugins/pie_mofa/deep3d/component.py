@@ -94,13 +94,12 @@ class Deep3DEncoder(nn.Module):
         top, left = (height - side) // 2, (width - side) // 2
         image = image[..., top : top + side, left : left + side]
         (face_model,), (detector,) = self._face_model, self._detector
-        if detector is None:
-            cut = None
-            window = image.new_tensor([face_model.window])
-        else:
+        cut = None
+        if detector is not None:
             with torch.no_grad():
-                cut = window = windows(five_points(detector.detect(image)), side)
-        return face_model.from_deep3d(self.network(0.5 * resample(image, window) + 0.5), cut)
+                cut = windows(five_points(detector.detect(image)), side)
+        picture = resample(image, face_model.window if cut is None else cut)
+        return face_model.from_deep3d(self.network(0.5 * picture + 0.5), cut)
 
     forward = encode
 

@@ -68,7 +68,7 @@ def windows(points: Tensor, size: int) -> Tensor:
     return torch.cat((fit[:, 3] / size, (side / size).unsqueeze(1)), dim=1).to(points.dtype)
 
 
-def resample(image: Tensor, window: Tensor, size: int = INPUT_SIZE) -> Tensor:
+def resample(image: Tensor, window: Tensor | tuple[float, float, float], size: int = INPUT_SIZE) -> Tensor:
     """The windows of images at ``size`` x ``size``; differentiable in the image.
 
     Separable cubic convolution (Keys 1981, a = -0.5) whose kernel widens with the step between samples, as Pillow's
@@ -76,12 +76,28 @@ def resample(image: Tensor, window: Tensor, size: int = INPUT_SIZE) -> Tensor:
 
     Args:
         image: (B, C, H, H).
-        window: (B or 1, 3).
+        window: (B or 1, 3), or one for all images, whose weights are then kept for the next call.
     """
     height, width = image.shape[-2:]
-    across = _weights(window[:, 0], window[:, 2], width, size).to(image)
-    down = _weights(window[:, 1], window[:, 2], height, size).to(image)
-    return down.unsqueeze(1) @ (image @ across.unsqueeze(1).transpose(2, 3))
+    if isinstance(window, Tensor):
+        across = _weights(window[:, 0], window[:, 2], width, size).to(image)
+        down = _weights(window[:, 1], window[:, 2], height, size).to(image)
+    else:
+        x, y, side = window
+        across = _kept_weights(x, side, width, size, image.dtype, image.device)
+        down = _kept_weights(y, side, height, size, image.dtype, image.device)
+    with torch.autocast(image.device.type, enabled=False):
+        return down.unsqueeze(1) @ (image @ across.unsqueeze(1).transpose(2, 3))
+
+
+@functools.lru_cache(maxsize=16)
+def _kept_weights(
+    centre: float, side: float, length: int, size: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """As `_weights`, (1, size, length): nothing is read back from the device in an iteration."""
+    with torch.inference_mode(False):
+        where = torch.tensor([[centre], [side]], dtype=torch.float64, device="cpu")
+        return _weights(where[0], where[1], length, size).to(device, dtype)
 
 
 def _weights(centre: Tensor, side: Tensor, length: int, size: int) -> Tensor:

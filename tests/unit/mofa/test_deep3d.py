@@ -208,6 +208,17 @@ def test_resampling_is_pillow_s(size: int, window: tuple[float, float, float]) -
     assert np.abs(difference[inner, inner]).max() < 2e-3
 
 
+def test_one_window_for_all_images_is_that_window_for_each() -> None:
+    images = torch.rand(2, 3, 70, 70, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    window = (0.45, 0.55, 0.9)
+    wanted = resample(images, torch.tensor([window], dtype=torch.float64))
+    with torch.inference_mode():
+        torch.testing.assert_close(resample(images, window), wanted)
+    images.requires_grad_()
+    resample(images, window).sum().backward()  # what was kept serves gradients, too
+    assert images.grad is not None and torch.isfinite(images.grad).all()
+
+
 def test_resampling_keeps_what_is_constant_beyond_the_border_too() -> None:
     image = torch.full((2, 3, 40, 40), 0.3, dtype=torch.float64)
     window = torch.tensor([[0.5, 0.9, 1.4], [0.1, 0.5, 0.3]], dtype=torch.float64)
@@ -318,6 +329,18 @@ class Context:
 def test_needs_the_face_model_of_its_coefficients(checkpoint: Path) -> None:
     with pytest.raises(ComponentError, match="encoder=deep3d needs face_model=bfm"):
         build(Deep3DConfig(str(checkpoint)), Context(ProceduralFaceModel()))
+
+
+@pytest.mark.parametrize("features", [None, torch.bfloat16])
+def test_mixed_precision_around_it_changes_nothing(
+    face_model: BfmFaceModel, features: torch.dtype | None
+) -> None:
+    """Rigs are trained under autocast; what the feature maps are computed in is the encoder's own setting."""
+    encoder = Deep3DEncoder(CoefficientNetwork().freeze(features), face_model)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = encoder.encode(image)
+    assert torch.equal(found, encoder.encode(image))
 
 
 def test_needs_the_same_block_sizes(face_model: BfmFaceModel, tmp_path: Path) -> None:
