@@ -150,9 +150,9 @@ def _deep3d_bands(dtype: torch.dtype, device: torch.device) -> Tensor:
     x, y, z = 0.6, 0.48, 0.64
     polynomials = (1.0, y, z, x, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y)
     with torch.inference_mode(False):
-        double = {"dtype": torch.float64, "device": "cpu"}
-        ours = sh_basis(torch.tensor((x, y, z), **double)) / torch.tensor(polynomials, **double) / math.pi
-        return (torch.tensor(theirs, **double) / ours).to(device, dtype)
+        double = functools.partial(torch.tensor, dtype=torch.float64, device="cpu")
+        ours = sh_basis(double((x, y, z))) / double(polynomials) / math.pi
+        return (double(theirs) / ours).to(device, dtype)
 
 
 def illumination_from_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
