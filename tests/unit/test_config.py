@@ -18,7 +18,14 @@ from pie_framework.plugins import Registry, discover
 
 CONF = Path(__file__).parents[2] / "conf"
 #: Every group's options, by the folders.
-OPTIONS = [(file.parent.relative_to(CONF).as_posix(), file.stem) for file in sorted(CONF.glob("*/**/*.yaml"))]
+OPTIONS: dict[str, list[str]] = {}
+for _file in sorted(CONF.glob("*/**/*.yaml")):
+    OPTIONS.setdefault(_file.parent.relative_to(CONF).as_posix(), []).append(_file.stem)
+#: The groups are composed together, the first options of all, then the second ones, ...: each option once.
+TOGETHER = [
+    {group: options[i] for group, options in OPTIONS.items() if i < len(options) and group != "set"}
+    for i in range(max(map(len, OPTIONS.values())))
+]
 #: How a group is chosen, and where its option is then found, where that is not under the group's own name.
 KEYS = {"term": ("+term@terms.chosen", "terms.chosen"), "method": ("+method", "method")}
 FIVE = ["synthesis", "identity", "edit", "invariance", "recognition"]
@@ -61,24 +68,40 @@ def test_the_papers_schedule(registry: Registry):
     assert composed(registry, "schedule=paper", "optimizer=adam").optimizer["name"] == "adam"
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda name: name)
-def test_every_option_of_a_group_composes(registry: Registry, group: str, option: str):
-    """The option is what was chosen, and what its file says is what was composed; without missing values it parses."""
-    key, place = KEYS.get(group, (group, group.replace("/", ".")))
-    tree = composed_with_choices(registry, "bench" if group == "set" else CONFIG_NAME, f"{key}={option}")
-    assert tree.hydra.runtime.choices[key.removeprefix("+")] == option
+@pytest.mark.parametrize("chosen", TOGETHER, ids=lambda chosen: next(iter(chosen.values())))
+def test_every_option_of_a_group_composes(registry: Registry, chosen: dict[str, str]):
+    """The options are what was chosen, what their files say is what was composed, and with files given it parses."""
+    tree = composed_with_choices(registry, CONFIG_NAME, *(f"{_key(g)}={o}" for g, o in chosen.items()))
+    for group, option in chosen.items():
+        assert_is_composed(tree, group, option)
+    with flag_override(tree, "struct", False):
+        del tree["hydra"]
+        tree.pop("method", None)
+        for key in OmegaConf.missing_keys(tree):
+            OmegaConf.update(tree, key, "given")
+    parse(tree)
+
+
+@pytest.mark.parametrize("option", OPTIONS["set"])
+def test_every_set_of_the_bench_composes(registry: Registry, option: str):
+    assert_is_composed(composed_with_choices(registry, "bench", f"set={option}"), "set", option)
+
+
+def _key(group: str) -> str:
+    return KEYS.get(group, (group, ""))[0]
+
+
+def assert_is_composed(tree: DictConfig, group: str, option: str) -> None:
+    assert tree.hydra.runtime.choices[_key(group).removeprefix("+")] == option
     file = CONF / group / f"{option}.yaml"
     own = OmegaConf.to_container(OmegaConf.load(file))
     assert isinstance(own, dict)
     own.pop("defaults", None)
     whole = file.read_text(encoding="utf-8").startswith("# @package _global_")
+    place = KEYS[group][1] if group in KEYS else group.replace("/", ".")
     node = tree if whole else OmegaConf.select(tree, place)
     if own:
-        assert_holds(OmegaConf.to_container(node), own, place)
-    with flag_override(tree, "struct", False):
-        del tree["hydra"]
-    if group != "set" and group != "method" and not OmegaConf.missing_keys(tree):
-        parse(tree)
+        assert_holds(OmegaConf.to_container(node), own, f"{group}/{option}: {place}")
 
 
 def composed_with_choices(registry: Registry, root: str, *overrides: str) -> DictConfig:
