@@ -25,8 +25,15 @@ def worker() -> ModuleType:
     return module
 
 
-def together(what: str, folder: Path, count: int = 2) -> list[str]:
-    """Run the worker in `count` processes as torchrun would; returns what each printed."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("together")
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> list[str]:
+    """Run the worker in two processes as torchrun would; what each printed."""
+    count = 2
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -38,7 +45,7 @@ def together(what: str, folder: Path, count: int = 2) -> list[str]:
     }  # fmt: skip
     started = [
         subprocess.Popen(
-            [sys.executable, str(WORKER), what, str(folder)],
+            [sys.executable, str(WORKER), str(folder)],
             env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
@@ -54,11 +61,10 @@ def together(what: str, folder: Path, count: int = 2) -> list[str]:
     return [out for out, _ in ended]
 
 
-def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
+def test_two_processes_have_the_gradient_of_one(folder: Path, printed: list[str]) -> None:
     """Also through batch normalisation, whose statistics are those of the whole batch."""
     alone = worker().gradients(Processes())
-    together("gradients", tmp_path)
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first.keys() == alone.keys()
     for name, value in alone.items():
         if not name.endswith("num_batches_tracked"):
@@ -66,19 +72,19 @@ def test_two_processes_have_the_gradient_of_one(tmp_path: Path) -> None:
         assert torch.equal(first[name], second[name]), name
 
 
-def test_both_recipes_train_in_two_processes(tmp_path: Path) -> None:
+def test_both_recipes_train_in_two_processes(folder: Path, printed: list[str]) -> None:
     """One of them speaks and writes, both end, and both have moved."""
-    first, second = together("train", tmp_path)
+    first, second = printed
     assert "step 6" in first
     assert "step" not in second
     assert "ended 0 True" in first
     assert "ended 1 True" in second
     for name in ("encoder/encoder.safetensors", "rig/rig_expression.safetensors", "encoder/state.pt"):
-        assert (tmp_path / name).exists(), name
-    state = torch.load(tmp_path / "encoder" / "state.pt", weights_only=True)
+        assert (folder / name).exists(), name
+    state = torch.load(folder / "encoder" / "state.pt", weights_only=True)
     assert len(state["ranks"]) == 2
     assert not torch.equal(state["ranks"][0]["rng"], state["ranks"][1]["rng"])
-    assert not list(tmp_path.glob("**/*.part"))
+    assert not list(folder.glob("**/*.part"))
 
 
 def test_alone_everything_returns_at_once() -> None:

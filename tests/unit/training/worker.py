@@ -1,4 +1,4 @@
-"""What one of several processes does in test_distributed: WHAT FOLDER."""
+"""What one of several processes does in test_distributed; its argument is the folder that it writes to."""
 
 from __future__ import annotations
 
@@ -61,13 +61,11 @@ def train(processes: Processes, folder: Path) -> None:
 
 
 def main() -> None:
-    what, folder = sys.argv[1], Path(sys.argv[2])
+    folder = Path(sys.argv[1])
     torch.set_num_threads(1)
     processes = join("cpu")
-    if what == "gradients":
-        torch.save(gradients(processes), folder / f"{processes.rank}.pt")
-    else:
-        train(processes, folder)
+    torch.save(gradients(processes), folder / f"{processes.rank}.pt")
+    train(processes, folder)
 
 
 if __name__ == "__main__":
