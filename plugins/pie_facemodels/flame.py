@@ -91,6 +91,7 @@ class FlameModel(MorphableModel):
         placement, data = _data(arrays, embedding, used, shape, more, config.albedo)
         super().__init__(data, dtype, device)
         self.num_landmarks = 66
+        self.contour_sign = contour_sign(arrays, embedding)
         self.expression_aliases = _aliases(config.eyes)
 
         def put(name: str, values: npt.NDArray[np.generic], kind: torch.dtype | None = dtype) -> None:
@@ -182,13 +183,14 @@ class FlameModel(MorphableModel):
     def _embedded(self, points: Tensor, theta: Tensor, neck: Tensor) -> Tensor:
         """(B, 66, 3) landmarks on triangles of the corner points (B, U, 3).
 
-        The contour is looked up by the whole degree of the head's yaw, neck included; no gradient goes through that
-        choice.
+        The contour is looked up by the whole degree of the head's yaw, neck included, on the side that `contour_sign`
+        says; no gradient goes through that choice.
         """
         contour = self.get_buffer("contour")
         most = (contour.shape[0] - 1) // 2
         turned = euler_to_matrix(self.layout.get(theta, "rotation").detach()) @ neck.detach()
-        degrees = torch.rad2deg(matrix_to_euler(turned)[:, 1]).clamp(-most, most).round().long()
+        yaw = self.contour_sign * matrix_to_euler(turned)[:, 1]
+        degrees = torch.rad2deg(yaw).clamp(-most, most).round().long()
         seen = torch.where(degrees >= 0, degrees, most - degrees)
         rows = torch.arange(len(points), device=points.device)[:, None, None]
         edge = points[rows, contour[seen]] * self.get_buffer("contour_weights")[seen].unsqueeze(-1)
@@ -211,6 +213,19 @@ def _aliases(eyes: bool) -> dict[str, dict[str, float]]:
         aliases["gaze_horizontal"] = {"eye_left_yaw": 1.0, "eye_right_yaw": 1.0}
         aliases["gaze_vertical"] = {"eye_left_pitch": -1.0, "eye_right_pitch": -1.0}
     return aliases
+
+
+def contour_sign(arrays: FlameArrays, embedding: Embedding) -> int:
+    """1 where the embedding's first half belongs to positive yaw (the nose to the image's right), else -1.
+
+    Public readers of the embedding count the angle in both directions; its geometry shows what is meant. As the nose
+    turns to the image's right, the contour on that side moves forwards on the head, on the other side backwards.
+    """
+    corners = arrays.template[arrays.faces[embedding.contour_faces]]
+    depth = (corners[..., 2] * embedding.contour_weights).sum(-1)
+    ahead = depth[:, 9:].mean(1) - depth[:, :8].mean(1)
+    most = (len(ahead) - 1) // 2
+    return 1 if ahead[1 : most + 1].sum() >= ahead[most + 1 :].sum() else -1
 
 
 def axis_angle_to_matrix(turns: Tensor) -> Tensor:

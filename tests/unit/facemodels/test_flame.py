@@ -190,6 +190,19 @@ def test_the_contour_follows_the_yaw() -> None:
         torch.testing.assert_close(model().surface(theta, "landmarks")[0, :17], expected, atol=1e-6, rtol=0)
 
 
+def test_the_contour_s_halves_may_be_exchanged() -> None:
+    """Which of them is for which side is seen in the geometry, not counted on."""
+    halves = [0, *range(40, 79), *range(1, 40)]
+    own = embedding()
+    other = dataclasses.replace(
+        own, contour_faces=own.contour_faces[halves], contour_weights=own.contour_weights[halves]
+    )
+    exchanged = FlameModel(arrays(), other, SETTINGS, torch.float64)
+    theta = zeros(3)
+    theta[1:, model().layout.index("rotation", "yaw")] = torch.tensor([0.3, -0.3], dtype=torch.float64)
+    torch.testing.assert_close(exchanged.landmarks(theta, 64), model().landmarks(theta, 64))
+
+
 def test_the_mirror_image() -> None:
     """A head whose modes are symmetric can be mirrored, joints included."""
     t = template()
