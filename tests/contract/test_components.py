@@ -27,6 +27,7 @@ from pie_framework.testing.toys import TOY_LAYOUT
 from pie_mofa.network import MofaEncoder
 from pie_mofa.settings import Architecture as EncoderArchitecture
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
+from pie_stylegan.stylegan3 import StyleGAN3, StyleGAN3Config
 from pie_stylerig.network import RigNet
 from pie_stylerig.settings import Architecture as RigArchitecture
 
@@ -43,6 +44,15 @@ class TestStyleGAN2(GeneratorTests):
         seeded()
         config = StyleGAN2Config(resolution=16, latent_dim=12, prior_dim=12, channels=(8, 8, 8))
         return StyleGAN2(config).double().freeze()
+
+
+class TestStyleGAN3(GeneratorTests):
+    dtype = torch.float64
+
+    def build(self) -> Any:
+        seeded()
+        widths: dict[str, object] = {"latent_dim": 12, "prior_dim": 12, "channel_base": 256, "channel_max": 8}
+        return StyleGAN3(StyleGAN3Config.r(16, filtered_layers=4, **widths)).double().freeze()
 
 
 class TestProceduralFaceModel(FaceModelTests):
