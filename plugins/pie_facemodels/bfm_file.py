@@ -113,9 +113,7 @@ def _basis(array: Array, where: str, name: str, count: int, unit: float = 1.0) -
     if array.ndim != 2 or array.shape[0] != 3 * count:
         raise AssetError(f"{where}: '{name}' has shape {array.shape}, not ({3 * count}, n)", HINT)
     basis = np.ascontiguousarray(array.T, dtype=np.float32).reshape(-1, count, 3)
-    if unit != 1.0:
-        basis /= np.float32(unit)
-    return basis
+    return basis if unit == 1.0 else basis / np.float32(unit)
 
 
 def _indices(array: Array, where: str, name: str, count: int) -> npt.NDArray[np.int64]:

@@ -127,6 +127,17 @@ def test_an_npz_holds_the_same_model(tmp_path: Path) -> None:
 # ---- conventions -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_matlab_file_compressed_or_not(tmp_path: Path, compressed: bool) -> None:
+    scipy_io = pytest.importorskip("scipy.io")
+    arrays = random_bfm(300)
+    scipy_io.savemat(tmp_path / "model.mat", dict(arrays), do_compression=compressed)
+    np.savez(tmp_path / "model.npz", **arrays)
+    found, expected = read_bfm(tmp_path / "model.mat"), read_bfm(tmp_path / "model.npz")
+    for name in ("mean", "identity", "expression", "albedo_mean", "albedo", "faces"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_mirror(tmp_path: Path) -> None:
     """Flipped: yaw and roll change sign, so do the shift and the light; a mirrored mesh lands where it must."""
     content = arrays()
