@@ -280,6 +280,8 @@ def test_pickles_of_both_configurations(kind: str, others: dict[str, object]) ->
         (lambda n: n.attributes["synthesis"]["init_kwargs"].update(channel_max=1 << 40), "channel_max"),
         (lambda n: n.attributes["synthesis"]["init_kwargs"].update(img_resolution=1 << 20), "resolution"),
         (lambda n: n.attributes["synthesis"]["init_kwargs"].update(first_cutoff=math.nan), "cutoff"),
+        (lambda n: n.attributes["synthesis"]["init_kwargs"].update(first_stopband=math.inf), "stopband"),
+        (lambda n: n.attributes["synthesis"]["init_kwargs"].update(output_scale=math.nan), "output_scale"),
         (lambda n: n.attributes["synthesis"]["init_kwargs"].update(channel_base=64), "lacks"),
         (
             lambda n: n.attributes["synthesis"]["init_kwargs"].update(squeeze=True),
@@ -379,3 +381,11 @@ def test_copies_and_moves() -> None:
     latent = torch.randn(1, 8, 16)
     torch.testing.assert_close(copy.deepcopy(generator).synthesize(latent), generator.synthesize(latent))
     assert generator.double().synthesize(latent.double()).dtype == torch.float64
+
+
+def test_truncated_pickles_give_one_error(tmp_path: Path) -> None:
+    data, path = T32.read_bytes(), tmp_path / "cut.pkl"
+    for part in range(0, 50, 7):
+        path.write_bytes(data[: len(data) * part // 50])
+        with pytest.raises(AssetError):
+            load_stylegan3(path)
