@@ -23,6 +23,8 @@ KEY = "backbone"
 FILE = "backbone.yaml"
 FORMAT = "pie.backbone"
 VERSION = 1
+#: Groups whose choice needs rigs of its own.
+OWN_RIGS = ("generator", "face_model", "encoder")
 #: In a value: the folder itself.
 HERE = "{folder}"
 #: What a backbone may say; anything else in its file is refused, Hydra's own settings above all.
@@ -157,6 +159,15 @@ def read(folder: str | os.PathLike[str]) -> list[Override]:
         Override(o.key, quoted(unquoted(o.value).replace(HERE, here))) if HERE in o.value else o
         for o in found
     ]
+
+
+def command(overrides: str) -> str:
+    """The command that first uses a component, given as KEY=VALUE words.
+
+    The bundled encoder and rigs know neither other generators nor other face models: these need their own.
+    """
+    groups = set(re.findall(r"(?:^|\s)(\w+)(?:[./@][\w./@-]*)?=", overrides))
+    return f"pie train backbone {overrides}" if groups & set(OWN_RIGS) else f"pie run {overrides}"
 
 
 def expand(overrides: Sequence[str]) -> list[str]:

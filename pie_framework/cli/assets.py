@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pie_framework import backbone
 from pie_framework.assets import ASSET_SCHEME
 from pie_framework.assets.catalogue import SURE, UNKNOWN, Catalogue, Entry, load
 from pie_framework.assets.store import FIRST_USE, OVERRULED, Record, Store
@@ -316,7 +317,7 @@ def _came(entry: Entry, record: Record, store: Store) -> int:
         what = "is non-commercial" if entry.non_commercial else "may limit what you may do with it"
         console.print(f"its licence {what}: {_safe(entry.licence)}", highlight=False, soft_wrap=True)
     for line in entry.used_by:
-        console.print(f"use it with: pie run {line}", highlight=False, soft_wrap=True)
+        console.print(f"use it with: {backbone.command(line)}", highlight=False, soft_wrap=True)
     return 0
 
 

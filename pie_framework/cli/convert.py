@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pie_framework import backbone
 from pie_framework.api.component import Kind
 from pie_framework.errors import AssetError, ConfigError, did_you_mean
 from pie_framework.plugins import Registry, discover
@@ -86,7 +87,7 @@ def describe(conversion: Conversion, source: Path, target: Path, *, half: bool) 
         "wrote": f"{target} ({_size(target)})",
     }
     if conversion.use:
-        rows["use"] = f"pie run {conversion.use}{target}"
+        rows["use"] = backbone.command(f"{conversion.use}{target}")
     return "\n".join(f"{name:<12}{value}" for name, value in rows.items())
 
 

@@ -79,7 +79,7 @@ def build_inverter(config: InverterSettings, context: BuildContext) -> FeedbackI
         if own != other:
             raise ComponentError(
                 f"the inverter '{config.weights}' is for a generator whose {quantity} is {own}; this one's is {other}",
-                "Train one for this generator (pie train inverter), or set init=mean.",
+                "'pie train backbone' makes encoder and rigs for this generator; without an inverter, set init=mean.",
             )
     inverter = inverter.to(context.dtype).requires_grad_(False).eval()
     return FeedbackInverter(inverter, generator, config.passes, config.rate)

@@ -144,3 +144,18 @@ def test_writing_refuses_what_reading_would(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not set 'seed'"):
         written(tmp_path, "seed=1")
     assert not (tmp_path / backbone.FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "command"),
+    [
+        ("generator=stylegan2 generator.weights=x.pkl", "pie train backbone "),
+        ("face_model=ict face_model.path=asset://ict-facekit", "pie train backbone "),
+        ("generator.weights=my gan.pkl", "pie train backbone "),
+        ("encoder=deep3d encoder.weights=x.pth face_model=bfm", "pie train backbone "),
+        ("features/perceptual=vgg16 features.perceptual.weights=x.pth", "pie run "),
+        ("landmarks=mediapipe", "pie run "),
+    ],
+)
+def test_what_the_bundled_networks_do_not_know_needs_its_own(overrides: str, command: str) -> None:
+    assert backbone.command(overrides) == command + overrides
