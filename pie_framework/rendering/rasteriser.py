@@ -148,22 +148,29 @@ def _visible_faces(
     face = kept - image * faces.shape[0]
     key = torch.full((batch * height * width,), _EMPTY, dtype=torch.int64, device=depth.device)
     rows = bottom - top
-    for part in _portions(rows, ROWS_AT_ONCE):
+    for part, total in _portions(rows, ROWS_AT_ONCE):
         line = image[part] * height + top[part]
-        _scan(key, triangles[part], line, face[part], top[part], rows[part], width)
+        _scan(key, triangles[part], line, face[part], top[part], rows[part], total, width)
     return torch.where(key == _EMPTY, -1, key & _LOW_BITS).view(batch, height, width)
 
 
 def _scan(
-    key: Tensor, triangles: Tensor, line: Tensor, face: Tensor, top: Tensor, rows: Tensor, width: int
+    key: Tensor,
+    triangles: Tensor,
+    line: Tensor,
+    face: Tensor,
+    top: Tensor,
+    rows: Tensor,
+    total: int,
+    width: int,
 ) -> None:
     """Put triangles (K, 14) into ``key``, the smallest (depth, face) of each pixel of the whole batch so far.
 
     ``line``, ``face``, ``top``, ``rows`` (K,): first row counted through the batch, face, first row in the image, and
-    how many rows.
+    how many rows; ``total`` is their sum.
     """
     # Triangles into rows of pixel centres.
-    item, step = _expand(rows)
+    item, step = _expand(rows, total)
     row = top.index_select(0, item) + step
     data = triangles.index_select(0, item)
     along, short = _crossings(data, row + 0.5)
@@ -180,8 +187,8 @@ def _scan(
     counts = (last - first).long()
 
     # Rows into pixels; the smallest (depth, face) key wins. Clamped: a sliver's steep plane may overshoot.
-    for part in _portions(counts, PIXELS_AT_ONCE):
-        item, step = _expand(counts[part])
+    for part, total in _portions(counts, PIXELS_AT_ONCE):
+        item, step = _expand(counts[part], total)
         sample = start[part].index_select(0, item) + dzdx[part].index_select(0, item) * step
         sample = torch.minimum(
             torch.maximum(sample, low[part].index_select(0, item)), high[part].index_select(0, item)
@@ -193,19 +200,20 @@ def _scan(
         key.scatter_reduce_(0, target, (sortable << 32) | face[part].index_select(0, item), "amin")
 
 
-def _portions(counts: Tensor, limit: int) -> Iterator[slice]:
-    """Consecutive items whose counts add up to little more than ``limit``; as a rule all of them at once."""
+def _portions(counts: Tensor, limit: int) -> Iterator[tuple[slice, int]]:
+    """Consecutive items whose counts add up to little more than ``limit``, and that sum; as a rule all at once."""
     if not counts.numel():
         return
     ends = counts.cumsum(0)
     total = int(ends[-1])
     if total <= limit:
-        yield slice(None)
+        yield slice(None), total
         return
     portion = torch.div(ends - counts, limit, rounding_mode="floor")
     sizes = torch.unique_consecutive(portion, return_counts=True)[1].cumsum(0).tolist()
-    for first, last in pairwise((0, *sizes)):
-        yield slice(first, last)
+    sums = ends[[size - 1 for size in sizes]].tolist()
+    for (first, last), (before, after) in zip(pairwise((0, *sizes)), pairwise((0, *sums)), strict=True):
+        yield slice(first, last), after - before
 
 
 def _triangles(
@@ -240,10 +248,9 @@ def _triangles(
     return kept, top.long(), bottom.long(), triangles
 
 
-def _expand(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """For item i repeated counts[i] times: each repetition's item, and its number within the item."""
+def _expand(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:
+    """For item i repeated counts[i] times, ``total`` in all: each repetition's item, its number within the item."""
     ends = counts.cumsum(0)
-    total = int(ends[-1]) if counts.numel() else 0
     item = torch.repeat_interleave(counts, output_size=total)
     return item, torch.arange(total, device=counts.device) - (ends - counts).index_select(0, item)
 

@@ -232,9 +232,10 @@ def test_memory_is_bounded_by_working_in_portions(grid: Grid, monkeypatch: pytes
     largest = []
     plain = rasteriser._expand
 
-    def watched(counts: Tensor) -> tuple[Tensor, Tensor]:
-        largest.append(int(counts.sum()))
-        return plain(counts)
+    def watched(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:
+        assert total == int(counts.sum())
+        largest.append(total)
+        return plain(counts, total)
 
     monkeypatch.setattr(rasteriser, "_expand", watched)
     monkeypatch.setattr(rasteriser, "ROWS_AT_ONCE", 100)
