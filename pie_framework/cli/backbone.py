@@ -89,6 +89,7 @@ def main(words: Sequence[str], registry: Registry) -> int:
     settings, composed = split(words, registry)
     run = parse(compose([str(o) for o in composed], registry))
     folder = Path(settings.output or default_folder(run.generator, run.face_model))
+    _check_folder(folder, settings.resume)
     kept = [_absolute(o) for o in composed if o.group in backbone.KEYS]
     kept += _foreign(kept)
     if any(o.group == "rig" for o in kept):
@@ -124,6 +125,18 @@ def main(words: Sequence[str], registry: Registry) -> int:
         backbone.write(folder, kept, {"settings": chosen, "seed": settings.seed})
     say(f"{folder} is complete. Use it with: pie run {backbone.KEY}={quoted(str(folder))} input=photo.jpg")
     return 0
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Hours of training are not written over because resume=true was forgotten."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"'{folder}' is not a folder", "Choose another output=.")
+    for name in (backbone.FILE, "encoder/state.pt", "rig/state.pt"):
+        if (folder / name).exists() and not resume:
+            raise ConfigError(
+                f"'{folder}' holds a backbone, or a part of one ({name})",
+                "Go on with resume=true, choose another output=, or remove the folder.",
+            )
 
 
 def _first() -> bool:

@@ -135,6 +135,27 @@ def test_resume_goes_on_with_what_was_started(tmp_path: Path, calls: Calls) -> N
     assert "resume=true" in encoder and "resume=false" in rig
 
 
+@pytest.mark.parametrize("there", ["backbone.yaml", "encoder/state.pt", "rig/state.pt"])
+def test_what_was_trained_is_not_written_over(
+    tmp_path: Path, calls: Calls, capsys: pytest.CaptureFixture[str], there: str
+) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).write_text("hours of work")
+    assert main(["train", "backbone", f"output={tmp_path}"]) == 2
+    assert "resume=true" in capsys.readouterr().err
+    assert not calls.made
+    assert main(["train", "backbone", f"output={tmp_path}", "resume=true"]) == 0
+
+
+def test_a_folder_that_cannot_be_made_is_found_first(
+    tmp_path: Path, calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["train", "backbone", f"output={tmp_path / 'file'}"]) == 2
+    assert "is not a folder. Choose another output=" in capsys.readouterr().err
+    assert not calls.made
+
+
 def test_only_the_first_of_several_processes_writes(
     tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
