@@ -95,13 +95,15 @@ def read_weights(path: str | os.PathLike[str], kind: str) -> WeightFile:
     return WeightFile(architecture, full, notes)
 
 
-def load_into(module: nn.Module, weights: WeightFile, path: str | os.PathLike[str]) -> None:
-    """Fill `module`; AssetError when names or shapes do not fit."""
-    try:
-        module.load_state_dict(weights.state)
-    except RuntimeError as error:
-        message = f"{path} does not fit the network that its metadata describes: {error}"
-        raise AssetError(message, "Choose another file.") from error
+def build_from(weights: WeightFile, path: str | os.PathLike[str], make: Callable[[], M]) -> M:
+    """The network that `make` makes, filled; the file is not trusted, and gets no network larger than itself.
+
+    Raises:
+        AssetError: names, shapes or kinds of numbers do not fit. What `make` raises comes through.
+    """
+    from pie_framework.untrusted import build
+
+    return build(make, weights.state, path)
 
 
 def load_network(
@@ -120,10 +122,5 @@ def load_network(
         AssetError: the file is missing, damaged, for another kind of network, or does not fit.
     """
     weights = read_weights(path, kind)
-    try:
-        network = build(**weights.architecture)
-    except (TypeError, ValueError) as error:
-        message = f"{path} does not fit: no '{kind}' network has the architecture it describes ({error})"
-        raise AssetError(message, "Choose another file.") from error
-    load_into(network, weights, path)
+    network = build_from(weights, path, lambda: build(**weights.architecture))
     return channels_last(network).to(device=device, dtype=dtype).eval().requires_grad_(False)

@@ -25,7 +25,7 @@ from pie_directions.settings import LinearConfig
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
 from pie_framework.training.progress import layout_as_values, layout_from_values
-from pie_framework.training.weights import load_into, read_weights, write_weights
+from pie_framework.training.weights import build_from, read_weights, write_weights
 
 KIND = "directions"
 #: Smallest share of ‖n‖² that projecting out may leave and still count as a direction: a step is at most 20 times
@@ -134,10 +134,10 @@ class LinearEditor(nn.Module):
         weights = read_weights(path, KIND)
         try:
             layout = layout_from_values(weights.architecture["layout"])
-            editor = cls(layout, int(weights.architecture["latent_dim"]), conditional, main)
+            width = int(weights.architecture["latent_dim"])
+            editor = build_from(weights, path, lambda: cls(layout, width, conditional, main))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise AssetError(f"{path} does not describe directions: {error!r}") from error
-        load_into(editor, weights, path)
         return editor
 
 

@@ -21,7 +21,7 @@ from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, InputError
 from pie_framework.training.distributed import SharedBatchNorm2d
 from pie_framework.training.progress import layout_as_values, layout_from_values
-from pie_framework.training.weights import load_into, read_weights, write_weights
+from pie_framework.training.weights import build_from, read_weights, write_weights
 from pie_mofa.settings import Architecture, EncoderConfig
 
 KIND = "encoder"
@@ -174,10 +174,10 @@ class MofaEncoder(nn.Module):
         weights = read_weights(path, KIND)
         try:
             layout = layout_from_values(weights.architecture.pop("layout"))
-            encoder = cls(layout, Architecture(**weights.architecture))
+            chosen = Architecture(**weights.architecture)
+            encoder = build_from(weights, path, lambda: cls(layout, chosen))
         except (KeyError, TypeError, ValueError) as error:
             raise AssetError(f"{path} does not describe a face encoder: {error!r}") from error
-        load_into(encoder, weights, path)
         encoder.made_for = dict(weights.notes.get("generator") or {})
         return encoder
 

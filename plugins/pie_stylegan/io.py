@@ -164,5 +164,5 @@ def configured_as(kind: type[Any], config: Mapping[str, Any], path: PathLike) ->
     """The architecture that a file's header states. AssetError where there is no such."""
     try:
         return kind(**config)
-    except (TypeError, ValueError, PieError) as error:
+    except (TypeError, ValueError, OverflowError, PieError) as error:
         raise AssetError(f"the architecture in '{path}' cannot be built: {error}") from error

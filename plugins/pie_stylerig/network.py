@@ -15,7 +15,7 @@ from torch.nn import functional
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
 from pie_framework.training.progress import layout_as_values, layout_from_values
-from pie_framework.training.weights import load_into, read_weights, write_weights
+from pie_framework.training.weights import build_from, read_weights, write_weights
 from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
 
@@ -171,10 +171,10 @@ class RigNet(nn.Module):
         try:
             layout = layout_from_values(values.pop("layout"))
             block, layers, width = values.pop("block"), values.pop("num_layers"), values.pop("latent_dim")
-            rig = cls(layout, block, layers, width, Architecture(**values))
+            chosen = Architecture(**values)
+            rig = build_from(weights, path, lambda: cls(layout, block, layers, width, chosen))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise AssetError(f"{path} does not describe a rig network: {error!r}") from error
-        load_into(rig, weights, path)
         rig.made_for = dict(weights.notes.get("generator") or {})
         return rig
 

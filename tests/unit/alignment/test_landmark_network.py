@@ -98,7 +98,7 @@ def test_wrong_weight_files(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="other"):
         build(LandmarkSettings(weights=str(path)), Context())
     write_weights(path, KIND, {"side": 64, "sides": 3}, network.state_dict(), {})
-    with pytest.raises(AssetError, match="does not fit"):
+    with pytest.raises(AssetError, match="cannot be built"):
         build(LandmarkSettings(weights=str(path)), Context())
     with pytest.raises(AssetError):
         build(LandmarkSettings(weights=str(tmp_path / "absent")), Context())

@@ -144,5 +144,5 @@ def test_weight_files(tmp_path: Path, module: Any, network: Any, settings: Any) 
     with pytest.raises(AssetError, match="something"):
         module.build(settings(weights=path), Context())
     write_weights(path, module.KIND, network.architecture, nn.Linear(2, 2).state_dict(), {})
-    with pytest.raises(PieError, match="does not fit"):
+    with pytest.raises(PieError, match="lacks"):
         module.build(settings(weights=path), Context())

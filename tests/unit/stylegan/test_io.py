@@ -82,6 +82,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         ({"format": "other"}, "'other'"),
         ({"config": {"resolution": 7}}, "cannot be built"),
         ({"config": {"size": 8}}, "cannot be built"),
+        ({"config": {"channels": [float("inf"), 4]}}, "cannot be built"),
         ({"config": 3}, "does not say"),
     ],
 )

@@ -8,7 +8,7 @@ import torch
 from pie_framework.api import RigNetwork
 from pie_framework.errors import AssetError, InputError
 from pie_framework.testing.toys import TOY_LAYOUT
-from pie_framework.training.weights import write_weights
+from pie_framework.training.weights import read_weights, write_weights
 from pie_stylerig.network import RigNet
 from pie_stylerig.settings import Architecture
 
@@ -102,5 +102,15 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     good = RigNet.load(path)
     good.num_layers += 1
     good.save(path)
-    with pytest.raises(AssetError, match="not fit"):
+    with pytest.raises(AssetError, match=r"is \(\d.*, not \("):
+        RigNet.load(path)
+
+
+@pytest.mark.parametrize("wrong", [{"code": 10**9}, {"num_layers": -1}, {"latent_dim": 2.5}])
+def test_a_file_gets_no_network_larger_than_itself(tmp_path: Path, wrong: dict[str, float]) -> None:
+    path = tmp_path / "x.safetensors"
+    random_rig().save(path)
+    file = read_weights(path, "rig")
+    write_weights(path, "rig", {**file.architecture, **wrong}, file.state)
+    with pytest.raises(AssetError):
         RigNet.load(path)
