@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pie_framework import requirements
 from pie_framework.assets.addresses import PACKAGE_SCHEME
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, load
+from pie_framework.assets.formats import HEAD, page
 from pie_framework.assets.store import Store
 from pie_framework.assets.uses import Chosen, Use, chosen, uses
 from pie_framework.config import FILE_KEYS, RunConfig, parse
@@ -21,6 +22,7 @@ from pie_framework.doctor.headers import Header
 from pie_framework.doctor.report import Report, Status
 from pie_framework.errors import PieError
 from pie_framework.plugins import Registry, discover
+from pie_framework.untrusted import sniff
 
 #: Optional packages that components need, by (kind, name).
 NEEDS = {("landmarks", "mediapipe"): "mediapipe"}
@@ -160,14 +162,37 @@ def _catalogue(report: Report, registry: Registry) -> Catalogue:
 
 def _assets(report: Report, found: Sequence[Use]) -> None:
     for use in found:
+        wrong = _content(use)
         if use.problem:
             report.add("assets", use.setting, Status.ERROR, use.problem, use.hint)
+        elif wrong is not None:
+            report.add("assets", use.setting, wrong[0], f"'{use.uri}' {wrong[1]}", "Is it the right file?")
         else:
             known = f" (asset '{use.entry}')" if use.entry and not use.uri.endswith(use.entry) else ""
             report.add("assets", use.setting, Status.OK, f"{use.uri}{known}")
     report.facts["assets"] = [
         {**asdict(use), "path": None if use.path is None else str(use.path)} for use in found
     ]
+
+
+def _content(use: Use) -> tuple[Status, str] | None:
+    """What the first bytes of a file say against it: an error, or a warning where other formats may be meant."""
+    if use.path is None:
+        return None
+    try:
+        if use.path.is_dir():
+            return None if any(use.path.iterdir()) else (Status.ERROR, "is an empty folder")
+        with use.path.open("rb") as stream:
+            head = stream.read(HEAD)
+        if not head:
+            return Status.ERROR, "is empty"
+        if page(head):
+            return Status.ERROR, "is a web page, not the file"
+        if use.setting.endswith(".weights") and sniff(use.path) == "unknown":
+            return Status.WARNING, "is not in a format of weights that is known here"
+    except OSError as error:
+        return Status.ERROR, f"cannot be read: {error.strerror or error}"
+    return None
 
 
 def _licences(report: Report, found: Sequence[Use]) -> None:

@@ -230,6 +230,31 @@ def test_a_file_of_unknown_origin_is_said_to_be_one(tmp_path: Path) -> None:
     assert "is a file of yours" in texts(report, "licences", Status.WARNING)
 
 
+@pytest.mark.parametrize(
+    ("content", "status", "said"),
+    [
+        (b"", Status.ERROR, "is empty"),
+        (b"<!DOCTYPE html><html>", Status.ERROR, "is a web page"),
+        (b"a list of things to do", Status.WARNING, "is not in a format"),
+        (b"\x80\x02K\x01.", None, ""),
+    ],
+)
+def test_what_is_plainly_no_weights_is_seen(
+    tmp_path: Path, content: bytes, status: Status | None, said: str
+) -> None:
+    mine = tmp_path / "mine.pkl"
+    mine.write_bytes(content)
+    report = examine([f"generator.weights={mine}"])
+    found = [f for f in report.of("assets") if f.status is not Status.OK]
+    assert [f.status for f in found] == ([] if status is None else [status])
+    assert all(said in f.text and f.name == "generator.weights" for f in found)
+
+
+def test_an_empty_folder_is_no_face_model(tmp_path: Path) -> None:
+    report = examine(["face_model=ict", f"face_model.path={tmp_path}"])
+    assert "is an empty folder" in texts(report, "assets", Status.ERROR)
+
+
 def test_every_bundled_file_states_its_licence() -> None:
     found = uses(parse(compose([])), discover(), CATALOGUE)
     assert {use.licence for use in found} == {"MIT"}
