@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from pie_framework.api import BuildContext, Kind
 from pie_framework.errors import ComponentError, ConfigError
@@ -87,8 +89,8 @@ def build_inverter(config: InverterSettings, context: BuildContext) -> FeedbackI
 
 def train_offsets(config: InverterTraining, context: BuildContext) -> Path:
     """Train the inverter on the processor, and return its weight file; Φ and Ψ come from the context."""
-    phi = context.get(Kind.FEATURES, "perceptual") if config.perceptual > 0 else None
-    psi = context.get(Kind.FEATURES, "recognition") if config.identity > 0 else None
+    phi = _on_processor(context.get(Kind.FEATURES, "perceptual")) if config.perceptual > 0 else None
+    psi = _on_processor(context.get(Kind.FEATURES, "recognition")) if config.identity > 0 else None
     generator = load_generator(
         context.asset(config.generator), compute_dtype=torch.bfloat16 if config.bf16 else None
     )
@@ -98,7 +100,13 @@ def train_offsets(config: InverterTraining, context: BuildContext) -> Path:
 
 def train(config: GeneratorTraining, context: BuildContext) -> Path:
     """Train on the processor, and return the weight file; Φ and the encoder come from the context when used."""
-    phi = context.get(Kind.FEATURES, "perceptual") if config.perceptual > 0 else None
-    readers = (context.get(Kind.ENCODER), context.get(Kind.FACE_MODEL)) if config.reading > 0 else None
+    phi = _on_processor(context.get(Kind.FEATURES, "perceptual")) if config.perceptual > 0 else None
+    kinds = (Kind.ENCODER, Kind.FACE_MODEL)
+    readers = tuple(_on_processor(context.get(kind)) for kind in kinds) if config.reading > 0 else None
     train_generator(config, report=lambda line: print(line, flush=True), phi=phi, readers=readers)
     return Path(config.out)
+
+
+def _on_processor(component: Any) -> Any:
+    """A component where these recipes train, wherever the run's device is."""
+    return component.to("cpu") if isinstance(component, nn.Module) else component

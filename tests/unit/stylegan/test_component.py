@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from benchmarks.parity import GOLDEN
-from pie_framework.api import Generator
+from pie_framework.api import Generator, Kind
 from pie_framework.errors import ConfigError
+from pie_stylegan import component as factories
 from pie_stylegan.component import build
 from pie_stylegan.io import save_generator
 from pie_stylegan.plugin import pie_generators, pie_trainers
-from pie_stylegan.settings import GeneratorConfig
+from pie_stylegan.settings import GeneratorConfig, GeneratorTraining, InverterTraining
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
 
 
@@ -75,3 +76,38 @@ def test_foreign_files_truncation_and_classes(tmp_path: Path) -> None:
 def test_unknown_feature_dtype_is_refused() -> None:
     with pytest.raises(ConfigError, match="bfloat16"):
         GeneratorConfig(features="half")
+
+
+class Moved(torch.nn.Identity):
+    """A component that says where it was sent."""
+
+    where: object = None
+
+    def to(self, *where: Any, **others: Any) -> Any:
+        self.where = where
+        return self
+
+
+def test_the_recipes_for_the_processor_take_their_components_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class OnGpu:
+        def get(self, kind: Kind, name: str | None = None) -> Moved:
+            return Moved()
+
+        def asset(self, uri: str) -> str:
+            return uri
+
+    taken: list[Any] = []
+    monkeypatch.setattr(
+        factories, "train_generator", lambda config, report, phi, readers: taken.extend((phi, *readers))
+    )
+    monkeypatch.setattr(
+        factories, "train_inverter", lambda config, g, report, phi, psi: taken.extend((phi, psi))
+    )
+    monkeypatch.setattr(factories, "load_generator", lambda path, compute_dtype: Moved(), raising=True)
+    monkeypatch.setattr(Moved, "freeze", lambda self: self, raising=False)
+    out = str(tmp_path / "out.safetensors")
+    factories.train(GeneratorTraining(out=out, perceptual=1.0, reading=1.0), OnGpu())  # type: ignore[arg-type]
+    factories.train_offsets(InverterTraining(out=out, perceptual=1.0, identity=1.0), OnGpu())  # type: ignore[arg-type]
+    assert [part.where for part in taken] == [("cpu",)] * 5
