@@ -104,7 +104,9 @@ class Catalogue:
     def get(self, name: str) -> Entry:
         """The entry; AssetError names the near ones."""
         if name not in self.entries:
-            hint = did_you_mean(name, self.entries) + " A file of your own needs no name: give its path."
+            near = did_you_mean(name, self.entries)
+            near = "'pie assets list' shows all." if near.startswith("Known") else near
+            hint = f"{near} A file of your own needs no name: give its path."
             raise AssetError(f"there is no asset named '{name}' in the catalogue", hint)
         return self.entries[name]
 

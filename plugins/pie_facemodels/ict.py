@@ -89,7 +89,8 @@ def build(config: IctSettings, context: BuildContext) -> MorphableModel:
     if not config.path:
         raise ConfigError(
             "face_model=ict needs the model's files",
-            "Clone https://github.com/ICT-VGL/ICT-FaceKit (MIT, no registration) and set face_model.path=FOLDER.",
+            "'pie assets pull ict-facekit' fetches them (MIT, no registration): face_model.path=asset://ict-facekit. "
+            "Or clone https://github.com/ICT-VGL/ICT-FaceKit: face_model.path=FOLDER.",
         )
     arrays = read(files.user_path(config.path, context), config)
     return MorphableModel(data_of(arrays, config.albedo), context.dtype, context.device)

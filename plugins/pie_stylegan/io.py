@@ -148,7 +148,8 @@ def load(path: PathLike, kind: str | None) -> tuple[dict[str, Any], dict[str, Te
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise AssetError(
             f"'{path}' does not say which network it is for",
-            "Its header needs the key 'pie' with a format and config.",
+            "It is not a network of this kind that 'pie convert' or 'pie train' wrote: its header has no key 'pie' "
+            "with a format and config.",
         ) from error
     if kind is not None and found != kind:
         hint = GENERATORS.get(found) if kind in GENERATORS and isinstance(found, str) else None

@@ -98,7 +98,7 @@ def test_adding_verifying_and_damage(tmp_path: Path, store: Path, capsys: pytest
         (["add", "lpips-vgg", "gone.pth"], "there is no file 'gone.pth'"),
         (["add", "my-own", "gone.pth"], "no asset named 'my-own'"),
         (["verify", "lpips-vgg"], "is not here"),
-        (["verify", "nothing"], "no asset named"),
+        (["verify", "nothing"], "no asset named 'nothing' in the catalogue. 'pie assets list' shows all."),
     ],
 )
 def test_bad_input(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
