@@ -102,11 +102,11 @@ def _timed(engine: Engine, resumed: bool) -> tuple[float, Timing]:
         if left > 0:
             mean = sum(share * _step_seconds(engine, progress) for share, progress in phase.kinds)
             phases.append((left, processes.agree(mean)))
-    started = time.monotonic()
+    started = now(processes.device)
     if processes.first:
         with engine.measuring():
             recipe.measure()
-    measurement = processes.agree(time.monotonic() - started)
+    measurement = processes.agree(now(processes.device) - started)
     preparation, memory, longer = 0.0, 0.0, 1.0
     if resumed:
         recipe.setup()
@@ -127,11 +127,16 @@ def _step_seconds(engine: Engine, progress: Progress) -> float:
 
 def _time(engine: Engine, progress: Progress) -> float:
     device = engine.processes.device
-    begun = time.monotonic()
+    begun = now(device)
     engine.take_step(progress)
+    return now(device) - begun
+
+
+def now(device: torch.device) -> float:
+    """Seconds of a clock, when all that was asked of the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.monotonic() - begun
+    return time.monotonic()
 
 
 def _memory(device: torch.device) -> float:

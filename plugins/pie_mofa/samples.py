@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pie_framework.api import Generator, LandmarkDetector
+from pie_framework.training.estimate import now
 
 #: Samples that are made, and replaced, at a time.
 CHUNK = 8
@@ -79,9 +78,10 @@ class SamplePool:
         self.generator, self.detector = generator, detector
         self.seed, self.size, self.truncation = seed, size, truncation
         self.slots = max(1, -(-count // CHUNK))
-        begun = time.monotonic()
+        device = generator.mean_latent().device
+        begun = now(device)
         images, points = self._make(0)
-        self.chunk_seconds = time.monotonic() - begun
+        self.chunk_seconds = now(device) - begun
         self.images = images.repeat(self.slots, 1, 1, 1)
         self.points = points.repeat(self.slots, 1, 1)
         self._numbers = [0] * self.slots
@@ -94,10 +94,10 @@ class SamplePool:
 
     def fill(self) -> None:
         """Make all samples; until then the first chunk stands for the others."""
-        begun = time.monotonic()
+        begun = now(self.images.device)
         self.go_to(self.slots)
         if self.slots > 1:
-            self.chunk_seconds = (time.monotonic() - begun) / (self.slots - 1)
+            self.chunk_seconds = (now(self.images.device) - begun) / (self.slots - 1)
 
     def __len__(self) -> int:
         return self.slots * CHUNK

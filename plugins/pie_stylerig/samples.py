@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from pie_framework.api import FaceEncoder, FaceModel, Generator, Inverter
 from pie_framework.errors import RunError
 from pie_framework.training.distributed import Processes
+from pie_framework.training.estimate import now
 from pie_framework.training.progress import load_state, save_state
 from pie_framework.training.settings import open_reader
 from pie_stylerig.losses import photometric_metric
@@ -69,14 +69,14 @@ class SampleMaker:
         self.processes, self.report = processes, report
         self.count = max(32, -(-config.pool // processes.size))
         rng = torch.Generator().manual_seed(config.heldout_seed)
-        begun = time.monotonic()
+        begun = now(processes.device)
         #: A few samples for the estimate of the time.
         self.first = self._observe(self._draw(FIRST, rng))
-        self.seconds_each = (time.monotonic() - begun) / FIRST
-        begun = time.monotonic()
+        self.seconds_each = (now(processes.device) - begun) / FIRST
+        begun = now(processes.device)
         with torch.no_grad():
             face_model.render(self.first[2], config.render_size)
-        self.seconds_render = (time.monotonic() - begun) / FIRST
+        self.seconds_render = (now(processes.device) - begun) / FIRST
 
     def seconds(self) -> float:
         """How long pool, held-out latents and metric will take."""
