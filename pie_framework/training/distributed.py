@@ -94,16 +94,30 @@ class Processes:
                 tensor.copy_(moved)
 
     def gather(self, value: Any) -> list[Any]:
-        """What each process gives (plain values and tensors on the CPU), at process 0; elsewhere an empty list."""
+        """What each process gives (plain values, tensors, containers of them), at process 0; elsewhere an empty list.
+
+        Tensors of others come on the CPU: a GPU of theirs is not one of process 0's.
+        """
         if self.size == 1:
             return [value]
         found: list[Any] | None = [None] * self.size if self.first else None
-        distributed.gather_object(value, found)
+        distributed.gather_object(on_cpu(value), found)
         return found or []
 
     def barrier(self) -> None:
         """Wait for the others."""
         self.sum([0.0])
+
+
+def on_cpu(value: Any) -> Any:
+    """The same value with its tensors on the CPU."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, dict):
+        return {key: on_cpu(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(on_cpu(inner) for inner in value)
+    return value
 
 
 def join(device: torch.device | str = "cpu") -> Processes:

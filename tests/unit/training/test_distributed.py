@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pie_framework.errors import RunError
-from pie_framework.training.distributed import Processes, join
+from pie_framework.training.distributed import Processes, join, on_cpu
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -95,6 +95,14 @@ def test_alone_everything_returns_at_once() -> None:
     draws = [Processes(rank, 2).generator(5).initial_seed() for rank in (0, 1)]
     assert draws[0] == 5
     assert draws[1] != 5
+
+
+def test_what_is_gathered_is_the_same_on_the_cpu() -> None:
+    rows = torch.ones(2, requires_grad=True)
+    given = {"a": [rows, (1, "x", None)], 0: {"b": rows}}
+    found = on_cpu(given)
+    assert found[0]["b"].device.type == "cpu" and not found["a"][0].requires_grad
+    assert torch.equal(found["a"][0], rows) and found["a"][1] == (1, "x", None)
 
 
 def test_a_launcher_that_says_half_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
