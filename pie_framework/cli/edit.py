@@ -226,7 +226,7 @@ def _print(console: Console, results: Sequence[EditResult], files: dict[str, Pat
     table = Table(box=None, pad_edge=False)
     headings = ("control", "before", "asked", "achieved", "error", "identity")
     for column, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if column == 0 else "right")
+        table.add_column(heading, justify="left" if column == 0 else "right", no_wrap=column == 0)
     for result in results:
         similarity = result.identity_similarity
         for index, reading in enumerate(result.to_json()["readings"]):

@@ -52,6 +52,14 @@ def test_an_edit_is_written_and_told(run: RunFolder, capsys: pytest.CaptureFixtu
     assert run.file("sheet.png").is_file()
 
 
+def test_names_of_controls_are_never_cut_short(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    assert main(["edit", str(run.path), "illumination.from=left"]) == 0
+    assert "illumination.direction " in capsys.readouterr().out
+
+
 def test_a_sweep_elsewhere_leaves_the_run_alone(run: RunFolder, tmp_path: Path) -> None:
     before = sorted(path.name for path in run.path.iterdir())
     assert main(["edit", str(run.path), "rotation.yaw=-20:20:3", "name=turn", f"out={tmp_path / 'o'}"]) == 0
