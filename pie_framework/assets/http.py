@@ -23,9 +23,20 @@ from pie_framework.errors import AssetError
 class Refused(AssetError):
     """The server's answer is not the file, and asking it again will not help."""
 
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(_printable(message), hint)
+
 
 class Passing(Exception):
     """A fault that may be gone when the server is asked again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_printable(message))
+
+
+def _printable(text: str) -> str:
+    """A text that quotes a server, without what a terminal would obey, and of bounded length."""
+    return "".join(c if c.isprintable() else "?" for c in text[:1000])
 
 
 class Changed(Passing):
