@@ -123,7 +123,7 @@ class Pipeline:
         if isinstance(source, Image):
             photo, called = source.convert("RGB"), name or "portrait"
         else:
-            path = self._path(os.fspath(source))
+            path = self.path_of(os.fspath(source))
             photo, called = read_photo(path), name or path.stem
         aligned = self.builder.get(Kind.ALIGNER).align(photo, self.networks.generator.resolution)
         detector = self.networks.landmarks
@@ -131,7 +131,8 @@ class Pipeline:
         landmarks = None if given is None else apply(invert(aligned.to_source), given)
         return Portrait(called, aligned, photo, landmarks)
 
-    def _path(self, source: str) -> Path:
+    def path_of(self, source: str) -> Path:
+        """The file that "example", "example:N" or a path means; AssetError for an example that is not there."""
         example = _EXAMPLE.fullmatch(source)
         if example is None:
             return Path(source).expanduser()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.metadata
+import os
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -20,8 +22,9 @@ from pie_framework.cli.progress import ProgressDisplay
 from pie_framework.config import RunConfig, parse
 from pie_framework.controls import UnknownControlError
 from pie_framework.edit_files import save_edit, write_report, write_sheet
+from pie_framework.errors import RunError
 from pie_framework.folder import CHECKPOINT, EDITS, Manifest, RunFolder, energy_table
-from pie_framework.images import to_picture
+from pie_framework.images import read_photo, to_picture
 from pie_framework.paste import paste_back
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
 from pie_framework.solver import Ending, History, SolverState
@@ -42,8 +45,9 @@ def run_from_config(config: DictConfig | RunConfig, console: Console | None = No
     if settings.resume:
         return _resume(settings, console)
     started = time.perf_counter()
-    pipeline = Pipeline(settings)
     sources = settings.input if isinstance(settings.input, list) else [settings.input]
+    pipeline = Pipeline(settings)
+    _first_look(pipeline, sources, Path(settings.outputs))
     portraits = tuple(pipeline.portrait(source) for source in sources)
     name = portraits[0].name if len(portraits) == 1 else f"{len(portraits)}_portraits"
     stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -53,6 +57,23 @@ def run_from_config(config: DictConfig | RunConfig, console: Console | None = No
             folder.write_picture("input.png", portrait.aligned.image, _index(i, portraits))
         folder.write_manifest(manifest)
         return _solve(pipeline, portraits, folder, manifest, console, started)
+
+
+def _first_look(pipeline: Pipeline, sources: Sequence[str], outputs: Path) -> None:
+    """Find pictures that cannot be read and a folder that cannot be made before networks are loaded, which takes long.
+
+    Raises:
+        InputError: a source is missing, or is no picture.
+        RunError: run folders cannot be made in `outputs`.
+    """
+    for source in sources:
+        read_photo(pipeline.path_of(source))
+    there = next(place for place in [outputs, *outputs.resolve().parents] if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "is not a folder" if not there.is_dir() else "may not be written to"
+        raise RunError(
+            f"cannot make run folders in '{outputs}': '{there}' {what}", "Choose another outputs=."
+        )
 
 
 def _resume(settings: RunConfig, console: Console) -> int:
@@ -211,9 +232,11 @@ def _summary(
         if "identity_similarity" in metrics:
             shown += f", identity {metrics['identity_similarity'][i]:.2f}"
         console.print(f"{portrait.name}: {shown}", highlight=False)
+    interrupted = embedding.solution.ending is Ending.INTERRUPTED
+    onwards = f"pie run resume={folder.path}" if interrupted else f"pie edit {folder.path} rotation.yaw=15"
     console.print(
         f"{timings['total']:.0f} s ({timings['optimise']:.0f} s of optimisation). "
-        f"See {folder.file('report.html')}; go on with: pie edit {folder.path} rotation.yaw=15",
+        f"See {folder.file('report.html')}; go on with: {onwards}",
         highlight=False,
         soft_wrap=True,
     )

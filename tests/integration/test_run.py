@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pie_framework import pipeline as pipeline_module
 from pie_framework.config import RunConfig, parse
-from pie_framework.errors import InputError, PieError
+from pie_framework.errors import InputError, PieError, RunError
 from pie_framework.folder import RunFolder
 from pie_framework.pipeline import Pipeline
 from pie_framework.plugins import discover
@@ -211,6 +211,22 @@ def test_bad_input_leaves_no_folder(tmp_path: Path, config: Callable[..., RunCon
     assert runs(tmp_path) == []
 
 
+def test_what_cannot_be_read_or_written_is_found_before_anything_is_loaded(
+    tmp_path: Path, config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pipeline, "networks", property(lambda self: pytest.fail("networks were loaded")))
+    with pytest.raises(InputError, match="no file"):
+        run_from_config(config(input=str(tmp_path / "missing.jpg")), quiet())
+    (tmp_path / "file").write_text("in the way")
+    for outputs in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RunError, match="is not a folder"):
+            run_from_config(config(outputs=str(outputs)), quiet())
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(RunError, match="may not be written to"):
+        run_from_config(config(outputs=str(tmp_path / "new" / "place")), quiet())
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_missing_requirement_is_found_before_anything_is_loaded(
     tmp_path: Path, config: Callable[..., RunConfig]
 ) -> None:
@@ -235,7 +251,9 @@ def test_non_finite_and_interrupted_runs_are_kept(
         return original(self, view, target)
 
     monkeypatch.setattr(IdentityPreservation, "energy", interrupting)
-    assert run_from_config(config(), quiet()) == 130
+    console = quiet()
+    assert run_from_config(config(), console) == 130
+    assert f"go on with: pie run resume={runs(tmp_path)[0]}" in console.file.getvalue()  # type: ignore[attr-defined]
     monkeypatch.setattr(
         IdentityPreservation, "energy", lambda self, view, target: original(self, view, target) * float("nan")
     )
