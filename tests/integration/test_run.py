@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -251,9 +252,9 @@ def test_non_finite_and_interrupted_runs_are_kept(
         return original(self, view, target)
 
     monkeypatch.setattr(IdentityPreservation, "energy", interrupting)
-    console = quiet()
-    assert run_from_config(config(), console) == 130
-    assert f"go on with: pie run resume={runs(tmp_path)[0]}" in console.file.getvalue()  # type: ignore[attr-defined]
+    said = io.StringIO()
+    assert run_from_config(config(), Console(file=said, width=1000)) == 130
+    assert f"go on with: pie run resume={runs(tmp_path)[0]}" in said.getvalue()
     monkeypatch.setattr(
         IdentityPreservation, "energy", lambda self, view, target: original(self, view, target) * float("nan")
     )
