@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from pie_framework import backbone, compose, requirements
 from pie_framework.config import parse
-from pie_framework.errors import PieError
+from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import discover
 
 PROGRAM = "pie run"
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     for problem in registry.problems:
         print(f"pie: warning: {problem}", file=sys.stderr)
     compose.prepare(registry)
+    _check_resume(arguments)
     arguments = backbone.expand(arguments)
     multirun = any(word in ("-m", "--multirun") for word in arguments)
     statuses: list[int] = []
@@ -46,6 +47,17 @@ def main(arguments: Sequence[str]) -> int:
     if errors:
         raise errors[0]
     return max([left, *statuses])
+
+
+def _check_resume(arguments: Sequence[str]) -> None:
+    """A run goes on as it was started: ConfigError when something else is asked for beside `resume=`."""
+    settings = [word for word in arguments if "=" in word and not word.startswith(("-", "hydra."))]
+    others = [word for word in settings if not word.startswith("resume=")]
+    if others and any(word.startswith("resume=") and word != "resume=null" for word in settings):
+        raise ConfigError(
+            f"resume goes on with the run's own configuration, '{others[0]}' cannot change it",
+            "Leave it out, or start a new run.",
+        )
 
 
 class FailedJob(Exception):

@@ -329,6 +329,11 @@ def test_showing_the_configuration_runs_nothing(engine: list[dict[str, object]],
         (["energy=ful"], "pie: error: the group 'energy' has no option 'ful'. Did you mean 'full'?\n"),
         (["outpts=1"], "pie: error: there is no setting 'outpts'. Did you mean 'outputs'?\n"),
         (["seed=x"], "pie: error: seed: 'x' is not a whole number\n"),
+        (
+            ["resume=outputs/run", "seed=1"],
+            "pie: error: resume goes on with the run's own configuration, 'seed=1' cannot change it. "
+            "Leave it out, or start a new run.\n",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_one_line(
