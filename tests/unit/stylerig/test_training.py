@@ -183,7 +183,7 @@ def test_blocks_that_the_face_model_lacks_are_left_out(tmp_path: Path) -> None:
     assert rig.made_for["num_layers"] == 7
     assert rig.made_for["latent_dim"] == layout.size
     assert any(
-        line.startswith("about ") and "of preparation" in line or "for 4 steps" in line for line in lines
+        (line.startswith("about ") and "of preparation" in line) or "for 4 steps" in line for line in lines
     )
     with pytest.raises(ConfigError, match="none of the blocks"):
         train_rig(settings(tmp_path, blocks=("illumination",)), generator, encoder, model, report=quiet)
