@@ -37,7 +37,7 @@ def test_stylegan2_config_f_at_1024_pixels() -> None:
 def test_stylegan3_of_published_widths(kind: str) -> None:
     found = in_a_process(kind, "--resolution", "64", timeout=600)
     assert found["layers"] == 16
-    assert found["peak_gib"] < 2.0
+    assert found["peak_gib"] < 3.5
     assert 0 < found["gradient"] < float("inf")
 
 
