@@ -11,6 +11,7 @@ from typing import Any
 from pie_framework import backbone
 from pie_framework.api.component import Kind
 from pie_framework.backbone import HERE, Override, quoted, unquoted
+from pie_framework.config import FILE_KEYS
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry
 
@@ -35,8 +36,6 @@ Everything else is composed as 'pie run' does: generator, face_model, landmarks,
 
 #: Settings of the run rather than of a backbone; they choose where training happens and are not kept.
 PLACE = ("device", "dtype")
-#: Local files that a backbone's overrides may name; kept as absolute paths so that any folder can run it.
-PATH_KEYS = ("weights", "path")
 
 
 @dataclass(frozen=True)
@@ -210,7 +209,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:
         if isinstance(value, Mapping):
             found += _flat(value, f"{prefix}{key}.")
         else:
-            found.append(f"{prefix}{key}={value}")
+            found.append(f"{prefix}{key}={'null' if value is None else value}")
     return found
 
 
@@ -220,13 +219,16 @@ def _foreign(kept: Sequence[Override]) -> list[Override]:
     if not any(o.group == "generator" for o in kept):
         return []
     keys = {o.key for o in kept}
-    defaults = {"inverter": "none", "init": "mean", "aligner.framing": "ffhq"}
+    defaults = {"inverter": "none", "init": "mean"}
+    if not any(str(o) == "aligner=none" for o in kept):
+        defaults["aligner.framing"] = "ffhq"
     return [Override(key, value) for key, value in defaults.items() if key not in keys]
 
 
 def _absolute(override: Override) -> Override:
-    """A local file named relative to the working directory, with its whole path."""
-    if override.key.rpartition(".")[2] not in PATH_KEYS:
+    """A local file named relative to the working directory, with its whole path, so that any folder can run it."""
+    _, dot, name = override.key.rpartition(".")
+    if not dot or name not in FILE_KEYS:
         return override
     value = unquoted(override.value)
     path = Path(value).expanduser()

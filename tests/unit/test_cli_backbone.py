@@ -14,6 +14,7 @@ from pie_framework.backbone import read
 from pie_framework.cli import backbone as chain
 from pie_framework.cli import train as training
 from pie_framework.cli.main import main
+from pie_framework.compose import compose
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import Registry, discover
 
@@ -89,6 +90,39 @@ def test_encoder_then_rigs_then_the_folder(
     assert (said["inverter"], said["init"], said["aligner.framing"]) == ("none", "mean", "ffhq")
     assert "device" not in said
     assert "pie run backbone=out input=photo.jpg" in capsys.readouterr().out
+
+
+def test_every_local_file_is_kept_with_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Calls
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "face_model.path": "flame.pkl",
+        "face_model.landmarks": "embedding.npy",
+        "landmarks.model": "face.task",
+        "features.perceptual.heads": "heads.pth",
+    }
+    for name in (*files.values(), "mediapipe"):
+        (tmp_path / name).write_bytes(b"")
+    groups = ["face_model=flame", "landmarks=mediapipe", "features/perceptual=vgg16"]
+    words = [*groups, "features.perceptual.weights=asset://vgg16-imagenet"]
+    assert main(["train", "backbone", *words, *(f"{k}={v}" for k, v in files.items()), "output=out"]) == 0
+    said = {o.key: o.value for o in read("out")}
+    assert {key: said[key] for key in files} == {key: str(tmp_path / v) for key, v in files.items()}
+    assert said["landmarks"] == "mediapipe", "a group is no file, whatever lies in the folder"
+    assert said["features.perceptual.weights"] == "asset://vgg16-imagenet"
+
+
+def test_a_foreign_generator_without_an_aligner_has_no_framing(tmp_path: Path, calls: Calls) -> None:
+    words = ["generator=stylegan2", "aligner=none", f"output={tmp_path / 'out'}"]
+    assert main(["train", "backbone", *words]) == 0
+    assert "aligner.framing" not in {o.key for o in read(tmp_path / "out")}
+    assert compose([f"backbone={tmp_path / 'out'}"]).aligner.name == "none"
+
+
+def test_nothing_is_a_value_of_a_recipe_too(tmp_path: Path) -> None:
+    settings = chain.BackboneSettings(recipe={"rig": {"pairs": None, "weights": {"edit": 2}}})
+    assert chain._recipe(settings, "rig", tmp_path)[-2:] == ["pairs=null", "weights.edit=2"]
 
 
 def test_a_named_encoder_is_taken_as_it_is(tmp_path: Path, calls: Calls) -> None:
