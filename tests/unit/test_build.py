@@ -235,7 +235,10 @@ def test_gaps_are_found_before_anything_is_loaded(
 
 
 def test_an_unused_gap_is_no_gap(registry: Registry):
-    Builder(toy_run("synthesis", rig={}, encoder={"name": "none"}, landmarks={}), registry).check()
+    builder = Builder(toy_run("synthesis", rig={}, encoder={"name": "none"}, landmarks={}), registry)
+    builder.check()
+    networks = builder.networks()
+    assert (networks.encoder, networks.landmarks, dict(networks.rigs)) == (None, None, {})
 
 
 @pytest.mark.parametrize(
