@@ -12,11 +12,11 @@ import torch
 from omegaconf import DictConfig
 
 from pie_framework import assets, requirements
-from pie_framework.api import Component, EnergyTerm, Kind, Layout, Networks
+from pie_framework.api import Component, EnergyTerm, Kind, Layout, Networks, Slot
 from pie_framework.config import RunConfig, merge, parse
 from pie_framework.errors import AssetError, ComponentError, ConfigError, PieError
 from pie_framework.objective import Objective, WeightedTerm
-from pie_framework.plugins import Registry, discover
+from pie_framework.plugins import Registry, discover, parse_kind
 from pie_framework.training import identity
 
 _log = logging.getLogger(__name__)
@@ -85,18 +85,21 @@ class Builder:
         Raises:
             ComponentError: none is chosen, or it cannot be built.
         """
-        from pie_framework.plugins import parse_kind
-
         kind = parse_kind(kind)
-        by_role = kind in (Kind.RIG, Kind.FEATURES)
+        by_role = kind.slot in (Slot.PER_BLOCK, Slot.PER_ROLE)
         if by_role and name is None:
             raise ComponentError(f"a {kind} was asked for without saying which block or role")
         node = requirements.selection(self.run, kind, name if by_role else None)
-        if name is not None and (node is None or (not by_role and node["name"] != name)):
+        role = kind.value if name is None or not by_role else f"{kind}.{name}"
+        if not by_role and name is not None and (node is None or requirements.name_of(node) != name):
             return self._build(kind, {"name": name}, name)
         if node is None:
-            raise ComponentError(f"there is no {kind} in this run", f"Choose one with {kind}=NAME.")
-        return self._build(kind, node, kind.value if name is None or not by_role else f"{kind}.{name}")
+            which = {Slot.PER_BLOCK: f" for the block '{name}'", Slot.PER_ROLE: f" in the role '{name}'"}
+            raise ComponentError(
+                f"there is no {kind}{which.get(kind.slot, '')} in this run",
+                f"Choose one with {role.replace('.', '/') if kind.slot is Slot.PER_ROLE else kind.value}=NAME.",
+            )
+        return self._build(kind, node, role)
 
     def chosen(self, kind: Kind | str, name: str | None = None) -> str | None:
         """The name of the component that this run chose, or None; nothing is built.
@@ -105,10 +108,8 @@ class Builder:
             kind: its kind.
             name: the block of a rig or the role of a feature network.
         """
-        from pie_framework.plugins import parse_kind
-
         node = requirements.selection(self.run, parse_kind(kind), name)
-        return None if node is None else str(node["name"])
+        return None if node is None else requirements.name_of(node)
 
     def asset(self, uri: str, folder: bool = False) -> str:
         """The path of an asset; its digest is checked when a component declares one for it."""
@@ -128,6 +129,8 @@ class Builder:
             if requirement.what == "prior":
                 continue
             kind, roles = requirements.kind_and_roles(self.run, requirement.what)
+            if not kind.network:
+                continue
             for role in roles:
                 built = self.get(kind, role)
                 if kind is Kind.RIG:
@@ -200,8 +203,8 @@ class Builder:
         return Objective(terms)
 
     def _build(self, kind: Kind, node: Mapping[str, Any], role: str, where: str | None = None) -> Any:
-        component = self.registry.get(kind, node["name"])
-        given = {key: value for key, value in node.items() if key != "name"}
+        component = self.registry.get(kind, requirements.name_of(node))
+        given = requirements.settings_of(node)
         settings: Any = merge(component.config, given, role if where is None else where)
         key = (kind, component.name, repr(sorted(dataclasses.asdict(settings).items())))
         if key not in self._built:

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pie_framework import backbone
-from pie_framework.api.component import Kind
+from pie_framework.api import Kind
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry, discover
 

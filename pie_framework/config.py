@@ -15,13 +15,17 @@ from typing import Any, TypeVar
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS
 from pie_framework.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
 DTYPES = ("float32", "float64")
-INITS = ("mean", "nearest", "inverter", "encoder_search")
+#: Keys under which a configuration chooses components.
+CHOSEN = tuple(kind.value for kind in Kind if kind.slot in (Slot.ONE, Slot.PER_BLOCK, Slot.PER_ROLE))
+#: Components of a configuration that says nothing of their kind.
+DEFAULT_COMPONENTS: Mapping[str, Any] = {"editor": "rig", "init": "mean", "optimizer": "adam"}
 #: Settings that are the address of a file.
 FILE_KEYS = ("weights", "path", "file", "model", "heads", "landmarks")
 
@@ -96,20 +100,18 @@ class EditConfig:
 
 @dataclass
 class RunConfig:
-    """The whole configuration of a run. Components are `{name: ..., <their own settings>}`; rigs and features have
-    one such node per block and per role."""
+    """The whole configuration of a run.
+
+    Attributes:
+        terms: of E(w), by the name this run gives them.
+        components: the chosen components by kind, each `{name: ..., <its own settings>}`; of rigs and features one
+            such node per block and per role. In a configuration file each kind is a key of its own.
+
+    The other fields are explained in conf/config.yaml.
+    """
 
     terms: dict[str, TermConfig] = field(default_factory=dict)
-    generator: dict[str, Any] = field(default_factory=dict)
-    face_model: dict[str, Any] = field(default_factory=dict)
-    encoder: dict[str, Any] = field(default_factory=dict)
-    rig: dict[str, Any] = field(default_factory=dict)
-    features: dict[str, Any] = field(default_factory=dict)
-    landmarks: dict[str, Any] = field(default_factory=dict)
-    aligner: dict[str, Any] = field(default_factory=dict)
-    editor: dict[str, Any] = field(default_factory=lambda: {"name": "rig"})
-    inverter: dict[str, Any] = field(default_factory=dict)
-    optimizer: dict[str, Any] = field(default_factory=dict)
+    components: dict[str, Any] = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     edit: EditConfig = field(default_factory=EditConfig)
     blocks: list[str] = field(default_factory=lambda: list(EDITABLE_BLOCKS))
@@ -120,7 +122,6 @@ class RunConfig:
     device: str = "auto"
     dtype: str = "float32"
     outputs: str = "outputs"
-    init: str = "mean"
     resume: str | None = None
     checkpoint_every: int = 50
     paste_back: bool = False
@@ -132,11 +133,15 @@ def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: a key that does not exist (names the near ones), a value of the wrong type or out of range.
     """
-    run = merge(RunConfig, config)
+    plain: dict[str, Any] = (
+        _plain(config, "") if isinstance(config, DictConfig) else {str(k): v for k, v in config.items()}
+    )
+    chosen = {**DEFAULT_COMPONENTS, **{kind: plain.pop(kind) for kind in CHOSEN if kind in plain}}
+    run = merge(RunConfig, plain)
+    run.components = {kind: _node(kind, node) for kind, node in chosen.items()}
     _check_terms(run)
     _check_schedule(run)
     _one_of("dtype", run.dtype, DTYPES)
-    _one_of("init", run.init, INITS)
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", run.device):
         raise ConfigError(f"device: '{run.device}' is not a device", "It is auto, cpu, cuda or cuda:N.")
     for block in run.blocks:
@@ -150,6 +155,24 @@ def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
     _at_least("prior.blocks_per_step", run.prior.blocks_per_step, 0)
     _check_input(run)
     return run
+
+
+def values(run: RunConfig) -> dict[str, Any]:
+    """The inverse of `parse`: the configuration as plain values, with each kind of component under its own key."""
+    plain = dataclasses.asdict(run)
+    components: dict[str, Any] = plain.pop("components")
+    return {**plain, **components}
+
+
+def _node(kind: str, node: Any) -> dict[str, Any]:
+    """The settings under a kind's key; a name alone stands for the component with its defaults."""
+    if isinstance(node, str):
+        return {"name": node}
+    if node is None:
+        return {}
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{kind}: {node!r} is not a group of settings", f"Choose one with {kind}=NAME.")
+    return {str(key): value for key, value in node.items()}
 
 
 def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = "") -> T:

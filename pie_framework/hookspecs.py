@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from pie_framework.api import Component
-    from pie_framework.api.events import RunEnded, RunStarted, StepsDone
+    from pie_framework.api import Command, Component
+    from pie_framework.api.events import ResultSaved, RunEnded, RunFailed, RunStarted, StepsDone
 
 hookspec = pluggy.HookspecMarker("pie_framework")
 hookimpl = pluggy.HookimplMarker("pie_framework")
+
+
+@hookspec
+def pie_components() -> Iterable[Component]:
+    """The components of the plugin, of every kind."""
+
+
+@hookspec
+def pie_commands() -> Iterable[Command]:
+    """Sub-commands of `pie`."""
 
 
 @hookspec
@@ -103,6 +113,16 @@ def pie_run_started(event: RunStarted) -> None:
 @hookspec
 def pie_steps_done(event: StepsDone) -> None:
     """Observer: some more steps were taken (called every few steps, never inside one)."""
+
+
+@hookspec
+def pie_result_saved(event: ResultSaved) -> None:
+    """Observer: latent, pictures, edits and metrics of a run are in its folder."""
+
+
+@hookspec
+def pie_run_failed(event: RunFailed) -> None:
+    """Observer: something stopped the run."""
 
 
 @hookspec

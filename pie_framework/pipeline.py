@@ -40,7 +40,6 @@ from pie_framework.embed import PriorSettings, make_problem, start_latent
 from pie_framework.images import read_photo, to_picture, to_tensor
 from pie_framework.metrics import psnr, ssim
 from pie_framework.objective import Objective
-from pie_framework.optimizers import make_optimizer
 from pie_framework.plugins import Observers, Registry, discover
 from pie_framework.requirements import required
 from pie_framework.solver import History, OnCheck, Problem, Solution, SolverState, Stage, solve
@@ -96,7 +95,7 @@ class Pipeline:
     def networks(self) -> Networks:
         """The frozen components that the energy and the edits use, and Ψ, where one is chosen, to judge by."""
         networks = self.builder.networks()
-        if "recognition" in networks.features or not self.config.features.get("recognition"):
+        if "recognition" in networks.features or not self.builder.chosen(Kind.FEATURES, "recognition"):
             return networks
         recognition = self.builder.get(Kind.FEATURES, "recognition")
         return replace(networks, features={**networks.features, "recognition": recognition})
@@ -169,8 +168,6 @@ class Pipeline:
     def problem(self, images: Tensor, landmarks: Tensor | None = None) -> Problem:
         """What the solver needs for these portraits, (B, 3, R, R), with their landmarks (B, K, 2) if they are known."""
         config = self.config
-        name = str(config.optimizer.get("name", ""))
-        settings = {key: float(value) for key, value in config.optimizer.items() if key != "name"}
         drawn = any(requirement.what == "prior" for requirement in required(config, self.registry))
         prior = PriorSettings(**vars(config.prior)) if drawn else None
         return make_problem(
@@ -178,7 +175,7 @@ class Pipeline:
             self.objective,
             images,
             self.stages,
-            make_optimizer(name, **settings),
+            self.builder.get(Kind.OPTIMIZER),
             config.blocks,
             prior,
             config.seed,
@@ -212,7 +209,9 @@ class Pipeline:
         started = time.perf_counter()
         problem = self.problem(images, self.known_landmarks(portraits, images))
         if resume is None:
-            state = problem.start(start_latent(self.networks, images, self.config.init, self.config.seed))
+            state = problem.start(
+                start_latent(self.builder.get(Kind.INIT), self.networks, images, self.config.seed)
+            )
             history = History()
         else:
             state, history = resume

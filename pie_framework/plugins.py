@@ -19,29 +19,12 @@ from typing import Any
 import pluggy
 
 from pie_framework import hookspecs
-from pie_framework.api.component import API_VERSION, Component, Kind
+from pie_framework.api import Component, Kind
 from pie_framework.api.events import RunEnded, RunStarted, StepsDone
 from pie_framework.errors import ComponentError, ConfigError, PieError, did_you_mean
 
 ENTRY_POINT_GROUP = "pie_framework"
 ENVIRONMENT_VARIABLE = "PIE_PLUGINS"
-
-#: The hook that declares each kind of component.
-HOOK_OF_KIND: Mapping[Kind, str] = {
-    Kind.ENERGY: "pie_energy_terms",
-    Kind.GENERATOR: "pie_generators",
-    Kind.FACE_MODEL: "pie_face_models",
-    Kind.ENCODER: "pie_encoders",
-    Kind.RIG: "pie_rigs",
-    Kind.FEATURES: "pie_features",
-    Kind.LANDMARKS: "pie_landmarks",
-    Kind.ALIGNER: "pie_aligners",
-    Kind.EDITOR: "pie_editors",
-    Kind.INVERTER: "pie_inverters",
-    Kind.SCENES: "pie_scenes",
-    Kind.TRAINER: "pie_trainers",
-    Kind.CONVERTER: "pie_converters",
-}
 
 _log = logging.getLogger(__name__)
 
@@ -315,16 +298,8 @@ def _add(registry: Registry, provenance: Provenance, hook: str, item: object) ->
     """Take in one declaration, or say what is wrong with it."""
     if not isinstance(item, Component):
         raise ComponentError(f"its hook '{hook}' gave {item!r}, which is not a pie_framework.api.Component")
-    if HOOK_OF_KIND.get(item.kind) != hook:
-        raise ComponentError(
-            f"it declares the {item.kind} '{item.name}' in the hook '{hook}'",
-            f"Declare it in '{HOOK_OF_KIND[item.kind]}'.",
-        )
-    if item.api_version != API_VERSION:
-        raise ComponentError(
-            f"the {item.kind} '{item.name}' is written for version {item.api_version} of the plugin contract; "
-            f"this is version {API_VERSION}"
-        )
+    if (wrong := item.problem()) is not None:
+        raise wrong
     key = (item.kind, item.name)
     if key in registry._contested or key in registry._components:
         first = registry._provenance[key]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pie_framework.api.component import Component, Kind
+from pie_framework.api import Component, Kind, Slot
 from pie_framework.config import RunConfig
 from pie_framework.errors import ComponentError, ConfigError
 from pie_framework.plugins import Registry
@@ -15,19 +15,10 @@ from pie_framework.plugins import Registry
 PRIOR_REQUIRES = ("encoder", "landmarks")
 #: What making an edit and reading it back takes.
 EDITS_REQUIRE = ("encoder", "editor")
-#: What a start of the optimisation takes.
-STARTS_REQUIRE = {"inverter": ("inverter",), "encoder_search": ("encoder",)}
 #: The kinds of network that a configuration chooses.
-NETWORKS = (
-    Kind.GENERATOR,
-    Kind.FACE_MODEL,
-    Kind.ENCODER,
-    Kind.RIG,
-    Kind.EDITOR,
-    Kind.INVERTER,
-    Kind.FEATURES,
-    Kind.LANDMARKS,
-)
+NETWORKS = tuple(kind for kind in Kind if kind.network)
+#: The kinds without which there is no run.
+ALWAYS = (Kind.OPTIMIZER, Kind.INIT)
 NONE = "none"
 
 
@@ -54,15 +45,33 @@ def selection(run: RunConfig, kind: Kind, role: str | None = None) -> Mapping[st
         kind: of the component.
         role: the block of a rig or the role of a feature network.
     """
-    node = getattr(run, kind.value, None)
+    node = run.components.get(kind.value)
     if role is not None and isinstance(node, Mapping):
         node = node.get(role)
     if not node:
         return None
-    if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
+    if isinstance(node, str):
+        node = {"name": node}
+    if not isinstance(node, Mapping) or not isinstance(node.get(_naming(node)), str):
         key = kind.value if role is None else f"{kind.value}.{role}"
         raise ConfigError(f"{key} does not say which component it is", f"Give {key}.name=NAME.")
-    return None if node["name"] == NONE and kind is not Kind.ALIGNER else node
+    return None if name_of(node) == NONE and kind is not Kind.ALIGNER else node
+
+
+def _naming(node: Mapping[str, Any]) -> str:
+    """The key that names the component: `component` where that is there, as `name` then is a setting of its own."""
+    return "component" if "component" in node else "name"
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    """The registered name of the component that a node of settings chooses."""
+    return str(node[_naming(node)])
+
+
+def settings_of(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The component's own settings in a node of settings."""
+    naming = _naming(node)
+    return {str(key): value for key, value in node.items() if key != naming}
 
 
 def required(run: RunConfig, registry: Registry, edits: bool | None = None) -> list[Requirement]:
@@ -105,8 +114,11 @@ def required(run: RunConfig, registry: Registry, edits: bool | None = None) -> l
             component = registry.get(Kind.ENERGY, term.term)
             for what in sorted(component.requires):
                 need(Requirement(what, f"the term '{name}'", f"terms.{name}.weight=0"))
-    for what in STARTS_REQUIRE.get(run.init, ()):
-        need(Requirement(what, f"init={run.init}", "init=mean"))
+    for kind in ALWAYS:
+        found[kind.value] = Requirement(kind.value, "every run")
+        for component in _chosen(run, registry, kind.value):
+            for what in sorted(component.requires):
+                need(Requirement(what, f"{kind}={component.name}", "init=mean" if kind is Kind.INIT else ""))
     if bool(run.edit.requests) if edits is None else edits:
         for what in EDITS_REQUIRE:
             need(Requirement(what, "making edits", "edit=none"))
@@ -150,10 +162,11 @@ def _roles(run: RunConfig, what: str) -> list[str | None]:
     kind, _, role = what.partition(".")
     if role:
         return [role]
-    if kind == Kind.RIG.value:
+    slot = _kind(kind).slot
+    if slot is Slot.PER_BLOCK:
         return list(run.blocks)
-    if kind == Kind.FEATURES.value:
-        return list(run.features)
+    if slot is Slot.PER_ROLE:
+        return list(run.components.get(kind) or {})
     return [None]
 
 
@@ -165,14 +178,14 @@ def _chosen(run: RunConfig, registry: Registry, what: str) -> Iterable[Component
     for role in _roles(run, what):
         node = selection(run, kind, role)
         if node is not None:
-            yield registry.get(kind, node["name"])
+            yield registry.get(kind, name_of(node))
 
 
 def _check_one(run: RunConfig, registry: Registry, requirement: Requirement, role: str | None) -> None:
     kind = _kind(requirement.what)
     node = selection(run, kind, role)
     if node is not None:
-        registry.get(kind, node["name"])
+        registry.get(kind, name_of(node))
         return
     what = {
         Kind.RIG: f"a rig network for the block '{role}'",

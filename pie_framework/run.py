@@ -19,7 +19,7 @@ from pie_framework.api.events import RunEnded
 from pie_framework.assets.uses import licences
 from pie_framework.checkpoint import pack, unpack
 from pie_framework.cli.progress import ProgressDisplay
-from pie_framework.config import RunConfig, parse
+from pie_framework.config import RunConfig, parse, values
 from pie_framework.controls import UnknownControlError
 from pie_framework.edit_files import save_edit, write_report, write_sheet
 from pie_framework.errors import RunError
@@ -195,7 +195,7 @@ def _manifest(pipeline: Pipeline, portraits: tuple[Portrait, ...], sources: list
     for package in RECORDED:
         versions[package] = importlib.metadata.version(package)
     return Manifest(
-        config=dataclasses.asdict(pipeline.config),
+        config=values(pipeline.config),
         seed=pipeline.config.seed,
         inputs=inputs,
         versions=versions,

@@ -15,10 +15,9 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from pie_framework.api import LatentView, Networks, PriorDraw, TargetView
+from pie_framework.api import LatentView, Networks, Optimizer, PriorDraw, TargetView
 from pie_framework.errors import ConfigError
 from pie_framework.objective import Breakdown, Objective
-from pie_framework.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ class Problem:
         (gradient,) = torch.autograd.grad(breakdown.total.sum(), variable)
         stage = self.stages[state.stage]
         change, optimizer = self.optimizer.update(
-            gradient, state.optimizer, stage.lr_at(state.step), state.step + 1
+            state.variable, gradient, state.optimizer, stage.lr_at(state.step), state.step + 1
         )
         moved = state.variable + change
         finite = breakdown.total.detach().isfinite() & moved.isfinite().flatten(1).all(dim=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pie_framework.api.analysis import analysis_losses, landmark_loss, photometric_loss
-from pie_framework.api.component import API_VERSION, Asset, BuildContext, Component, EmptyConfig, Kind
+from pie_framework.api.component import API_VERSION, Asset, BuildContext, Command, Component, EmptyConfig
 from pie_framework.api.contracts import (
     Aligner,
     Editor,
@@ -12,9 +12,17 @@ from pie_framework.api.contracts import (
     FaceModel,
     FeatureNetwork,
     Generator,
+    HasExpressionAliases,
+    HasExpressionDirections,
+    HasLatentShape,
+    HasRanges,
+    Initializer,
     Inverter,
     KnownPortraits,
     LandmarkDetector,
+    MadeForGenerator,
+    Mirrors,
+    Optimizer,
     PhotoLandmarks,
     RecognitionNetwork,
     RigNetwork,
@@ -22,6 +30,7 @@ from pie_framework.api.contracts import (
 )
 from pie_framework.api.converting import Conversion, Converter
 from pie_framework.api.editor import RigEditor
+from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
 from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
 from pie_framework.api.view import EditedView, ImageView, LatentView, Networks, PriorDraw, TargetView
@@ -34,6 +43,7 @@ __all__ = [
     "Asset",
     "Block",
     "BuildContext",
+    "Command",
     "Component",
     "Conversion",
     "Converter",
@@ -45,15 +55,23 @@ __all__ = [
     "FaceModel",
     "FeatureNetwork",
     "Generator",
+    "HasExpressionAliases",
+    "HasExpressionDirections",
+    "HasLatentShape",
+    "HasRanges",
     "ImageView",
+    "Initializer",
     "Inverter",
     "Kind",
     "KnownPortraits",
     "LandmarkDetector",
     "LatentView",
     "Layout",
+    "MadeForGenerator",
     "Mesh",
+    "Mirrors",
     "Networks",
+    "Optimizer",
     "PhotoLandmarks",
     "PriorDraw",
     "RecognitionNetwork",
@@ -61,6 +79,7 @@ __all__ = [
     "RigEditor",
     "RigNetwork",
     "Scenes",
+    "Slot",
     "TargetView",
     "analysis_losses",
     "landmark_loss",

@@ -8,7 +8,7 @@ be subclassed. All tensors are batch first, on the device and in the dtype the c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pie_framework.api.layout import Layout
     from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
-    from pie_framework.api.view import LatentView, TargetView
+    from pie_framework.api.view import LatentView, Networks, TargetView
 
 
 @runtime_checkable
@@ -193,6 +193,98 @@ class EnergyTerm(Protocol):
 
         Unweighted, not reduced over the batch, differentiable in `view.latent`.
         """
+        ...
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """One update rule as a pure function: state comes in, state goes out, nothing is hidden. That makes resume exact.
+
+    Portraits solved in one batch must not influence one another: row b of what comes out depends on row b of what goes
+    in. The variable has shape (B, 1, D) in a W stage and (B, L, D) in a W+ stage.
+    """
+
+    def init(self, variable: Tensor) -> tuple[Tensor, ...]:
+        """The state before the first step, each tensor batch first, (B, ...)."""
+        ...
+
+    def update(
+        self, variable: Tensor, gradient: Tensor, state: tuple[Tensor, ...], lr: float, step: int
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """-> (what to add to the variable, the new state); `step` starts at 1 and counts within a stage.
+
+        The new state may have more tensors than `init` gave, if `init` gave none.
+        """
+        ...
+
+
+@runtime_checkable
+class Initializer(Protocol):
+    """Where w starts."""
+
+    def start(self, networks: Networks, images: Tensor, rng: torch.Generator) -> Tensor:
+        """w of the first step, (B, L, D), for portraits (B, 3, R, R); called without gradients.
+
+        Each portrait's start depends on that portrait and on `rng` alone, not on the others of the batch.
+        """
+        ...
+
+
+@runtime_checkable
+class HasRanges(Protocol):
+    """A face model that says within which values its controls are meant to be used (optional)."""
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Control name, such as "rotation.yaw", to (low, high) in the control's unit; edits beyond are warned about."""
+        ...
+
+
+@runtime_checkable
+class HasExpressionAliases(Protocol):
+    """A face model that names further expressions by its own coefficients (optional)."""
+
+    @property
+    def expression_aliases(self) -> Mapping[str, Mapping[str, float]]:
+        """Control name to {coefficient of the expression block: amount at 1}; an edit sets those coefficients."""
+        ...
+
+
+@runtime_checkable
+class HasExpressionDirections(Protocol):
+    """A face model that names further expressions as directions in the whole block (optional)."""
+
+    @property
+    def expression_directions(self) -> Mapping[str, Sequence[float]]:
+        """Control name to the amount of every expression coefficient at 1; an edit sets the share along it."""
+        ...
+
+
+@runtime_checkable
+class Mirrors(Protocol):
+    """A face model that knows the θ of a flipped image (optional; recipes use it)."""
+
+    def mirror_theta(self, theta: Tensor) -> Tensor:
+        """θ of the image flipped left to right, (B, P) -> (B, P)."""
+        ...
+
+
+@runtime_checkable
+class HasLatentShape(Protocol):
+    """A network of latents that says which shape they have (optional for rigs; checked against the generator)."""
+
+    num_layers: int
+    latent_dim: int
+
+
+@runtime_checkable
+class MadeForGenerator(Protocol):
+    """A network that remembers for which generator it was trained (optional for rigs)."""
+
+    @property
+    def made_for(self) -> Mapping[str, Any]:
+        """`pie_framework.training.identity.generator_identity` of that generator, or what is known of it; may be
+        empty."""
         ...
 
 

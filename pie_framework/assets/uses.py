@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pie_framework import requirements
-from pie_framework.api.component import Component, Kind
+from pie_framework.api import Component, Kind
 from pie_framework.assets.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, resolve, size
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store
@@ -91,7 +91,7 @@ def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
             if node is None or role in found:
                 continue
             try:
-                component = registry.get(kind, node["name"])
+                component = registry.get(kind, requirements.name_of(node))
             except PieError:
                 continue  # `requirements.check` says so
             found[role] = _settled(role, component, node, who)
@@ -101,7 +101,7 @@ def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
 def _settled(role: str, component: Component, node: Mapping[str, Any], who: str) -> Chosen:
     from pie_framework.config import merge
 
-    given = {key: value for key, value in node.items() if key != "name"}
+    given = requirements.settings_of(node)
     try:
         settings: Any = merge(component.config, given, role)
     except PieError as error:

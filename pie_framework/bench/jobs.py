@@ -111,7 +111,7 @@ class Plan:
         """Plain values of all that every row depends on."""
         values = dataclasses.asdict(self.bench)
         world = {key: values[key] for key in WORLD}
-        nodes = [self.judge.encoder, self.judge.face_model, self.judge.features]
+        nodes = [self.judge.components.get(kind) for kind in ("encoder", "face_model", "features")]
         world["judge"] = [*self.bench.judge, *bench_methods.digests(nodes)]
         plain: dict[str, Any] = jsonable(world)
         return plain

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pie_framework import assets, requirements
+from pie_framework import assets, config, requirements
 from pie_framework.bench.settings import ROOT, BenchConfig, need_option
 from pie_framework.compose import compose
 from pie_framework.config import RunConfig, merge, parse
@@ -97,7 +97,7 @@ def make(
 
 def embedding_key(run: RunConfig, registry: Registry) -> dict[str, Any]:
     """All that an embedding depends on but the portraits and the seed; ComponentError when something is missing."""
-    values = dataclasses.asdict(run)
+    values = config.values(run)
     keys = ("terms", "optimizer", "schedule", "blocks", "init", "dtype")
     key = {name: values[name] for name in keys} | {"networks": _nodes(run, registry, edits=False)}
     if any(r.what == "prior" for r in requirements.required(run, registry, edits=False)):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pie_framework.api.kinds import Kind
 from pie_framework.plugins import Registry, discover
 from pie_framework.timing import phases
 
@@ -125,15 +126,14 @@ def write(report: Report, settings: ModelsConfig, run: RunConfig) -> None:
 
     folder = Path(settings.outputs)
     rows = [figure.to_json() for figure in report.figures]
-    networks = dataclasses.asdict(run)
-    kinds = ("generator", "face_model", "encoder", "rig", "editor", "inverter", "features", "landmarks")
+    kinds = [kind.value for kind in Kind if kind.network]
     write_json(
         folder / JSON,
         {
             "figures": rows,
             "seconds": report.seconds,
             "settings": dataclasses.asdict(settings),
-            "networks": {kind: networks[kind] for kind in kinds},
+            "networks": {kind: run.components.get(kind, {}) for kind in kinds},
             "device": run.device,
             "dtype": run.dtype,
         },

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pie_framework import backbone
-from pie_framework.api.component import Kind
+from pie_framework.api import Kind
 from pie_framework.backbone import HERE, Override, quoted, unquoted
 from pie_framework.config import FILE_KEYS
 from pie_framework.errors import ConfigError, did_you_mean
@@ -87,7 +87,10 @@ def main(words: Sequence[str], registry: Registry) -> int:
         return 0
     settings, composed = split(words, registry)
     run = parse(compose([str(o) for o in composed], registry))
-    folder = Path(settings.output or default_folder(run.generator, run.face_model))
+    folder = Path(
+        settings.output
+        or default_folder(run.components.get("generator", {}), run.components.get("face_model", {}))
+    )
     _check_folder(folder, settings.resume)
     kept = [_absolute(o) for o in composed if o.group in backbone.KEYS]
     kept += _foreign(kept)

@@ -29,7 +29,7 @@ def complete(arguments: Sequence[str]) -> int:
 
 def _others(command: str) -> list[str]:
     """What can follow a sub-command that takes no configuration."""
-    from pie_framework.api.component import Kind
+    from pie_framework.api import Kind
     from pie_framework.plugins import discover
 
     if command == "plugins":

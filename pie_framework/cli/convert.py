@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pie_framework import backbone
-from pie_framework.api.component import Kind
+from pie_framework.api import Kind
 from pie_framework.errors import AssetError, ConfigError, did_you_mean
 from pie_framework.plugins import Registry, discover
 

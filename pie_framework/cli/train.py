@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pie_framework.api.component import Component, Kind
+from pie_framework.api import Component, Kind
 from pie_framework.cli import backbone
 from pie_framework.cli.plugins import settings_of
 from pie_framework.config import merge

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
-from pie_framework.api.component import Component, EmptyConfig, Kind
+from pie_framework.api import Component, EmptyConfig, Kind
 from pie_framework.hookspecs import hookimpl
 
 #: What an installed distribution would declare.
@@ -50,49 +50,20 @@ def _toy(kind: Kind, config: type = EmptyConfig, requires: frozenset[str] = froz
         config=config,
         summary="Exact and linear; for tests.",
         requires=requires,
+        api_version=(1, 1),
     )
 
 
 @hookimpl
-def pie_generators() -> list[Component]:
-    return [_toy(Kind.GENERATOR, requires=frozenset({"face_model"}))]
-
-
-@hookimpl
-def pie_face_models() -> list[Component]:
-    return [_toy(Kind.FACE_MODEL)]
-
-
-@hookimpl
-def pie_encoders() -> list[Component]:
-    return [_toy(Kind.ENCODER, requires=frozenset({"face_model"}))]
-
-
-@hookimpl
-def pie_inverters() -> list[Component]:
-    return [_toy(Kind.INVERTER, requires=frozenset({"generator"}))]
-
-
-@hookimpl
-def pie_rigs() -> list[Component]:
-    return [_toy(Kind.RIG, ToyRigConfig)]
-
-
-@hookimpl
-def pie_editors() -> list[Component]:
-    return [_toy(Kind.EDITOR, requires=frozenset({"rig"}))]
-
-
-@hookimpl
-def pie_features() -> list[Component]:
-    return [_toy(Kind.FEATURES, ToyFeaturesConfig, frozenset({"face_model"}))]
-
-
-@hookimpl
-def pie_landmarks() -> list[Component]:
-    return [_toy(Kind.LANDMARKS, requires=frozenset({"face_model"}))]
-
-
-@hookimpl
-def pie_scenes() -> list[Component]:
-    return [_toy(Kind.SCENES, requires=frozenset({"face_model"}))]
+def pie_components() -> list[Component]:
+    return [
+        _toy(Kind.GENERATOR, requires=frozenset({"face_model"})),
+        _toy(Kind.FACE_MODEL),
+        _toy(Kind.ENCODER, requires=frozenset({"face_model"})),
+        _toy(Kind.INVERTER, requires=frozenset({"generator"})),
+        _toy(Kind.RIG, ToyRigConfig),
+        _toy(Kind.EDITOR, requires=frozenset({"rig"})),
+        _toy(Kind.FEATURES, ToyFeaturesConfig, frozenset({"face_model"})),
+        _toy(Kind.LANDMARKS, requires=frozenset({"face_model"})),
+        _toy(Kind.SCENES, requires=frozenset({"face_model"})),
+    ]

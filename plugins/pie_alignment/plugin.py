@@ -17,9 +17,12 @@ SHA256 = {
     "landmarks": "63a3218334b4e61c8d103ce22fe5995011104d473646904a4d71b2adc94ddbab",
 }
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_aligners() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.ALIGNER,
@@ -27,6 +30,7 @@ def pie_aligners() -> list[Component]:
             "pie_alignment.aligners:build_auto",
             config=AlignerSettings,
             summary="Takes a square picture of the generator's size as it is, aligns any other by its face.",
+            api_version=API,
         ),
         Component(
             Kind.ALIGNER,
@@ -34,19 +38,15 @@ def pie_aligners() -> list[Component]:
             "pie_alignment.aligners:build_ffhq",
             config=AlignerSettings,
             summary="Finds the face with opencv's cascades and cuts it out upright, as FFHQ does.",
+            api_version=API,
         ),
         Component(
             Kind.ALIGNER,
             "none",
             "pie_alignment.aligners:build_centre",
             summary="Looks for no face: the largest centred square, for pictures that are already cut.",
+            api_version=API,
         ),
-    ]
-
-
-@hookimpl
-def pie_landmarks() -> list[Component]:
-    return [
         Component(
             Kind.LANDMARKS,
             "embedded",
@@ -56,6 +56,7 @@ def pie_landmarks() -> list[Component]:
             assets=(
                 Asset("landmark detector weights", LandmarkSettings.weights, SHA256["landmarks"], "MIT"),
             ),
+            api_version=API,
         ),
         Component(
             Kind.LANDMARKS,
@@ -64,6 +65,7 @@ def pie_landmarks() -> list[Component]:
             config=MediapipeSettings,
             summary="MediaPipe's face landmarker, 478 points brought to the 66, from a model file of the user's.",
             assets=(Asset("MediaPipe face landmarker", MediapipeSettings.model, licence="Apache-2.0"),),
+            api_version=API,
         ),
         Component(
             Kind.LANDMARKS,
@@ -71,18 +73,14 @@ def pie_landmarks() -> list[Component]:
             "pie_alignment.landmark_file:build",
             config=FileLandmarkSettings,
             summary="Points that the user gives for the photos; another detector looks at all other images.",
+            api_version=API,
         ),
-    ]
-
-
-@hookimpl
-def pie_trainers() -> list[Component]:
-    return [
         Component(
             Kind.TRAINER,
             "landmarks",
             "pie_alignment.landmark_training:run",
             config=LandmarkTraining,
             summary="Train the landmark detector on rendered portraits.",
+            api_version=API,
         ),
     ]

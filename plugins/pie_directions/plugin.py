@@ -11,9 +11,12 @@ SHA256 = {
     "directions": "915b68f22cb7c84ee8ad0ffff028d7f5e236cdf3cbfd60836e336a3c8c30d63a",
 }
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_editors() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.EDITOR,
@@ -22,13 +25,8 @@ def pie_editors() -> list[Component]:
             config=LinearConfig,
             summary="InterFaceGAN: moves w along the normal of a linear attribute, without rig networks.",
             assets=(Asset("directions", DEFAULT_WEIGHTS, SHA256["directions"], "MIT"),),
-        )
-    ]
-
-
-@hookimpl
-def pie_trainers() -> list[Component]:
-    return [
+            api_version=API,
+        ),
         Component(
             Kind.TRAINER,
             "directions",
@@ -36,5 +34,6 @@ def pie_trainers() -> list[Component]:
             config=TrainDirectionsConfig,
             summary="Fits the directions of the linear editor on the generator's own samples.",
             requires=frozenset({"generator", "encoder"}),
-        )
+            api_version=API,
+        ),
     ]

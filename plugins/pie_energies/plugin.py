@@ -6,9 +6,12 @@ from pie_energies.settings import AnalysisConfig
 from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_energy_terms() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.ENERGY,
@@ -16,6 +19,7 @@ def pie_energy_terms() -> list[Component]:
             "pie_energies.synthesis:Synthesis",
             summary="The generated image looks like the portrait: pixels and Φ features.",
             requires=frozenset({"features.perceptual"}),
+            api_version=API,
         ),
         Component(
             Kind.ENERGY,
@@ -23,6 +27,7 @@ def pie_energy_terms() -> list[Component]:
             "pie_energies.identity:IdentityPreservation",
             summary="Asking the rig for what the latent already shows changes nothing.",
             requires=frozenset({"rig", "encoder"}),
+            api_version=API,
         ),
         Component(
             Kind.ENERGY,
@@ -31,6 +36,7 @@ def pie_energy_terms() -> list[Component]:
             config=AnalysisConfig,
             summary="An edit does what was asked: the block read back explains the source it came from.",
             requires=frozenset({"rig", "encoder", "face_model", "landmarks", "prior"}),
+            api_version=API,
         ),
         Component(
             Kind.ENERGY,
@@ -39,6 +45,7 @@ def pie_energy_terms() -> list[Component]:
             config=AnalysisConfig,
             summary="An edit changes nothing else: all but the block still explains the portrait.",
             requires=frozenset({"rig", "encoder", "face_model", "landmarks", "prior"}),
+            api_version=API,
         ),
         Component(
             Kind.ENERGY,
@@ -46,5 +53,6 @@ def pie_energy_terms() -> list[Component]:
             "pie_energies.recognition:Recognition",
             summary="The portrait and its edits show the same person to a recognition network.",
             requires=frozenset({"rig", "encoder", "features.recognition", "prior"}),
+            api_version=API,
         ),
     ]

@@ -7,9 +7,12 @@ from pie_facemodels.settings import FlameSettings, IctSettings
 from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_face_models() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.FACE_MODEL,
@@ -17,6 +20,7 @@ def pie_face_models() -> list[Component]:
             "pie_facemodels.bfm:build",
             config=BfmSettings,
             summary="The Basel Face Model of Deep3DFaceRecon's BFM_model_front.mat, with its units and camera.",
+            api_version=API,
         ),
         Component(
             Kind.FACE_MODEL,
@@ -24,6 +28,7 @@ def pie_face_models() -> list[Component]:
             "pie_facemodels.flame:build",
             config=FlameSettings,
             summary="FLAME: shape, expression, neck, jaw and eyes by linear blend skinning; registration required.",
+            api_version=API,
         ),
         Component(
             Kind.FACE_MODEL,
@@ -31,11 +36,13 @@ def pie_face_models() -> list[Component]:
             "pie_facemodels.ict:build",
             config=IctSettings,
             summary="ICT-FaceKit: 100 identity modes, 53 named blendshapes, a generic albedo; MIT, no registration.",
+            api_version=API,
         ),
         Component(
             Kind.FACE_MODEL,
             "procedural",
             "pie_facemodels.procedural.component:build",
             summary="A morphable head made of formulas: 257 parameters, named expressions, 66 landmarks.",
+            api_version=API,
         ),
     ]

@@ -20,9 +20,12 @@ SHA256 = {
     "perceptual": "31a9c90d01ddd979a04a3fc4a26f762a92f4b7ec14e8cc809f5c81175af7fb7f",
 }
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_features() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.FEATURES,
@@ -31,6 +34,7 @@ def pie_features() -> list[Component]:
             config=RecognitionSettings,
             summary="Ψ of the embedded world: who is shown, whatever the pose, expression and light.",
             assets=(Asset("Ψ weights", RecognitionSettings.weights, SHA256["recognition"], "MIT"),),
+            api_version=API,
         ),
         Component(
             Kind.FEATURES,
@@ -39,6 +43,7 @@ def pie_features() -> list[Component]:
             config=PerceptualSettings,
             summary="Φ of the embedded world: features trained to label the regions of a portrait.",
             assets=(Asset("Φ weights", PerceptualSettings.weights, SHA256["perceptual"], "MIT"),),
+            api_version=API,
         ),
         Component(
             Kind.FEATURES,
@@ -46,6 +51,7 @@ def pie_features() -> list[Component]:
             "pie_features.vgg16:build",
             config=Vgg16Settings,
             summary="Φ by VGG-16 trained on ImageNet, with the heads of LPIPS if given.",
+            api_version=API,
         ),
         Component(
             Kind.FEATURES,
@@ -53,6 +59,7 @@ def pie_features() -> list[Component]:
             "pie_features.vggface16:build",
             config=VggFaceSettings,
             summary="Ψ by VGG-Face-16 (Parkhi et al. 2015).",
+            api_version=API,
         ),
         Component(
             Kind.FEATURES,
@@ -60,31 +67,22 @@ def pie_features() -> list[Component]:
             "pie_features.arcface:build",
             config=ArcFaceSettings,
             summary="Ψ by ArcFace: IResNet checkpoints of insightface, of any depth.",
+            api_version=API,
         ),
-    ]
-
-
-@hookimpl
-def pie_converters() -> list[Component]:
-    return [
         Component(
             Kind.CONVERTER,
             "features",
             "pie_features.convert:convert",
             summary="VGG-16, VGG-Face-16 and ArcFace's IResNet from their public state dicts.",
-        )
-    ]
-
-
-@hookimpl
-def pie_trainers() -> list[Component]:
-    return [
+            api_version=API,
+        ),
         Component(
             Kind.TRAINER,
             "recognition",
             "pie_features.recognition_training:run",
             config=RecognitionTraining,
             summary="Train Ψ by margin softmax over the persons of a portrait dataset.",
+            api_version=API,
         ),
         Component(
             Kind.TRAINER,
@@ -92,5 +90,6 @@ def pie_trainers() -> list[Component]:
             "pie_features.perceptual_training:run",
             config=PerceptualTraining,
             summary="Train Φ to label regions, find landmarks and read θ.",
+            api_version=API,
         ),
     ]

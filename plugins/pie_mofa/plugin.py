@@ -13,9 +13,12 @@ SHA256 = {
     "judge": "c4818044d561ee2d67257bc2c3cf7cd8d7fbecbb52a32a63e6902f09d78f76f6",
 }
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_encoders() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.ENCODER,
@@ -27,6 +30,7 @@ def pie_encoders() -> list[Component]:
                 Asset("encoder", DEFAULT_WEIGHTS, SHA256["encoder"], "MIT"),
                 Asset("judge", JUDGE_WEIGHTS, SHA256["judge"], "MIT"),
             ),
+            api_version=API,
         ),
         Component(
             Kind.ENCODER,
@@ -35,25 +39,15 @@ def pie_encoders() -> list[Component]:
             config=Deep3DConfig,
             summary="Deep3DFaceRecon's ResNet-50, for the face model bfm.",
             requires=frozenset({"face_model"}),
+            api_version=API,
         ),
-    ]
-
-
-@hookimpl
-def pie_converters() -> list[Component]:
-    return [
         Component(
             Kind.CONVERTER,
             "deep3d",
             "pie_mofa.deep3d.convert:convert",
             summary="Deep3DFaceRecon's coefficient network.",
-        )
-    ]
-
-
-@hookimpl
-def pie_trainers() -> list[Component]:
-    return [
+            api_version=API,
+        ),
         Component(
             Kind.TRAINER,
             "encoder",
@@ -61,5 +55,6 @@ def pie_trainers() -> list[Component]:
             config=TrainEncoderConfig,
             summary="Trains the face encoder by analysis by synthesis, with labels if there are any.",
             requires=frozenset({"face_model"}),
-        )
+            api_version=API,
+        ),
     ]

@@ -19,9 +19,12 @@ SHA256 = {
     "inverter": "4564d28dc6af3bbd634a3150dfb2f0891121a39fdead3a747b33e8e9062f833c",
 }
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_generators() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.GENERATOR,
@@ -30,6 +33,7 @@ def pie_generators() -> list[Component]:
             config=GeneratorConfig,
             summary="StyleGAN2 in plain torch, from safetensors, a NVIDIA pickle or a rosinality checkpoint.",
             assets=(Asset("generator", DEFAULT_WEIGHTS, SHA256["generator"], "MIT"),),
+            api_version=API,
         ),
         Component(
             Kind.GENERATOR,
@@ -37,31 +41,22 @@ def pie_generators() -> list[Component]:
             "pie_stylegan.component:build_stylegan3",
             config=StyleGAN3Settings,
             summary="StyleGAN3, configurations T and R, in plain torch, from safetensors or a NVIDIA pickle.",
+            api_version=API,
         ),
-    ]
-
-
-@hookimpl
-def pie_converters() -> list[Component]:
-    return [
         Component(
             Kind.CONVERTER,
             "stylegan2",
             "pie_stylegan.convert:convert",
             summary="StyleGAN2 of NVIDIA's pickles and of rosinality's checkpoints.",
+            api_version=API,
         ),
         Component(
             Kind.CONVERTER,
             "stylegan3",
             "pie_stylegan.stylegan3_io:convert",
             summary="StyleGAN3 of NVIDIA's pickles.",
+            api_version=API,
         ),
-    ]
-
-
-@hookimpl
-def pie_inverters() -> list[Component]:
-    return [
         Component(
             Kind.INVERTER,
             "stylegan2",
@@ -70,19 +65,15 @@ def pie_inverters() -> list[Component]:
             summary="A convolutional network from the portrait to W+: one w, and small offsets for each layer.",
             assets=(Asset("inverter", InverterSettings.weights, SHA256["inverter"], "MIT"),),
             requires=frozenset({"generator"}),
-        )
-    ]
-
-
-@hookimpl
-def pie_trainers() -> list[Component]:
-    return [
+            api_version=API,
+        ),
         Component(
             Kind.TRAINER,
             "generator",
             "pie_stylegan.component:train",
             config=GeneratorTraining,
             summary="Trains a generator and its inverter as an autoencoder of portraits, then fits the mapping.",
+            api_version=API,
         ),
         Component(
             Kind.TRAINER,
@@ -90,5 +81,6 @@ def pie_trainers() -> list[Component]:
             "pie_stylegan.component:train_offsets",
             config=InverterTraining,
             summary="Trains the inverter to give each layer its own latent, with the generator frozen.",
+            api_version=API,
         ),
     ]

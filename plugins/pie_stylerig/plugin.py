@@ -13,9 +13,12 @@ SHA256 = {
     "illumination": "4ea6b3900a4538207c2b5e47661f93a6c5f162a0f7b95236be9c64c87752f902",
 }
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_rigs() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.RIG,
@@ -27,26 +30,16 @@ def pie_rigs() -> list[Component]:
                 Asset(f"rig_{block}", DEFAULT_WEIGHTS.format(block=block), digest, "MIT")
                 for block, digest in SHA256.items()
             ),
-        )
-    ]
-
-
-@hookimpl
-def pie_editors() -> list[Component]:
-    return [
+            api_version=API,
+        ),
         Component(
             Kind.EDITOR,
             "rig",
             "pie_framework.api.editor:build",
             summary="Edits through the rig networks, one for each block.",
             requires=frozenset({"rig"}),
-        )
-    ]
-
-
-@hookimpl
-def pie_trainers() -> list[Component]:
-    return [
+            api_version=API,
+        ),
         Component(
             Kind.TRAINER,
             "rig",
@@ -54,5 +47,6 @@ def pie_trainers() -> list[Component]:
             config=TrainRigConfig,
             summary="Trains rig networks on the generator's own samples, without labels; on true edits too, if given.",
             requires=frozenset({"generator", "encoder", "face_model"}),
-        )
+            api_version=API,
+        ),
     ]

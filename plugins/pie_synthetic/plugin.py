@@ -6,9 +6,12 @@ from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 from pie_synthetic.settings import PortraitRecipe, SceneSettings
 
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
 
 @hookimpl
-def pie_scenes() -> list[Component]:
+def pie_components() -> list[Component]:
     return [
         Component(
             Kind.SCENES,
@@ -16,18 +19,14 @@ def pie_scenes() -> list[Component]:
             "pie_synthetic.source:build",
             config=SceneSettings,
             summary="Procedural portraits: face, hair, clothes, background and light, with θ known exactly.",
-        )
-    ]
-
-
-@hookimpl
-def pie_trainers() -> list[Component]:
-    return [
+            api_version=API,
+        ),
         Component(
             Kind.TRAINER,
             "portraits",
             "pie_synthetic.recipe:run",
             config=PortraitRecipe,
             summary="Renders the portraits that the other recipes train on.",
-        )
+            api_version=API,
+        ),
     ]

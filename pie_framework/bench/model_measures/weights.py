@@ -75,17 +75,18 @@ def networks(world: World) -> dict[str, tuple[Mapping[str, Any], Any, Callable[[
     def add(name: str, node: Mapping[str, Any] | None, network: Any, one: Callable[[], object]) -> None:
         found[name] = (node or {}, network, one)
 
-    add("generator", run.generator, parts.generator, lambda: parts.generator.synthesize(latent))
+    add("generator", run.components["generator"], parts.generator, lambda: parts.generator.synthesize(latent))
     if (inverter := parts.inverter) is not None:
-        add("inverter", run.inverter, inverter, lambda: inverter.invert(image))
+        add("inverter", run.components["inverter"], inverter, lambda: inverter.invert(image))
     if (encoder := parts.encoder) is not None:
-        add("encoder", run.encoder, encoder, lambda: encoder.encode(image))
+        add("encoder", run.components["encoder"], encoder, lambda: encoder.encode(image))
     if (judge := world.judge) is not None and world.settings.judge:
         add("judge", world.settings.judge, judge, lambda: judge.encode(image))
     if (detector := parts.landmarks) is not None:
-        add("landmarks", run.landmarks, detector, lambda: detector.detect(image))
+        add("landmarks", run.components["landmarks"], detector, lambda: detector.detect(image))
+    chosen_features = run.components.get("features", {})
     for role, features in parts.features.items():
-        add(f"features.{role}", run.features[role], features, lambda f=features: f.features(image))  # type: ignore[misc]
+        add(f"features.{role}", chosen_features[role], features, lambda f=features: f.features(image))  # type: ignore[misc]
     for block in run.blocks:
         node = selection(run, Kind.RIG, block)
         if node is not None:

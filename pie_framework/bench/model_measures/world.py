@@ -62,7 +62,7 @@ def build(settings: ModelsConfig, run: RunConfig, registry: Registry) -> World:
     def maybe(kind: Kind, role: str | None = None) -> Any:
         return None if selection(run, kind, role) is None else builder.get(kind, role)
 
-    features = {str(role): maybe(Kind.FEATURES, str(role)) for role in run.features}
+    features = {str(role): maybe(Kind.FEATURES, str(role)) for role in run.components.get("features", {})}
     networks = Networks(
         generator=builder.get(Kind.GENERATOR),
         encoder=maybe(Kind.ENCODER),
@@ -74,7 +74,9 @@ def build(settings: ModelsConfig, run: RunConfig, registry: Registry) -> World:
     )
     judge = networks.encoder
     if settings.judge:
-        judge = Builder(dataclasses.replace(run, encoder=dict(settings.judge)), registry).get(Kind.ENCODER)
+        judge = Builder(
+            dataclasses.replace(run, components={**run.components, "encoder": dict(settings.judge)}), registry
+        ).get(Kind.ENCODER)
     component = registry.get(Kind.SCENES, settings.scenes["name"])
     given = {key: value for key, value in settings.scenes.items() if key != "name"}
     options: object = merge(component.config, given, "scenes")

@@ -1,0 +1,1 @@
+"""Update rules for the latent, one module each."""
