@@ -131,7 +131,7 @@ class Registry:
         return Observers(listeners)
 
 
-OBSERVER_HOOKS = ("pie_run_started", "pie_steps_done", "pie_run_ended")
+OBSERVER_HOOKS = ("pie_run_started", "pie_steps_done", "pie_result_saved", "pie_run_failed", "pie_run_ended")
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,11 @@ class Observers:
 
     def run_ended(self, event: RunEnded) -> None:
         self._tell("pie_run_ended", event)
+
+    def tell(self, event: object) -> None:
+        from pie_framework.api.events import EVENT_HOOKS
+
+        self._tell(EVENT_HOOKS[type(event)], event)  # type: ignore[arg-type]
 
     def _tell(self, hook: str, event: RunStarted | StepsDone | RunEnded) -> None:
         for listener in [entry for entry in self._listeners if entry.hook == hook]:

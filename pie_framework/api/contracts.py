@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pie_framework.api.layout import Layout
+    from pie_framework.api.networks import Networks
     from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
-    from pie_framework.api.view import LatentView, Networks, TargetView
+    from pie_framework.api.view import LatentView, TargetView
 
 
 @runtime_checkable

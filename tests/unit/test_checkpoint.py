@@ -5,7 +5,8 @@ import torch
 
 from pie_framework.checkpoint import pack, unpack
 from pie_framework.errors import RunError
-from pie_framework.solver import History, HistoryRow, SolverState
+from pie_framework.history import History, HistoryRow
+from pie_framework.state import SolverState
 
 CPU = torch.device("cpu")
 

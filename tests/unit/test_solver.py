@@ -12,7 +12,10 @@ from pie_framework.errors import ConfigError
 from pie_framework.objective import Objective, WeightedTerm
 from pie_framework.optimizers import AdaDelta, Adam, make_optimizer
 from pie_framework.prior import PriorSampler
-from pie_framework.solver import Ending, Problem, Stage, solve
+from pie_framework.problem import Problem
+from pie_framework.solver import solve
+from pie_framework.stage import Stage
+from pie_framework.state import Ending
 from pie_framework.testing.toys import toy_networks
 
 
