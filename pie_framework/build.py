@@ -171,11 +171,9 @@ class Builder:
             for role, part in found.items()
             if isinstance(getattr(part, "layout", None), Layout)
         }
-        first = next(
-            (role for role in ("face_model", "encoder") if role in layouts), next(iter(layouts), None)
-        )
+        first = next((role for role in ("face_model", "encoder", *layouts) if role in layouts), "")
         for role, layout in layouts.items():
-            difference = None if first is None else _difference(layouts[first], layout)
+            difference = _difference(layouts[first], layout)
             if difference is not None:
                 raise ComponentError(
                     f"{self._chosen_as(role)} was made for another face model than {self._chosen_as(first)}: "

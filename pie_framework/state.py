@@ -1,4 +1,4 @@
-"""The solver's state as a value: what a step needs comes in, what it makes goes out. That is what makes resume exact."""
+"""The solver's state as a value: what a step needs comes in, what it makes goes out; so resuming is exact."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ T = TypeVar("T")
 class Networks:
     """The frozen components of one run, by the role they play.
 
-    The methods `synthesize`, `encode`, `detect`, `extract` and `move` run one of them; a fault of its code or of what it
-    gives is a `PluginError` that names it.
+    The methods `synthesize`, `encode`, `detect`, `extract` and `move` run one of them; a fault of its code or of what
+    it gives is a `PluginError` that names it.
 
     Attributes:
         generator: G.

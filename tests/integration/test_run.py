@@ -29,7 +29,7 @@ from pie_framework.testing.toy_plugin import TOYS
 
 FIRST_PARTY = [
     EntryPoint(name=name, value=f"pie_{name}.plugin", group="pie_framework")
-    for name in ("energies", "alignment")
+    for name in ("energies", "optimizers", "starts", "alignment")
 ]
 BLOCKS = ("rotation", "expression", "illumination")
 

@@ -10,13 +10,13 @@ from torch import Tensor
 from pie_framework.api import LatentView, Networks, TargetView
 from pie_framework.errors import ConfigError
 from pie_framework.objective import Objective, WeightedTerm
-from pie_framework.optimizers import AdaDelta, Adam, make_optimizer
 from pie_framework.prior import PriorSampler
 from pie_framework.problem import Problem
 from pie_framework.solver import solve
 from pie_framework.stage import Stage
 from pie_framework.state import Ending
 from pie_framework.testing.toys import toy_networks
+from pie_optimizers.adam import Adam
 
 
 class Pixels:
@@ -172,35 +172,6 @@ def test_blocks_take_turns() -> None:
     ]
     assert replace(p, blocks_per_step=2).blocks_at(1) == ("illumination", "rotation")
     assert replace(p, blocks_per_step=0).blocks_at(5) == blocks
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (AdaDelta(0.9, 1e-6), lambda p: torch.optim.Adadelta(p, lr=0.3, rho=0.9, eps=1e-6)),
-        (Adam(0.9, 0.99, 1e-8), lambda p: torch.optim.Adam(p, lr=0.3, betas=(0.9, 0.99), eps=1e-8)),
-    ],
-)
-def test_optimizers_equal_torchs(ours: AdaDelta | Adam, theirs: object) -> None:
-    rng = torch.Generator().manual_seed(0)
-    gradients = torch.randn(12, 2, 3, 4, generator=rng, dtype=torch.float64)
-    parameter = torch.nn.Parameter(torch.zeros(2, 3, 4, dtype=torch.float64))
-    reference = theirs([parameter])  # type: ignore[operator]
-    variable = torch.zeros(2, 3, 4, dtype=torch.float64)
-    state = ours.init(variable)
-    for i, gradient in enumerate(gradients):
-        parameter.grad = gradient.clone()
-        reference.step()
-        change, state = ours.update(gradient, state, 0.3, i + 1)
-        variable = variable + change
-    torch.testing.assert_close(variable, parameter.detach(), rtol=1e-9, atol=1e-12)
-
-
-def test_unknown_optimizers_and_settings_name_the_near_ones() -> None:
-    with pytest.raises(ConfigError, match="adadelta"):
-        make_optimizer("adadelt")
-    with pytest.raises(ConfigError, match="beta1"):
-        make_optimizer("adam", beta_1=0.9)
 
 
 def test_lr_schedules() -> None:
