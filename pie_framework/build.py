@@ -157,12 +157,14 @@ class Builder:
 
     def _origins(self) -> dict[str, str]:
         """The components of the run in words, by role; those that are built later than the networks too."""
-        later = {
-            kind.value: self.registry.get(kind, requirements.name_of(node))
-            for kind in requirements.ALWAYS
-            if (node := requirements.selection(self.run, kind)) is not None
-        }
-        return {role: self._described(component) for role, component in {**self.used, **later}.items()}
+        found = {role: self._described(component) for role, component in self.used.items()}
+        for kind in Kind:
+            node = (
+                requirements.selection(self.run, kind) if kind.slot is Slot.ONE and not kind.network else None
+            )
+            if node is not None and (component := self.registry.find(kind, requirements.name_of(node))):
+                found[kind.value] = self._described(component)
+        return found
 
     def _check_layouts(self, found: Mapping[str, Any]) -> None:
         """Whatever handles θ must mean the same coefficients; ComponentError names the two that do not."""

@@ -35,6 +35,7 @@ from pie_framework.build import Builder
 from pie_framework.config import RunConfig, parse
 from pie_framework.edit import EditResult, edit, vocabulary_of
 from pie_framework.embed import PriorSettings, make_problem, start_latent
+from pie_framework.errors import PluginError
 from pie_framework.history import History
 from pie_framework.images import read_photo, to_picture, to_tensor
 from pie_framework.metrics import psnr, ssim
@@ -127,9 +128,16 @@ class Pipeline:
         else:
             path = self.path_of(os.fspath(source))
             photo, called = read_photo(path), name or path.stem
-        aligned = self.builder.get(Kind.ALIGNER).align(photo, self.networks.generator.resolution)
-        detector = self.networks.landmarks
-        given = detector.given(photo) if isinstance(detector, PhotoLandmarks) else None
+        networks, aligner = self.networks, self.builder.get(Kind.ALIGNER)
+        side = networks.generator.resolution
+        aligned = networks.call("aligner", aligner.align, photo, side)
+        if not isinstance(aligned, AlignedPortrait) or aligned.image.size != (side, side):
+            shown = aligned.image.size if isinstance(aligned, AlignedPortrait) else type(aligned).__name__
+            raise PluginError(f"{networks.origin('aligner')} gave {shown}, not a portrait of {side} x {side}")
+        detector = networks.landmarks
+        given = None
+        if isinstance(detector, PhotoLandmarks):
+            given = networks.call("landmarks", detector.given, photo)
         landmarks = None if given is None else apply(invert(aligned.to_source), given)
         return Portrait(called, aligned, photo, landmarks)
 

@@ -106,6 +106,13 @@ class Registry:
             raise ComponentError(f"there is no {key[0]} named '{name}'", hint)
         return self._components[key]
 
+    def find(self, kind: Kind | str, name: str) -> Component | None:
+        """The component of that kind and name; None where there is none that can be used."""
+        try:
+            return self.get(kind, name)
+        except ComponentError:
+            return None
+
     def provenance(self, component: Component) -> Provenance:
         """The plugin and the installed package that declare the component."""
         return self._provenance[component.kind, component.name]
