@@ -141,6 +141,8 @@ def _solve(
         write_sheet(folder)
         write_report(folder)
         _summary(console, folder, embedding, result, timings)
+        if result.error is not None:
+            events.failed(result.message)
         events.saved(result.metrics, result.edits)
         if result.error is not None:
             raise PluginError(result.message, f"See {folder.file('report.html')}.") from result.error

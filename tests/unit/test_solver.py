@@ -278,7 +278,7 @@ def test_the_energy_settles_by_the_tolerance() -> None:
     networks = toy_networks()
     image = toy_image(networks)
     taken = []
-    for tolerance in (1e-1, 1e-3):
+    for tolerance in (0.9, 1e-3):
         stage = Stage("w", "w", 5000, 0.05, tolerance=tolerance, window=20)
         p = problem(networks, image, (stage,))
         solution = solve(p, p.start(start(networks, 1)))
