@@ -5,6 +5,7 @@ What a term raises, gives wrongly or changes that is not its own is a `PluginErr
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from torch import Tensor
 from pie_framework.api import EnergyTerm, LatentView, TargetView
 from pie_framework.errors import ConfigError, PieError, PluginError, did_you_mean, in_one_line
 from pie_framework.watching import Watch
+
+_log = logging.getLogger(__name__)
 
 #: Names of the parts of a term: what configuration and tables can write.
 PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -150,7 +153,9 @@ class Objective:
         before = self._parts.setdefault(name, named)
         if set(named) != set(before):
             raise PluginError(f"{who} gave the parts {_listed(named)}, before {_listed(before)}")
-        if before is named or watch is not None:
+        if watch is not None:
+            if view.latent.requires_grad and not any(value.requires_grad for value in values.values()):
+                _log.warning("%s has no gradient: it is measured, but changes nothing", who)
             for part in weighted.parts:
                 if part not in values:
                     raise ConfigError(

@@ -119,11 +119,11 @@ class Problem:
         gradient = self._gradient(state, breakdown.total, variable)
         stage = self.stages[state.stage]
         lr = stage.lr_at(state.step)
-        change, optimizer = self._guarded(
+        update = self._guarded(
             "update",
             lambda: self.optimizer.update(state.variable, gradient, state.optimizer, lr, state.step + 1),
         )
-        self._check_update(state, change, optimizer)
+        change, optimizer = self._checked(state, update)
         moved = state.variable + change
         total = breakdown.total.detach()
         fault = state.fault
@@ -206,16 +206,20 @@ class Problem:
         except (Exception, SystemExit) as error:
             raise PluginError(f"{self.optimizer_origin} failed in {what}(): {in_one_line(error)}") from error
 
-    def _check_update(self, state: SolverState, change: object, optimizer: object) -> None:
-        """PluginError when an update is not what the contract says."""
+    def _checked(self, state: SolverState, update: object) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """An update of the optimizer; PluginError when it is not what the contract says."""
         shape = tuple(state.variable.shape)
+        if not isinstance(update, tuple) or len(update) != 2:
+            raise PluginError(f"{self.optimizer_origin} gave {type(update).__name__}, not (change, state)")
+        change, optimizer = update
         if not isinstance(change, Tensor) or tuple(change.shape) != shape:
             given = tuple(change.shape) if isinstance(change, Tensor) else type(change).__name__
             raise PluginError(f"{self.optimizer_origin} gave a change {given}, not {shape}")
         good = isinstance(optimizer, tuple) and all(
             isinstance(value, Tensor) and value.dim() and len(value) == shape[0] for value in optimizer
         )
-        if not good or len(optimizer) != len(state.optimizer or optimizer):  # type: ignore[arg-type]
+        if not good or len(optimizer) != len(state.optimizer or optimizer):
             raise PluginError(
                 f"{self.optimizer_origin} gave a state that is not the tuple of tensors ({shape[0]}, ...) it had"
             )
+        return change, optimizer

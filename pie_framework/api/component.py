@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pie_framework.api.kinds import Kind
-from pie_framework.errors import ComponentError
+from pie_framework.errors import ComponentError, PluginError, in_one_line
 
 if TYPE_CHECKING:
     import torch
@@ -145,15 +145,15 @@ class Component:
         return None
 
     def load(self) -> Callable[[Any, BuildContext], Any]:
-        """Import the target and return the callable; ComponentError names the component when that fails."""
+        """Import the target and return the callable; PluginError names the component when that fails."""
         module_name, _, attribute = self.target.partition(":")
         try:
             target = importlib.import_module(module_name)
             for part in attribute.split("."):
                 target = getattr(target, part)
         except (Exception, SystemExit) as error:
-            raise ComponentError(
-                f"{self.kind} '{self.name}' cannot be loaded from '{self.target}': {_in_one_line(error)}"
+            raise PluginError(
+                f"{self.kind} '{self.name}' cannot be loaded from '{self.target}': {in_one_line(error)}"
             ) from error
         return target  # type: ignore[return-value]
 
@@ -174,10 +174,3 @@ class Command:
     target: str
     summary: str
     api_version: tuple[int, int] | None = None
-
-
-def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, (ImportError, AttributeError)):
-        return text
-    return f"{type(error).__name__}: {text}".rstrip(": ")
