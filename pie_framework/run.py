@@ -27,6 +27,7 @@ from pie_framework.folder import CHECKPOINT, EDITS, Manifest, RunFolder, energy_
 from pie_framework.images import read_photo, to_picture
 from pie_framework.paste import paste_back
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
+from pie_framework.plugins import naming_the_gone
 from pie_framework.solver import Ending, History, SolverState
 from pie_framework.timing import phases
 
@@ -84,7 +85,8 @@ def _resume(settings: RunConfig, console: Console) -> int:
     if manifest.outcome in (Ending.FINISHED.value, Ending.CONVERGED.value):
         console.print(f"{folder.path} is complete: {manifest.message}")
         return 0
-    pipeline = Pipeline(dict(manifest.config))
+    with naming_the_gone(manifest.plugins):
+        pipeline = Pipeline(dict(manifest.config))
     portraits = tuple(pipeline.portrait(source) for source in manifest.inputs)
     return _solve(pipeline, portraits, folder, manifest, console, started, resume=True)
 
