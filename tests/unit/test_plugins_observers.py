@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -210,7 +211,7 @@ def test_one_that_is_slow_is_named_once(
     watchers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     now = iter(range(100))
-    monkeypatch.setattr(observers.time, "perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr(observers, "time", SimpleNamespace(perf_counter=lambda: float(next(now))))
     told = watchers(slow="@hookimpl\ndef pie_steps_done(event):\n    heard.append(event.step)\n").observers()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
@@ -223,6 +224,6 @@ def test_one_that_is_slow_is_named_once(
 
 def test_one_that_is_quick_is_not_named(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
     now = iter(range(100))
-    monkeypatch.setattr(observers.time, "perf_counter", lambda: 0.4 * next(now))
+    monkeypatch.setattr(observers, "time", SimpleNamespace(perf_counter=lambda: 0.4 * next(now)))
     Observers(others=[Notebook()]).tell(ENDED)
     assert caplog.messages == []
