@@ -76,7 +76,7 @@ class Builder:
         self.dtype = getattr(torch, self.run.dtype) if dtype is None else dtype
         self.blocks = tuple(self.run.blocks)
         self.used: dict[str, Component] = {}
-        self._built: dict[tuple[Kind, str, str], Any] = {}
+        self._built: dict[tuple[int, str], Any] = {}  # two packages may use the same name
         self._building: list[str] = []
 
     def check(self, edits: bool | None = None) -> None:
@@ -242,7 +242,7 @@ class Builder:
         component = self.registry.get(kind, requirements.name_of(node))
         given = requirements.settings_of(node)
         settings: Any = merge(component.config, given, role if where is None else where)
-        key = (kind, component.name, repr(sorted(dataclasses.asdict(settings).items())))
+        key = (id(component), repr(sorted(dataclasses.asdict(settings).items())))
         if key not in self._built:
             label = f"{kind} '{component.name}'"
             if label in self._building:

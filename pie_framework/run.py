@@ -29,6 +29,7 @@ from pie_framework.history import History
 from pie_framework.images import read_photo, to_picture
 from pie_framework.paste import paste_back
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
+from pie_framework.plugins import naming_the_gone
 from pie_framework.run_events import RunEvents
 from pie_framework.state import Ending, SolverState
 from pie_framework.timing import phases
@@ -88,7 +89,8 @@ def _resume(settings: RunConfig, console: Console) -> int:
     if manifest.outcome in (Ending.FINISHED.value, Ending.CONVERGED.value):
         console.print(f"{folder.path} is complete: {manifest.message}")
         return 0
-    pipeline = Pipeline(dict(manifest.config))
+    with naming_the_gone(manifest.plugins):
+        pipeline = Pipeline(dict(manifest.config))
     portraits = tuple(pipeline.portrait(source) for source in manifest.inputs)
     return _solve(pipeline, portraits, folder, manifest, console, started, resume=True)
 
@@ -263,11 +265,13 @@ def _manifest(pipeline: Pipeline, portraits: tuple[Portrait, ...], sources: list
         seed=pipeline.config.seed,
         inputs=inputs,
         versions=versions,
+        plugins=_plugins(pipeline),
     )
 
 
 def _plugins(pipeline: Pipeline) -> list[dict[str, str]]:
-    """The components that took part, by the role they played, with the packages they come from."""
+    """The components that take part, by the role they play, with the packages they come from."""
+    assert pipeline.networks and pipeline.objective  # builds them
     found = []
     for role, component in sorted(pipeline.builder.used.items()):
         origin = pipeline.registry.provenance(component)
