@@ -96,9 +96,9 @@ def test_everyone_hears_every_event_in_order(watchers):
 def test_the_methods_of_before_tell_the_same():
     notebook = Notebook()
     told = Observers(others=[notebook])
-    told.run_started(STARTED)
-    told.steps_done(EVENTS[1])  # type: ignore[arg-type]
-    told.run_ended(ENDED)
+    told.tell(STARTED)
+    told.tell(EVENTS[1])
+    told.tell(ENDED)
     assert [type(event) for event in notebook.heard] == [RunStarted, StepsDone, RunEnded]
 
 
