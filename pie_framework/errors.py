@@ -12,8 +12,12 @@ class PieError(Exception):
     Args:
         message: what was wrong and where.
         hint: what to do about it, printed after the message.
+
+    Attributes:
+        status: exit status of the command that ends with it.
     """
 
+    status = 2
     _located = False
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -37,6 +41,12 @@ class ComponentError(PieError):
     """A component that is unknown, declared twice, broken, or lacks something it requires."""
 
 
+class PluginError(ComponentError):
+    """The code of a component failed, or gave what its contract does not allow: no fault of the input."""
+
+    status = 1
+
+
 class AssetError(PieError):
     """A weight file or other asset that is missing, damaged, or of the wrong kind."""
 
@@ -47,6 +57,14 @@ class InputError(PieError):
 
 class RunError(PieError):
     """A run folder that cannot be read, resumed or written."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception as `Type: message` without line breaks; the message alone where it is an error for people."""
+    text = " ".join(str(error).split())
+    if isinstance(error, PieError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

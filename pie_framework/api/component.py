@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pie_framework.api.kinds import Kind
-from pie_framework.errors import ComponentError
+from pie_framework.errors import ComponentError, PluginError, in_one_line
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +132,7 @@ class Component:
         return _text_problem(what, self.target, self.summary)
 
     def load(self) -> Callable[[Any, BuildContext], Any]:
-        """Import the target and return the callable; ComponentError names the component when that fails."""
+        """Import the target and return the callable; PluginError names the component when that fails."""
         return _load(f"{self.kind} '{self.name}'", self.target)
 
 
@@ -165,7 +165,7 @@ class Command:
         return wrong or _text_problem(what, self.target, self.summary)
 
     def load(self) -> Callable[[list[str]], int]:
-        """Import the target and return the callable; ComponentError names the command when that fails."""
+        """Import the target and return the callable; PluginError names the command when that fails."""
         return _load(f"command '{self.name}'", self.target)
 
 
@@ -211,12 +211,5 @@ def _load(what: str, address: str) -> Callable[..., Any]:
         if not callable(target):
             raise TypeError(f"{target!r} cannot be called")
     except (Exception, SystemExit) as error:
-        raise ComponentError(f"{what} cannot be loaded from '{address}': {_in_one_line(error)}") from error
+        raise PluginError(f"{what} cannot be loaded from '{address}': {in_one_line(error)}") from error
     return target  # type: ignore[no-any-return]
-
-
-def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, (ImportError, AttributeError)):
-        return text
-    return f"{type(error).__name__}: {text}".rstrip(": ")

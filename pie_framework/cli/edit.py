@@ -205,7 +205,7 @@ def _list(console: Console, vocabulary: Vocabulary, latent: Tensor, networks: Ne
     from pie_framework.parameters import read_control
 
     with torch.no_grad():
-        theta = networks.need_encoder().encode(networks.generator.synthesize(latent))
+        theta = networks.encode(networks.synthesize(latent))
     table = Table(box=None, pad_edge=False)
     for heading in ("control", "unit", "trained range", "now"):
         table.add_column(heading)

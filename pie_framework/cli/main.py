@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(error: BaseException) -> int:
     """One line for whatever stopped a command; returns the exit status."""
     if isinstance(error, PieError):
-        status, line = 2, f"error: {error}"
+        status, line = error.status, f"error: {error}"
     elif isinstance(error, KeyboardInterrupt):
         status, line = 130, f"interrupted; {str(error) or 'nothing was kept'}"
     else:

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pie_framework.api.events import EVENT_HOOKS, Event, RunEnded, RunStarted, StepsDone
+from pie_framework.api.events import EVENT_HOOKS, Event
 from pie_framework.errors import ComponentError
 from pie_framework.plugins.guards import FAILED, Guard, Options, implementations, new_manager
 from pie_framework.plugins.records import Provenance, describe
@@ -63,18 +63,6 @@ class Observers:
     def tell(self, event: Event) -> None:
         """Tell everyone who listens to events of this kind."""
         getattr(self._manager.hook, EVENT_HOOKS[type(event)])(event=event)
-
-    def run_started(self, event: RunStarted) -> None:
-        """The same as `tell`."""
-        self.tell(event)
-
-    def steps_done(self, event: StepsDone) -> None:
-        """The same as `tell`."""
-        self.tell(event)
-
-    def run_ended(self, event: RunEnded) -> None:
-        """The same as `tell`."""
-        self.tell(event)
 
 
 class _Watched(Guard):

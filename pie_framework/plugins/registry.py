@@ -75,6 +75,13 @@ class Registry:
             raise UnknownComponent(kind, name, hint)
         return claim.item
 
+    def find(self, kind: Kind | str, name: str) -> Component | None:
+        """The component of that kind and name; None where there is none that can be used."""
+        try:
+            return self.get(kind, name)
+        except ComponentError:
+            return None
+
     def provenance(self, component: Component) -> Provenance:
         """The plugin and the installed package that declare the component."""
         claims = [claim for _, claim in self._components]

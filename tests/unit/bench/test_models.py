@@ -108,7 +108,7 @@ def test_the_settings_compose_and_are_checked() -> None:
         ["portraits=12", "projection.steps=3", "generator.weights=x"], registry
     )
     assert settings.portraits >= 2 and settings.projection.steps == 3
-    assert run.generator["weights"] == "x"
+    assert run.components["generator"]["weights"] == "x"
     assert model_settings.load([], registry)[0].portraits >= 256
     with pytest.raises(ConfigError, match="portrait"):
         model_settings.load(["portrait=3"], registry)
