@@ -92,7 +92,11 @@ def test_help_with_commands_of_plugins_imports_nothing_heavy(install):
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ("import gone_away", 1, "cannot be loaded from 'pie_glow.command:main': No module named 'gone_away'"),
+        (
+            "import gone_away",
+            1,
+            "cannot be loaded from 'pie_glow.command:main': ModuleNotFoundError: No module named 'gone_away'",
+        ),
         ("import sys; sys.exit(1)", 1, "cannot be loaded"),
         ("x = 1", 1, "has no attribute 'main'"),
         ("main = 3", 1, "3 cannot be called"),

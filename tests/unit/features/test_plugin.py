@@ -26,9 +26,6 @@ def test_declarations_load() -> None:
 
 
 def test_listing_imports_no_torch() -> None:
-    code = (
-        "import sys; import pie_features.plugin as p; p.pie_components(); "
-        "sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys; import pie_features.plugin as p; p.pie_components(); sys.exit('torch' in sys.modules)"
     paths = [path for path in sys.path if path]
     subprocess.run([sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}; {code}"], check=True)

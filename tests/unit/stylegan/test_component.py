@@ -18,7 +18,7 @@ from pie_framework.errors import ConfigError
 from pie_stylegan import component as factories
 from pie_stylegan.component import build
 from pie_stylegan.io import save_generator
-from pie_stylegan.plugin import pie_generators, pie_trainers
+from pie_stylegan.plugin import pie_components
 from pie_stylegan.settings import GeneratorConfig, GeneratorTraining, InverterTraining
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
 
@@ -29,7 +29,7 @@ def test_declaring_imports_no_torch() -> None:
 
 
 def test_declared_targets_exist() -> None:
-    for component in (*pie_generators(), *pie_trainers()):
+    for component in pie_components():
         assert callable(component.load())
 
 
