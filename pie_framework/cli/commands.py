@@ -6,14 +6,10 @@ import importlib.metadata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pie_framework.errors import ComponentError, PieError, did_you_mean
+from pie_framework.errors import ComponentError, PieError, PluginError, did_you_mean
 
 if TYPE_CHECKING:
     from pie_framework.plugins import Provenance
-
-
-class CommandFailed(Exception):
-    """A plugin's command failed; the text says which one, whose, and why."""
 
 
 def foreign() -> dict[str, str]:
@@ -40,7 +36,7 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
 
     Raises:
         PieError: there is no such command, several plugins claim it, or it says itself that its input is bad.
-        CommandFailed: it cannot be imported, failed, or gave no exit status.
+        PluginError: it cannot be imported, failed, or gave no exit status.
     """
     from pie_framework.plugins import describe, discover
 
@@ -54,20 +50,20 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
     try:
         target = command.load()
     except ComponentError as error:
-        raise CommandFailed(f"{what} failed: {error}") from error
+        raise PluginError(f"{what} failed: {error}") from error
     status: object
     try:
         status = target(list(words))
     except SystemExit as leaving:  # the way of argparse
         status = 0 if leaving.code is None else leaving.code
         if isinstance(status, str):
-            raise CommandFailed(f"{what} failed: {status}") from leaving
+            raise PluginError(f"{what} failed: {status}") from leaving
     except (PieError, BrokenPipeError):
         raise
     except Exception as error:
-        raise CommandFailed(f"{what} failed: {describe(error)}") from error
+        raise PluginError(f"{what} failed: {describe(error)}") from error
     if not isinstance(status, int) or isinstance(status, bool):
-        raise CommandFailed(f"{what} gave {status!r}, not an exit status such as 0")
+        raise PluginError(f"{what} gave {status!r}, not an exit status such as 0")
     return status
 
 

@@ -76,10 +76,8 @@ def _report(error: BaseException) -> int:
 
 def _unexpected(error: BaseException) -> tuple[int, str]:
     """Exit status and line of an error that is no `PieError`; a plugin that it came from is named."""
-    from pie_framework.cli.commands import CommandFailed, unexpected
+    from pie_framework.cli.commands import unexpected
 
-    if isinstance(error, CommandFailed):
-        return 1, f"error: {error}"
     origin, line = unexpected(error)
     if origin is None and isinstance(error, SystemExit):
         raise error

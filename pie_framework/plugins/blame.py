@@ -40,14 +40,15 @@ def culprit(error: BaseException, registry: Registry) -> Provenance | None:
 
 def _packages(registry: Registry) -> dict[str, Provenance]:
     """Import packages of the plugins of others: those of their entry points, components and commands."""
-    owners = importlib.metadata.packages_distributions()
     found = dict(registry.packages)
     targets = [(component.target, registry.provenance(component)) for _, component in registry.named()]
     targets += [(command.target, provenance) for _, command, provenance in registry.commands()]
-    for target, provenance in targets:
-        known = [canonical(owner) for owner in owners.get(_top(target), ())]
-        if not known or canonical(provenance.distribution) in known:
-            found.setdefault(_top(target), provenance)
+    others = {_top(target): origin for target, origin in targets if _top(target) not in found}
+    owners = importlib.metadata.packages_distributions() if others else {}
+    for package, origin in others.items():
+        known = [canonical(owner) for owner in owners.get(package, ())]
+        if not known or canonical(origin.distribution) in known:
+            found[package] = origin
     return {p: origin for p, origin in found.items() if not origin.shipped and p != "pie_framework"}
 
 

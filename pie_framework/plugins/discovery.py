@@ -61,7 +61,7 @@ def discover(
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    found = [(point, _provenance(point)) for point in entry_points]
+    found = _with_provenance(entry_points)
     selection = (os.environ if environment is None else environment).get(ENVIRONMENT_VARIABLE, "all")
     chosen = [pair for pair in _select(found, selection) if shipped or not pair[1].shipped]
     registry = Registry()
@@ -80,11 +80,15 @@ def discover(
     return registry
 
 
-def _provenance(point: EntryPoint) -> Provenance:
-    distribution = getattr(point, "dist", None)
-    if distribution is None:
-        return Provenance(point.name, "unknown distribution", "unknown version")
-    return Provenance(point.name, distribution.name, distribution.version)
+def _with_provenance(points: Iterable[EntryPoint]) -> list[tuple[EntryPoint, Provenance]]:
+    known: dict[int, tuple[str, str]] = {id(None): ("unknown distribution", "unknown version")}
+    found = []
+    for point in points:
+        distribution = getattr(point, "dist", None)
+        if id(distribution) not in known:
+            known[id(distribution)] = (distribution.name, distribution.version)  # each reads its metadata
+        found.append((point, Provenance(point.name, *known[id(distribution)])))
+    return found
 
 
 def _select(

@@ -92,7 +92,11 @@ def test_help_with_commands_of_plugins_imports_nothing_heavy(install):
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ("import gone_away", 1, "cannot be loaded from 'pie_glow.command:main': No module named 'gone_away'"),
+        (
+            "import gone_away",
+            1,
+            "cannot be loaded from 'pie_glow.command:main': ModuleNotFoundError: No module named 'gone_away'",
+        ),
         ("import sys; sys.exit(1)", 1, "cannot be loaded"),
         ("x = 1", 1, "has no attribute 'main'"),
         ("main = 3", 1, "3 cannot be called"),
@@ -145,7 +149,7 @@ def main(words):
     assert capsys.readouterr().err == "pie: error: level: it cannot be negative. Try 1.\n"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "help"])
+@pytest.mark.parametrize("name", ["plugins", "help"])
 def test_a_shipped_command_cannot_be_taken(install, capsys: pytest.CaptureFixture[str], name: str):
     add(install, "def main(words):\n    print('taken over')\n    return 0\n", name=name)
     assert main([name, "--help"]) == 0
@@ -155,6 +159,15 @@ def test_a_shipped_command_cannot_be_taken(install, capsys: pytest.CaptureFixtur
     (problem,) = discover({"PIE_PLUGINS": "pie-glow"}).problems
     assert f"the command '{name}' is declared twice" in problem.message
     assert problem.provenance.distribution == "pie-glow"
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "help"])
+def test_no_command_that_ships_has_another_meaning(install, name: str):
+    add(install, name=name)
+    registry = discover({"PIE_PLUGINS": "pie-glow"})
+    assert registry.command(name) is None
+    assert [found for found, _, _ in registry.commands()] == [f"pie-glow:{name}"]
+    assert len(registry.problems) == 1
 
 
 def test_two_plugins_with_the_same_command(install, capsys: pytest.CaptureFixture[str]):
@@ -194,11 +207,6 @@ def test_an_unknown_command_suggests_those_of_plugins_too(install, capsys: pytes
 
 
 # ---- the last boundary -----------------------------------------------------------------------------------------
-
-
-def from_plugin(install, body: str) -> None:
-    """A module of a plugin whose `go` does something."""
-    add(install, body)
 
 
 def stopped(monkeypatch: pytest.MonkeyPatch, action) -> int:
