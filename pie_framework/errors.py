@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+#: Characters of a ConfigError with its hint.
+LONGEST = 380
+
+
 class PieError(Exception):
     """Base of every error that is the input's fault; the command line prints it in one line and exits with 2.
 
@@ -30,7 +34,14 @@ class PieError(Exception):
 
 
 class ConfigError(PieError):
-    """A setting that does not exist, has the wrong type, or contradicts another."""
+    """A setting that does not exist, has the wrong type, or contradicts another.
+
+    Whatever was given as a setting, the error is one line that can be read: long values lose their middle.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        message = in_one_line(message, LONGEST * 3 // 5)
+        super().__init__(message, None if not hint else in_one_line(hint, LONGEST - len(message)))
 
 
 class ComponentError(PieError):
@@ -47,6 +58,15 @@ class InputError(PieError):
 
 class RunError(PieError):
     """A run folder that cannot be read, resumed or written."""
+
+
+def in_one_line(text: str, longest: int) -> str:
+    """A text without line breaks and other control characters, and without its middle where it is too long."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    if len(line) <= longest:
+        return line
+    end = (longest - 5) // 3
+    return f"{line[: longest - 5 - end]} ... {line[len(line) - end :]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
