@@ -81,12 +81,14 @@ def discover(
 
 
 def _with_provenance(points: Iterable[EntryPoint]) -> list[tuple[EntryPoint, Provenance]]:
-    known: dict[int, tuple[str, str]] = {id(None): ("unknown distribution", "unknown version")}
+    known: dict[int, tuple[str, str]] = {}
     found = []
     for point in points:
-        distribution = getattr(point, "dist", None)
-        if id(distribution) not in known:
-            known[id(distribution)] = (distribution.name, distribution.version)  # each reads its metadata
+        distribution = point.dist
+        if distribution is None:
+            known[id(None)] = ("unknown distribution", "unknown version")
+        elif id(distribution) not in known:
+            known[id(distribution)] = (distribution.name, distribution.version)  # either reads its metadata
         found.append((point, Provenance(point.name, *known[id(distribution)])))
     return found
 
