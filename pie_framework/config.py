@@ -10,14 +10,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, MissingMandatoryValue, OmegaConfBaseException
 
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS
-from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.errors import ConfigError, PieError, did_you_mean
 
 T = TypeVar("T")
 
@@ -63,6 +64,8 @@ class StageConfig:
     lr: float = MISSING
     decay: float = 1.0
     decay_every: int = 2000
+    staircase: bool = False
+    decay_from_start: bool = False
     cosine: bool = False
     tolerance: float = 0.0
     window: int = 50
@@ -127,17 +130,27 @@ class RunConfig:
     paste_back: bool = False
 
 
+#: What a configuration may hold.
+_KEYS = tuple(f.name for f in dataclasses.fields(RunConfig) if f.name != "components") + CHOSEN
+#: Groups whose options go elsewhere: what is missing where they become keys.
+_HEADERS = {
+    "energy": "The first line of a file of the group energy is '# @package _global_'.",
+    "term": "Choose it as +term@terms.NAME=OPTION.",
+}
+
+
 def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
     """Check a composed configuration and give it as dataclasses.
 
     Raises:
         ConfigError: a key that does not exist (names the near ones), a value of the wrong type or out of range.
     """
-    plain: dict[str, Any] = (
-        _plain(config, "") if isinstance(config, DictConfig) else {str(k): v for k, v in config.items()}
-    )
-    chosen = {**DEFAULT_COMPONENTS, **{kind: plain.pop(kind) for kind in CHOSEN if kind in plain}}
-    run = merge(RunConfig, plain)
+    given = _given(config, "")
+    for key in given:
+        if key not in _KEYS:
+            raise ConfigError(f"there is no setting '{key}'", _HEADERS.get(key) or did_you_mean(key, _KEYS))
+    chosen = {**DEFAULT_COMPONENTS, **{kind: given.pop(kind) for kind in CHOSEN if kind in given}}
+    run = merge(RunConfig, given)
     run.components = {kind: _node(kind, node) for kind, node in chosen.items()}
     _check_terms(run)
     _check_schedule(run)
@@ -148,6 +161,8 @@ def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
         if run.blocks.count(block) > 1:
             raise ConfigError(f"blocks: '{block}' is there twice")
     _at_least("seed", run.seed, 0)
+    if run.seed >= 1 << 63:
+        raise ConfigError(f"seed: {run.seed} is too large", "It is below 2^63.")
     _at_least("checkpoint_every", run.checkpoint_every, 0)
     _at_least("edit.corrections", run.edit.corrections, 0)
     _at_least("prior.pool", run.prior.pool, 0)
@@ -182,23 +197,64 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
         schema: a dataclass whose field types OmegaConf knows; it may be frozen.
         values: what differs from the defaults; nested mappings for nested dataclasses.
         where: the key these values stand under, for messages.
+
+    Raises:
+        ConfigError: a key that the dataclass does not have, a value of the wrong type, one that must be given and is
+            not, or one that the dataclass itself refuses.
     """
-    if isinstance(values, DictConfig):
-        plain = _plain(values, where)
-    else:
-        plain = {str(key): value for key, value in values.items()}
-    check_keys(schema, plain, where)
+    given = _given(values, where)
+    node = typed(schema, given, where)
+    for name, value in given.items():
+        if value == MISSING:
+            key = f"{where}.{name}".lstrip(".")
+            raise ConfigError(f"{key} must be given", _file_hint(key))
     try:
-        node = OmegaConf.structured(schema)
-        _writable(node)
-        result = OmegaConf.to_object(OmegaConf.merge(node, plain))
+        result = OmegaConf.to_object(node)
     except MissingMandatoryValue as error:
         key = _key(where, error)
         raise ConfigError(f"{key} must be given", _file_hint(key)) from error
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{_key(where, error)}: {_reason(error)}") from error
+        raise ConfigError(told(error, where)) from error
+    except PieError as error:
+        if where:
+            error.locate(where)
+        raise
+    except Exception as error:  # what a plugin's dataclass checks for itself
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{where}: {reason}" if where else reason) from error
     assert isinstance(result, schema)
     return _tuples(result, where)
+
+
+def typed(schema: type, values: DictConfig | Mapping[str, Any], where: str = "") -> DictConfig:
+    """As `merge`, without the instance: keys and types are checked, but nothing need be given.
+
+    Raises:
+        ConfigError: a key that the dataclass does not have, or a value of the wrong type.
+    """
+    given = _given(values, where)
+    check_keys(schema, given, where)
+    try:
+        node = OmegaConf.structured(schema)
+        _writable(node)
+        merged = OmegaConf.merge(node, given)
+    except OmegaConfBaseException as error:
+        raise ConfigError(told(error, where)) from error
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def defaults(schema: type) -> dict[str, Any]:
+    """The settings that a dataclass has, as plain values; "???" for one that must be given."""
+    found = OmegaConf.to_container(OmegaConf.structured(schema), enum_to_str=True)
+    assert isinstance(found, dict)
+    return {str(key): str(value) if isinstance(value, Path) else value for key, value in found.items()}
+
+
+def _given(values: DictConfig | Mapping[str, Any], where: str) -> dict[str, Any]:
+    if isinstance(values, DictConfig):
+        return resolved(values, where)
+    return {str(key): value for key, value in values.items()}
 
 
 def _writable(node: Any) -> None:
@@ -213,19 +269,24 @@ def _writable(node: Any) -> None:
 
 def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None:
     """Raise ConfigError for a key that a dataclass (or one nested in it) does not have."""
+    import typing
+
     hints = _hints(schema)
     for key, value in values.items():
         path = f"{where}.{key}" if where else str(key)
         if key not in hints:
-            raise ConfigError(f"there is no setting '{path}'", did_you_mean(str(key), hints))
-        inner, many = _nested(hints[key])
-        if inner is None:
+            hint = did_you_mean(str(key), hints) if hints else f"{where} has no settings."
+            raise ConfigError(f"there is no setting '{path}'", hint)
+        inner, container = _nested(hints[key])
+        if inner is None or (value is None and type(None) in typing.get_args(hints[key])):
             continue
         children: Iterable[tuple[str, Any]] = [(path, value)]
-        if many and isinstance(value, Mapping):
-            children = [(f"{path}.{k}", v) for k, v in value.items()]
-        elif many and isinstance(value, list):
-            children = [(f"{path}.{i}", v) for i, v in enumerate(value)]
+        if container is not None:
+            if not isinstance(value, Mapping if container is dict else list):
+                what = "a list" if container is list else "a group of settings"
+                raise ConfigError(f"{path}: {value!r} is not {what}", _fields_hint(inner, "Each entry has"))
+            entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+            children = [(f"{path}.{k}", v) for k, v in entries]
         for child_path, child in children:
             if not isinstance(child, Mapping):
                 raise ConfigError(f"{child_path}: {child!r} is not a group of settings", _fields_hint(inner))
@@ -235,8 +296,8 @@ def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None
                 check_keys(inner, child, child_path)
 
 
-def _fields_hint(schema: type) -> str:
-    return "It has: " + ", ".join(f.name for f in dataclasses.fields(schema)) + "."
+def _fields_hint(schema: type, lead: str = "It has") -> str:
+    return f"{lead}: " + ", ".join(f.name for f in dataclasses.fields(schema)) + "."
 
 
 def _hints(schema: type) -> dict[str, Any]:
@@ -246,24 +307,25 @@ def _hints(schema: type) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in dataclasses.fields(schema)}
 
 
-def _nested(hint: Any) -> tuple[type | None, bool]:
-    """The dataclass inside a type, and whether the type holds several of it."""
+def _nested(hint: Any) -> tuple[type | None, type | None]:
+    """The dataclass inside a type, and dict or list where the type holds several of it."""
     import typing
 
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint, False
+        return hint, None
     for inner in typing.get_args(hint):
         if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            return inner, typing.get_origin(hint) in (dict, list)
-    return None, False
+            origin = typing.get_origin(hint)
+            return (inner, origin if origin in (dict, list) else None)
+    return None, None
 
 
-def _plain(values: Any, where: str) -> dict[str, Any]:
-    """A config node as plain containers with its interpolations resolved."""
+def resolved(values: DictConfig, where: str) -> dict[str, Any]:
+    """A config node as plain containers with its interpolations resolved; ConfigError for one that cannot be."""
     try:
         plain = OmegaConf.to_container(values, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{_key(where, error)}: {_reason(error)}") from error
+        raise ConfigError(told(error, where)) from error
     if not isinstance(plain, dict):
         raise ConfigError(f"{where or 'the configuration'} is not a group of settings")
     return {str(key): value for key, value in plain.items()}
@@ -287,9 +349,17 @@ def _tuples(instance: T, where: str) -> T:
     return instance
 
 
+def told(error: OmegaConfBaseException, where: str = "") -> str:
+    """What OmegaConf found wrong, with its key, in plain words; `where` is the key of what it was about."""
+    return f"{_key(where, error)}: {_reason(error)}"
+
+
 def _key(where: str, error: OmegaConfBaseException) -> str:
     inside = str(getattr(error, "full_key", "") or getattr(error, "key", "") or "")
-    return ".".join(part for part in (where, inside) if part) or "the configuration"
+    inside = re.sub(r"\[(\w+)\]", r".\1", inside)
+    if inside == where or inside.startswith(f"{where}."):
+        return inside or "the configuration"  # of a node that stands in a whole configuration
+    return ".".join(part for part in (where, inside) if part)
 
 
 def _file_hint(key: str) -> str:
@@ -304,8 +374,8 @@ def _file_hint(key: str) -> str:
 
 def _reason(error: OmegaConfBaseException) -> str:
     """OmegaConf's message without its technical tail, in plain words."""
-    text = str(getattr(error, "msg", None) or error).splitlines()[0]
-    value = re.search(r"'(.*?)'", text)
+    text = str(getattr(error, "msg", None) or error)
+    value = re.search(r"'(.*?)'", text, re.DOTALL)
     kind = re.search(r"(?:converted to|not a valid) (\w+)", text)
     if value and kind and kind[1].lower() in _KINDS:
         return f"'{value[1]}' is not {_KINDS[kind[1].lower()]}"
@@ -313,9 +383,19 @@ def _reason(error: OmegaConfBaseException) -> str:
         return "one value was given where a list is expected"
     if "Cannot convert 'ListConfig'" in text:
         return "a list was given where one value is expected"
-    if "Incompatible value 'None'" in text:
+    if "Cannot convert 'DictConfig'" in text:
+        return "a group was given where one value is expected"
+    if "Cannot merge DictConfig with ListConfig" in text:
+        return "a list was given where a group is expected"
+    if "Cannot merge ListConfig with DictConfig" in text:
+        return "a group was given where a list is expected"
+    if re.match(r"Cannot assign \w+ to Dict|Invalid type assigned|Merge error", text):
+        return "one value was given where a group is expected"
+    if "Incompatible value 'None'" in text or "is not Optional" in text:
         return "it may not be null"
-    return text
+    if isinstance(error, GrammarParseError):
+        return "its interpolation ${...} cannot be read"
+    return text.splitlines()[0]
 
 
 _KINDS = {
@@ -358,6 +438,11 @@ def _check_schedule(run: RunConfig) -> None:
             raise ConfigError(f"schedule.stages: '{stage.name}' is there twice")
         _one_of(f"schedule.stages.{i}.space", stage.space, ("w", "w_plus"))
         _at_least(f"schedule.stages.{i}.steps", stage.steps, 0)
+        for name in ("lr", "decay", "tolerance"):
+            if not math.isfinite(getattr(stage, name)):
+                raise ConfigError(
+                    f"schedule.stages.{i}.{name}: {getattr(stage, name)} is not a finite number"
+                )
 
 
 def _check_input(run: RunConfig) -> None:

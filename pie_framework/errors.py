@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Characters of a ConfigError with its hint.
+LONGEST = 380
+
 
 class PieError(Exception):
     """Base of every error that is the input's fault; the command line prints it in one line and exits with 2.
@@ -34,7 +37,14 @@ class PieError(Exception):
 
 
 class ConfigError(PieError):
-    """A setting that does not exist, has the wrong type, or contradicts another."""
+    """A setting that does not exist, has the wrong type, or contradicts another.
+
+    Whatever was given as a setting, the error is one line that can be read: long values lose their middle.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        message = shortened(message, LONGEST * 3 // 5)
+        super().__init__(message, None if not hint else shortened(hint, LONGEST - len(message)))
 
 
 class ComponentError(PieError):
@@ -65,6 +75,15 @@ def in_one_line(error: BaseException) -> str:
     if isinstance(error, PieError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text without line breaks and other control characters, and without its middle where it is too long."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    if len(line) <= longest:
+        return line
+    end = (longest - 5) // 3
+    return f"{line[: longest - 5 - end]} ... {line[len(line) - end :]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

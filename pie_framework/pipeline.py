@@ -109,6 +109,10 @@ class Pipeline:
         """E(w)."""
         return self.builder.objective()
 
+    def build(self) -> None:
+        """Build all components now, which otherwise happens when they are first needed."""
+        _ = self.networks, self.objective
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         return tuple(Stage(**vars(stage)) for stage in self.config.schedule.stages)

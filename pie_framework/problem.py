@@ -118,7 +118,7 @@ class Problem:
         breakdown = self.evaluate(state, variable)
         gradient = self._gradient(state, breakdown.total, variable)
         stage = self.stages[state.stage]
-        lr = stage.lr_at(state.step)
+        lr = stage.lr_at(state.step, self.steps_before(state.stage))
         update = self._guarded(
             "update",
             lambda: self.optimizer.update(state.variable, gradient, state.optimizer, lr, state.step + 1),

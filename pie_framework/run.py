@@ -271,7 +271,7 @@ def _manifest(pipeline: Pipeline, portraits: tuple[Portrait, ...], sources: list
 
 def _plugins(pipeline: Pipeline) -> list[dict[str, str]]:
     """The components that take part, by the role they play, with the packages they come from."""
-    assert pipeline.networks and pipeline.objective  # builds them
+    pipeline.build()
     found = []
     for role, component in sorted(pipeline.builder.used.items()):
         origin = pipeline.registry.provenance(component)

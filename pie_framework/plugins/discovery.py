@@ -84,11 +84,11 @@ def _with_provenance(points: Iterable[EntryPoint]) -> list[tuple[EntryPoint, Pro
     known: dict[int, tuple[str, str]] = {}
     found = []
     for point in points:
-        distribution = point.dist
+        distribution = getattr(point, "dist", None)
         if distribution is None:
             known[id(None)] = ("unknown distribution", "unknown version")
         elif id(distribution) not in known:
-            known[id(distribution)] = (distribution.name, distribution.version)  # either reads its metadata
+            known[id(distribution)] = (distribution.name, distribution.version)  # each reads its metadata
         found.append((point, Provenance(point.name, *known[id(distribution)])))
     return found
 

@@ -20,7 +20,7 @@ class Term:
         self.origin = __name__
 
     def energy(self, view, target):
-        return view.latent.mean(dim=(1, 2))
+        return view.latent.sum(dim=(1, 2))
 
 @hookimpl
 def pie_components():

@@ -350,3 +350,19 @@ def test_a_wrong_weight_of_a_part_is_told_before_the_first_step() -> None:
     p = problem(networks, toy_image(networks), STAGES, objective=objective)
     with pytest.raises(ConfigError, match="no part 'l3'"):
         solve(p, p.start(start(networks, 1)))
+
+
+@pytest.mark.parametrize(
+    ("from_start", "expected"),
+    [(False, [1.0, 1.0, 0.1, 0.5, 0.5, 0.05]), (True, [1.0, 1.0, 0.1, 0.05, 0.005, 0.005])],
+)
+def test_a_staircase_falls_in_jumps_and_may_count_the_whole_run(
+    from_start: bool, expected: list[float]
+) -> None:
+    networks = toy_networks()
+    optimizer = Recording()
+    first = Stage("w", "w", 3, 1.0, decay=0.1, decay_every=2, staircase=True, decay_from_start=from_start)
+    stages = (first, replace(first, name="w_plus", space="w_plus", lr=0.5))
+    p = problem(networks, toy_image(networks), stages, optimizer=optimizer)
+    solve(p, p.start(start(networks, 1)))
+    assert [lr for lr, _ in optimizer.asked] == pytest.approx(expected)
