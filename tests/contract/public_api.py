@@ -3,8 +3,9 @@
     python tests/contract/public_api.py                 freezes it in public_api.txt and lists it in docs/plugins/api.md
     python tests/contract/public_api.py --unreleased    the same for a version of the contract that no release has yet
 
-The first refuses a surface that changed without the version that it needs: a larger minor number for what is added, a
-larger major number for what is removed or changed. Only `ast` reads the sources, so every Python sees the same.
+The first refuses a surface that changed without the version that it needs: a larger minor number for what is added, an
+argument that may be left out among it, a larger major number for what is removed or changed. Only `ast` reads the
+sources, so every Python sees the same.
 """
 
 from __future__ import annotations
@@ -160,6 +161,7 @@ def complaint(before: str, after: str) -> str:
     old, new = _version(before), _version(after)
     was, now = set(before.splitlines()[1:]), set(after.splitlines()[1:])
     gone, added = sorted(was - now), sorted(now - was)
+    gone = [line for line in gone if not any(_extends(line, other) for other in added)]
     if not gone and not added:
         return "" if new == old else f"the version is {new} and nothing changed since {old}"
     needed = (old[0] + 1, 0) if gone else (old[0], old[1] + 1)
@@ -168,6 +170,34 @@ def complaint(before: str, after: str) -> str:
     what = "something is removed or changed" if gone else "something is added"
     lines = [*(f"  - {line}" for line in gone), *(f"  + {line}" for line in added)]
     return "\n".join([f"{what} since {old}, so API_VERSION must be at least {needed}; it is {new}:", *lines])
+
+
+def _extends(was: str, now: str) -> bool:
+    """Whether a signature only got arguments that may be left out."""
+    before, after = _signature(was), _signature(now)
+    if before is None or after is None or before[0] != after[0]:
+        return False
+    places = len(before[1])
+    more = [*after[1][places:], *(after[2] - before[2])]
+    return after[1][:places] == before[1] and before[2] <= after[2] and all("=" in each for each in more)
+
+
+def _signature(line: str) -> tuple[object, list[str], set[str]] | None:
+    """Name, result and marks of a function's line; its arguments by place; those by name only."""
+    found = re.fullmatch(r"([\w.]+)(\(.*\)(?: -> .*?)?)(  @.*)?", line)
+    if found is None:
+        return None
+    (node,) = ast.parse(f"def f{found[2]}: ...").body
+    assert isinstance(node, ast.FunctionDef)
+    given, places = node.args, [*node.args.posonlyargs, *node.args.args]
+    values = [None] * (len(places) - len(given.defaults)) + [_text(value) for value in given.defaults]
+    named = zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    rest = [None if each is None else _text(each) for each in (given.vararg, given.kwarg, node.returns)]
+    return (
+        (found[1], found[3], rest),
+        [_text(a) + ("" if v is None else f"={v}") for a, v in zip(places, values, strict=True)],
+        {_text(a) + ("" if v is None else f"={_text(v)}") for a, v in named},
+    )
 
 
 def _version(text: str) -> tuple[int, int]:

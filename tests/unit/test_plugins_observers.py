@@ -93,15 +93,6 @@ def test_everyone_hears_every_event_in_order(watchers):
         assert heard[2].metrics["psnr"] == (30.0, 31.0)
 
 
-def test_the_methods_of_before_tell_the_same():
-    notebook = Notebook()
-    told = Observers(others=[notebook])
-    told.tell(STARTED)
-    told.tell(EVENTS[1])
-    told.tell(ENDED)
-    assert [type(event) for event in notebook.heard] == [RunStarted, StepsDone, RunEnded]
-
-
 def test_arguments_wrappers_and_order_are_pluggys(watchers):
     registry = watchers(
         quiet="@hookimpl\ndef pie_run_ended():\n    heard.append('no argument')\n",
