@@ -67,7 +67,7 @@ CASES = [
     ),
     hook("implements a hook with another argument", "return []", "wrong", "pie_components(wrong)"),
     hook("raises in a hook", "raise ValueError('inside')", "failed: ValueError: inside"),
-    hook("exits in a hook", "raise SystemExit(1)", "its hook 'pie_components' failed: SystemExit"),
+    hook("exits in a hook", "raise SystemExit(1)", "its hook 'pie_components' failed: it exits (1)"),
     hook("gives a number", "return 5", "5"),
     hook("raises half way", f"yield {GOOD}; yield 1 / 0", "ZeroDivisionError"),
     declares("declares a text", "'text'", "'text', which is not a pie_framework.api.Component"),
@@ -95,7 +95,8 @@ CASES = [
     declares(
         "takes the name of a term that ships",
         'Component(Kind.ENERGY, "identity", "m:C", api_version=(1, 1))',
-        "'identity'",
+        "The one that ships is used",
+        2,
     ),
     declares(
         "has settings that are no dataclass",
@@ -112,7 +113,6 @@ CASES = [
     ),
     command("cannot be imported", "import not_there\n", "odd-dist 1.0"),
     command("raises", "def main(words):\n    return 1 / 0\n", "ZeroDivisionError"),
-    command("exits", "def main(words):\n    raise SystemExit(7)\n", "odd-dist 1.0"),
     command("gives a text", "def main(words):\n    return 'done'\n", "odd-dist 1.0"),
     observer("raises", "raise OSError('disk full')", "is left out: OSError: disk full"),
     observer("exits", "sys.exit(9)", "the observer 'odd' of odd-dist 1.0 failed in pie_steps_done"),
@@ -121,11 +121,14 @@ CASES = [
     observer("raises at the start", "raise KeyError(event.seed)", "pie_run_started", "pie_run_started"),
     observer("raises at the end", "raise KeyError(event.outcome)", "pie_run_ended", "pie_run_ended"),
     configured("is broken YAML", "terms: {odd: [\n", "odd.yaml", ODD),
-    configured("is a list", "- 1\n- 2\n", "odd.yaml", ODD),
+    configured("is a list", "- 1\n- 2\n", "there is no setting 'energy'", ODD),
     configured("includes itself", "defaults:\n  - odd\n", "odd", ODD),
     configured("includes what is not there", "defaults:\n  - not_there\n", "not_there", ODD),
     configured(
-        "refers to a key that is not there", "# @package _global_\nseed: ${nowhere.at.all}\n", "nowhere", ODD
+        "refers to a key that is not there",
+        "# @package _global_\nterms: {odd: {term: synthesis, weight: '${nowhere.at.all}'}}\n",
+        "nowhere",
+        ODD,
     ),
     configured(
         "has a term that does not exist", "# @package _global_\nterms: {odd: {term: oddd}}\n", "'oddd'", ODD

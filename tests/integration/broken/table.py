@@ -47,7 +47,7 @@ class Captured:
 
 def said(result: Result) -> str:
     """The line that tells of the fault."""
-    lines = result.err.splitlines() or [line for line in result.out.splitlines() if "step" in line][-1:]
+    lines = result.err.splitlines() or [result.message]
     told = [line for line in lines if "odd" in line] or lines
     text = re.sub(r" See \S*report\.html\.?", " See RUN/report.html.", told[-1] if told else "")
     text = re.sub(r"/\S*/(?=odd\.yaml|conf)", "", text)
