@@ -16,8 +16,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.api import Component, Kind, Slot
-from pie_framework.config import CHOSEN, defaults, resolved, typed
+from pie_framework.config import CHOSEN
 from pie_framework.errors import ComponentError, ConfigError, did_you_mean
+from pie_framework.merging import defaults, resolved, typed
 from pie_framework.plugins import Registry
 from pie_framework.requirements import NONE, naming
 
@@ -161,7 +162,7 @@ def _registered(registry: Registry, kind: Kind, name: str) -> Component | None:
 
 
 def _completed(component: Component, node: DictConfig, where: str, key: str = "") -> dict[str, Any] | None:
-    """The settings in a node but `key`, checked, with those that are not given; None where the dataclass is at fault."""
+    """The settings in a node but `key`, checked and with those not given; None where the dataclass is at fault."""
     try:
         known = defaults(component.config)
     except Exception as error:  # a plugin's dataclass may hold anything

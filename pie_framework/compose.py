@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import os
 import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import CodeType
 
 from hydra import compose as hydra_compose
@@ -162,8 +162,8 @@ def _folder(flags: Namespace) -> list[str]:
     """The override that adds the folder of --config-dir to the search path."""
     if flags.config_dir is None:
         return []
-    folder = os.path.abspath(flags.config_dir)
-    if not os.path.isdir(folder):
+    folder = Path(flags.config_dir).resolve()
+    if not folder.is_dir():
         raise ConfigError(f"--config-dir: there is no folder '{flags.config_dir}'")
     return [f"hydra.searchpath=[{backbone.quoted(f'file://{folder}')}]"]
 
