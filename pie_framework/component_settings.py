@@ -69,7 +69,7 @@ def complete(
             if not isinstance(name, str):
                 raise _unnamed(config, where)
             if before is not None and name != _name(before, where):
-                for key in [k for k in node if k != naming(node) and not _gives(given, f"{where}.{k}")]:
+                for key in [k for k in node if k != naming(node) and not _gives(given, f"{where}.{k!s}")]:
                     del node[key]
             _settle(config, registry, kind, name, node, where)
         terms = OmegaConf.select(config, "terms")
@@ -124,7 +124,7 @@ def _settle(
     component = _registered(registry, kind, name)
     if component is None:
         if name == NONE and len(node) > 1:
-            other = next(k for k in node if k != key)
+            other = next(str(k) for k in node if k != key)
             raise ConfigError(
                 f"there is no setting '{where}.{other}': {where} is {NONE}", f"Choose one with {kind}=NAME."
             )

@@ -72,7 +72,8 @@ def _composed(overrides: Sequence[str], registry: Registry | None, name: str) ->
 def finish(config: DictConfig, registry: Registry | None = None) -> None:
     """Complete what Hydra gives a job of `start`, in place, as `compose` does; ConfigError as there."""
     own = HydraConfig.get()
-    overrides = [str(word) for word in OmegaConf.to_container(own.overrides.task, resolve=False)]
+    task = OmegaConf.to_container(own.overrides.task, resolve=False)
+    overrides = [str(word) for word in task] if isinstance(task, list) else []
     name = str(own.job.config_name)
     with explained(name, overrides):
         _complete(config, discover() if registry is None else registry, overrides, name)
