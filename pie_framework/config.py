@@ -61,6 +61,8 @@ class StageConfig:
     lr: float = MISSING
     decay: float = 1.0
     decay_every: int = 2000
+    staircase: bool = False
+    decay_from_start: bool = False
     cosine: bool = False
     tolerance: float = 0.0
     window: int = 50

@@ -18,7 +18,9 @@ def complete(arguments: Sequence[str]) -> int:
     asking = any(word.startswith("query=") for word in arguments)
     typed = len(words) + (1 if line.endswith(" ") or not words else 0)
     if asking and typed <= 2:
-        print(" ".join(COMMANDS))
+        from pie_framework.cli.commands import foreign
+
+        print(" ".join([*COMMANDS, *foreign()]))
         return 0
     if asking and words[1] not in ("run", "doctor"):
         print(" ".join(_others(words[1])))
@@ -36,7 +38,9 @@ def _others(command: str) -> list[str]:
     from pie_framework.plugins import discover
 
     if command == "plugins":
-        return ["list", "show", *sorted({c.name for c in discover().components()})]
+        from pie_framework.cli.plugins import SUBCOMMANDS
+
+        return [*SUBCOMMANDS, *sorted({name for name, _ in discover().named()})]
     if command == "assets":
         from pie_framework.assets.catalogue import load
         from pie_framework.cli.assets import WORDS

@@ -9,7 +9,7 @@ from pie_energies import plugin
 from pie_framework.testing.conformance import EnergyTermTests
 
 CONTEXT = cast(Any, SimpleNamespace())
-DECLARED = {component.name: component for component in plugin.pie_energy_terms()}
+DECLARED = {component.name: component for component in plugin.pie_components()}
 
 
 class _Declared(EnergyTermTests):
