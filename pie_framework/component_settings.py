@@ -16,8 +16,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.api import Component, Kind, Slot
-from pie_framework.config import CHOSEN, defaults, resolved, typed
+from pie_framework.config import CHOSEN
 from pie_framework.errors import ComponentError, ConfigError, did_you_mean
+from pie_framework.merging import defaults, resolved, typed
 from pie_framework.plugins import Registry
 from pie_framework.requirements import NONE, naming
 
@@ -68,7 +69,7 @@ def complete(
             if not isinstance(name, str):
                 raise _unnamed(config, where)
             if before is not None and name != _name(before, where):
-                for key in [k for k in node if k != naming(node) and not _gives(given, f"{where}.{k}")]:
+                for key in [k for k in node if k != naming(node) and not _gives(given, f"{where}.{k!s}")]:
                     del node[key]
             _settle(config, registry, kind, name, node, where)
         terms = OmegaConf.select(config, "terms")
@@ -123,7 +124,7 @@ def _settle(
     component = _registered(registry, kind, name)
     if component is None:
         if name == NONE and len(node) > 1:
-            other = next(k for k in node if k != key)
+            other = next(str(k) for k in node if k != key)
             raise ConfigError(
                 f"there is no setting '{where}.{other}': {where} is {NONE}", f"Choose one with {kind}=NAME."
             )
@@ -161,7 +162,7 @@ def _registered(registry: Registry, kind: Kind, name: str) -> Component | None:
 
 
 def _completed(component: Component, node: DictConfig, where: str, key: str = "") -> dict[str, Any] | None:
-    """The settings in a node but `key`, checked, with those that are not given; None where the dataclass is at fault."""
+    """The settings in a node but `key`, checked and with those not given; None where the dataclass is at fault."""
     try:
         known = defaults(component.config)
     except Exception as error:  # a plugin's dataclass may hold anything

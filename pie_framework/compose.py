@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import os
 import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import CodeType
 
 from hydra import compose as hydra_compose
@@ -72,7 +72,8 @@ def _composed(overrides: Sequence[str], registry: Registry | None, name: str) ->
 def finish(config: DictConfig, registry: Registry | None = None) -> None:
     """Complete what Hydra gives a job of `start`, in place, as `compose` does; ConfigError as there."""
     own = HydraConfig.get()
-    overrides = [str(word) for word in OmegaConf.to_container(own.overrides.task, resolve=False)]
+    task = OmegaConf.to_container(own.overrides.task, resolve=False)
+    overrides = [str(word) for word in task] if isinstance(task, list) else []
     name = str(own.job.config_name)
     with explained(name, overrides):
         _complete(config, discover() if registry is None else registry, overrides, name)
@@ -162,8 +163,8 @@ def _folder(flags: Namespace) -> list[str]:
     """The override that adds the folder of --config-dir to the search path."""
     if flags.config_dir is None:
         return []
-    folder = os.path.abspath(flags.config_dir)
-    if not os.path.isdir(folder):
+    folder = Path(flags.config_dir).resolve()
+    if not folder.is_dir():
         raise ConfigError(f"--config-dir: there is no folder '{flags.config_dir}'")
     return [f"hydra.searchpath=[{backbone.quoted(f'file://{folder}')}]"]
 

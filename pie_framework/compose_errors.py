@@ -18,9 +18,9 @@ from yaml import MarkedYAMLError
 from yaml.reader import ReaderError
 
 from pie_framework.component_settings import opened
-from pie_framework.config import told
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.hydra_setup import initialised
+from pie_framework.merging import told
 
 LISTS = "Parts of a list are counted from 0, as in schedule.stages.0.steps."
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pie_framework.api import Component, Kind, Slot
-from pie_framework.config import RunConfig, merge
+from pie_framework.config import RunConfig
 from pie_framework.errors import ComponentError, ConfigError
+from pie_framework.merging import merge
 from pie_framework.plugins import Registry
 
 #: What drawing v and describing it takes: θ_v comes from the encoder, its landmarks from the detector.

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
                 errors.append(error)
                 return
             print(f"pie: error: {error}", file=sys.stderr)
-            status = 2
+            status = error.status
         statuses.append(status)
         if status and os.getpid() != process:  # of a launcher; nothing else gets from there to here
             raise FailedJob(status)

@@ -12,8 +12,9 @@ from hydra import compose as hydra_compose
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.compose import CONFIG_NAME, compose, initialised, prepare
-from pie_framework.config import RunConfig, TermConfig, defaults, merge, parse, typed
+from pie_framework.config import RunConfig, TermConfig, merge, parse
 from pie_framework.errors import LONGEST, ConfigError
+from pie_framework.merging import defaults, typed
 from pie_framework.plugins import Registry, discover
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -250,7 +251,7 @@ def test_frozen_dataclasses_inside_one_another_are_filled():
         ({"names": 3}, "sample.names: one value was given where a list is expected"),
         ({"pair": [1, 2, 3]}, "sample.pair: 3 values were given, it takes 2"),
         ({"count": None}, "sample.count: it may not be null"),
-        ({"count": [1]}, "sample.count: a list was given where one value is expected"),
+        ({"path": [1]}, "sample.path: a list was given where one value is expected"),
         ({"path": {"a": 1}}, "sample.path: a group was given where one value is expected"),
         ({"count": "a\nb"}, "sample.count: 'a b' is not a whole number"),
         ({"count": "???"}, "sample.count must be given"),
@@ -274,21 +275,20 @@ class Careful:
 
 
 def test_what_a_dataclass_refuses_is_told_with_its_key():
-    with pytest.raises(ConfigError, match="^generator: amount is 2$"):
+    with pytest.raises(ConfigError, match=r"^generator: amount is 2$"):
         merge(Careful, {"amount": 2}, "generator")
-    with pytest.raises(ConfigError, match="^generator: ZeroDivisionError: by three$"):
+    with pytest.raises(ConfigError, match=r"^generator: ZeroDivisionError: by three$"):
         merge(Careful, {"amount": 3}, "generator")
 
 
 def test_an_optional_group_may_be_null():
     assert merge(Careful, {"inner": None}) == Careful()
-    assert merge(Careful, {"inner": {"count": 3}}) == Careful(inner=Sample(3))
 
 
 def test_typed_settings_need_not_be_complete_or_accepted():
     assert typed(Sample, {"path": "???"}).count == 1
     assert typed(Careful, {"amount": 3}).amount == 3
-    with pytest.raises(ConfigError, match="a.amount: 'x' is not a whole number"):
+    with pytest.raises(ConfigError, match=r"a\.amount: 'x' is not a whole number"):
         typed(Careful, {"amount": "x"}, "a")
     assert defaults(Nest) == {
         "sample": {"count": 4, "ratio": 0.5, "names": ["a"], "pair": [0.0, 1.0], "path": None},
