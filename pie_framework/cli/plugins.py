@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import sys
 import typing
 from collections.abc import Sequence
@@ -13,9 +14,15 @@ from pie_framework.plugins import Registry, discover
 
 USAGE = """usage: pie plugins list [KIND]
        pie plugins show [KIND] NAME
+       pie plugins new NAME --kind KIND [--folder DIR]
+       pie plugins check NAME [--kind KIND] [--strict] [KEY=VALUE ...]
 
-Lists the components that plugins offer, or shows one with its settings, assets and licences.
+Lists the components that plugins offer, shows one with its settings, assets and licences, writes a new plugin, or
+checks one against the contract.
 PIE_PLUGINS=a,b takes only those plugins, PIE_PLUGINS=-a,-b all but those, PIE_PLUGINS=none none."""
+
+#: Sub-commands for authors of plugins, with their modules.
+AUTHORING = {"new": "pie_framework.cli.plugins_new", "check": "pie_framework.cli.plugins_check"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0
     command, rest = words[0], words[1:]
+    if command in AUTHORING:
+        status: int = importlib.import_module(AUTHORING[command]).main(rest)
+        return status
     if command == "list" and len(rest) <= 1:
         return _list(discover(), *rest)
     if command == "show" and 1 <= len(rest) <= 2:
@@ -33,7 +43,9 @@ def main(arguments: Sequence[str]) -> int:
         raise PieError(
             f"'pie plugins {command}' does not take these arguments: {' '.join(rest)}", USAGE.splitlines()[0]
         )
-    raise PieError(f"'pie plugins' has no command '{command}'", did_you_mean(command, ["list", "show"]))
+    raise PieError(
+        f"'pie plugins' has no command '{command}'", did_you_mean(command, ["list", "show", *AUTHORING])
+    )
 
 
 def _list(registry: Registry, kind: str | None = None) -> int:

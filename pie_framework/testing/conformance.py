@@ -26,6 +26,7 @@ from pie_framework.testing.suites.images import (
     FeatureNetworkTests,
     LandmarkDetectorTests,
 )
+from pie_framework.testing.suites.observers import CommandTests, ObserverTests
 from pie_framework.testing.suites.optimizers import OptimizerTests
 from pie_framework.testing.suites.photos import AlignerTests
 from pie_framework.testing.suites.rigs import RigNetworkTests
@@ -34,6 +35,7 @@ from pie_framework.testing.suites.starting import InitializerTests
 
 __all__ = [
     "AlignerTests",
+    "CommandTests",
     "EditorTests",
     "EnergyTermTests",
     "FaceEncoderTests",
@@ -43,6 +45,7 @@ __all__ = [
     "InitializerTests",
     "InverterTests",
     "LandmarkDetectorTests",
+    "ObserverTests",
     "OptimizerTests",
     "RigNetworkTests",
     "ScenesTests",

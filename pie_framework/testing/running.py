@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 import traceback
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from unittest import SkipTest
 
 from pie_framework.errors import PieError
+from pie_framework.testing.outcomes import Outcome, Status
 from pie_framework.testing.suites.base import ConformanceWarning, Suite
 from pie_framework.testing.suites.watching import globals_kept
-
-
-class Status(enum.Enum):
-    """What became of a check, the worst last."""
-
-    SKIP = "skip"
-    PASS = "pass"
-    WARN = "warn"
-    FAIL = "FAIL"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One check.
-
-    Attributes:
-        check: what is checked, in words.
-        status: what became of it.
-        reason: why, or what was measured; one line, possibly empty.
-        error: what was raised, where something was.
-    """
-
-    check: str
-    status: Status
-    reason: str = ""
-    error: BaseException | None = None
 
 
 def run(suite: type[Suite], only: str = "") -> Iterator[Outcome]:

@@ -196,7 +196,7 @@ class EnergyTermTests(Suite):
             torch.autograd.grad(total, view.latent, allow_unused=True)
         before.check()
 
-    def test_takes_nobodys_gradient_away(self) -> None:
+    def test_leaves_the_gradients_of_others(self) -> None:
         networks = self.networks
         view = self.view(networks, self.latents(networks).requires_grad_(True))
         self.component.energy(view, self.target(networks))
