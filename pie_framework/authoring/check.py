@@ -13,6 +13,7 @@ from pie_framework.authoring import declaration
 from pie_framework.authoring.subjects import COMMAND, OBSERVER, Subject
 from pie_framework.build import Builder
 from pie_framework.compose import compose
+from pie_framework.config import merge
 from pie_framework.errors import InputError, PieError
 from pie_framework.plugins import Registry
 from pie_framework.testing import conformance
@@ -85,7 +86,13 @@ def _component(component: Component, registry: Registry, given: Mapping[str, Any
         keys = " ".join(f"{name}=..." for name in left)
         yield Outcome("conformance", Status.WARN, f"{UNCHECKED}: give what has no default, {keys}")
         return
-    settings = declaration.settings(component, given)
+    try:
+        settings = merge(component.config, given)
+    except Exception as error:
+        if given and isinstance(error, PieError):
+            raise
+        yield Outcome("build", Status.FAIL, f"with its default settings: {explain(error)}", error)
+        return
     worlds = Worlds(component, registry, settings)
     built = worlds.choose()
     yield built

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import MISSING, OmegaConf
@@ -97,8 +97,3 @@ def documented(component: Component) -> Outcome:
     if left:
         return Outcome("settings documented", Status.WARN, f"not in the docstring: {', '.join(left)}")
     return Outcome("settings documented", Status.PASS)
-
-
-def settings(component: Component, given: Mapping[str, Any]) -> Any:
-    """The settings with those given; ConfigError for what does not exist or must be given."""
-    return merge(component.config, given)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pie_framework.cli.plugins_new import split
-from pie_framework.errors import ConfigError
+from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import discover
 
 USAGE = """usage: pie plugins check NAME [--kind KIND] [--strict] [KEY=VALUE ...]
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     if not words or any(word in ("-h", "--help") for word in words):
         print(USAGE)
         return 0
+    if not __debug__:
+        raise PieError("checks need assertions, which python -O leaves out", "Run without -O.")
     strict = "--strict" in words
     given = [word for word in words if "=" in word and not word.startswith("-")]
     rest = [word for word in words if word not in given and word != "--strict"]
