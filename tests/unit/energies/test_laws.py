@@ -364,7 +364,7 @@ def test_settings_are_checked() -> None:
             kind(reduction="summ")
         with pytest.raises(FrozenInstanceError):
             kind().reduction = "sum"  # type: ignore[misc]
-    with pytest.raises(ConfigError, match="size: -1"):
+    with pytest.raises(ConfigError, match=r"size: -1 is not a side.*0 means"):
         AnalysisConfig(size=-1)
 
 
