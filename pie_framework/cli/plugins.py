@@ -37,7 +37,6 @@ USAGE = "\n".join(
 )
 
 
-
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit status of the sub-command."""
     words = list(arguments)
