@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pluggy
 from pie_framework import hookspecs
 from pie_framework.api.events import EVENT_HOOKS
 from pie_framework.errors import ComponentError, did_you_mean
-from pie_framework.plugins import ENTRY_POINT_GROUP, Registry
+from pie_framework.plugins import ENTRY_POINT_GROUP, Provenance, Registry
 
 OBSERVER, COMMAND = "observer", "command"
 
@@ -25,15 +25,23 @@ class Subject:
         kind: a kind of component, "observer" or "command".
         name: of the component or command; of the plugin where it observes.
         module: of the plugin.
-        package: "distribution version".
+        plugin: its name.
+        distribution, version: of the installed package.
         item: the `Component`, the `Command`, or the plugin itself where it observes.
     """
 
     kind: str
     name: str
     module: str
-    package: str
+    plugin: str
+    distribution: str
+    version: str
     item: Any
+
+    @property
+    def package(self) -> str:
+        """ "distribution version"."""
+        return f"{self.distribution} {self.version}"
 
 
 def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
@@ -49,26 +57,33 @@ def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
     """
     points = _entry_points()
     distribution, _, wanted = name.rpartition(":")
-    found: dict[tuple[str, str, str], Subject] = {}
+    offered = [
+        subject
+        for subject in _everything(points, registry)
+        if distribution in ("", subject.distribution) and kind in (None, subject.kind)
+    ]
+    # What is called so comes before what a plugin or distribution that is called so offers.
+    subjects = [subject for subject in offered if subject.name == wanted] or [
+        subject
+        for subject in offered
+        if not distribution and wanted in (subject.plugin, subject.distribution)
+    ]
+    if not subjects:
+        raise _unknown(name, kind, registry, points)
+    return subjects
+
+
+def _everything(points: Iterable[importlib.metadata.EntryPoint], registry: Registry) -> Iterator[Subject]:
     for component in registry.components():
         origin = registry.provenance(component)
-        if distribution and distribution not in (origin.distribution, origin.plugin):
-            continue
-        if wanted == component.name or (not distribution and wanted in (origin.plugin, origin.distribution)):
-            module = _module(points, origin.plugin, origin.distribution)
-            subject = Subject(component.kind.value, component.name, module, str(origin), component)
-            found[subject.kind, subject.name, subject.package] = subject
+        module = _module(points, origin.plugin, origin.distribution)
+        yield Subject(component.kind.value, component.name, module, *_origin(origin), component)
     for point in points:
-        owner = "" if point.dist is None else point.dist.name
-        whole = not distribution and wanted in (point.name, owner)
-        if distribution in ("", owner):
-            for subject in _others(point):
-                if whole or wanted == subject.name:
-                    found[subject.kind, subject.name, subject.package] = subject
-    subjects = [subject for subject in found.values() if kind in (None, subject.kind)]
-    if not subjects:
-        raise _unknown(name, kind, registry, points, list(found.values()))
-    return subjects
+        yield from _others(point)
+
+
+def _origin(provenance: Provenance) -> tuple[str, str, str]:
+    return provenance.plugin, provenance.distribution, provenance.version
 
 
 def _entry_points() -> list[importlib.metadata.EntryPoint]:
@@ -84,7 +99,8 @@ def _module(points: Iterable[importlib.metadata.EntryPoint], plugin: str, distri
 
 def _others(point: importlib.metadata.EntryPoint) -> list[Subject]:
     """The commands of a plugin, and the plugin itself where it observes; nothing where it cannot be loaded."""
-    package = "unknown" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+    owner, version = ("unknown", "") if point.dist is None else (point.dist.name, point.dist.version)
+    origin = (point.name, owner, version)
     try:
         plugin = point.load()
         manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
@@ -95,9 +111,9 @@ def _others(point: importlib.metadata.EntryPoint) -> list[Subject]:
     except (Exception, SystemExit):
         return []  # the registry reports it
     commands = [
-        Subject(COMMAND, str(getattr(item, "name", item)), point.module, package, item) for item in declared
+        Subject(COMMAND, str(getattr(item, "name", item)), point.module, *origin, item) for item in declared
     ]
-    return [*commands, *([Subject(OBSERVER, point.name, point.module, package, plugin)] if observes else [])]
+    return [*commands, *([Subject(OBSERVER, point.name, point.module, *origin, plugin)] if observes else [])]
 
 
 def _unknown(
@@ -105,14 +121,13 @@ def _unknown(
     kind: str | None,
     registry: Registry,
     points: Iterable[importlib.metadata.EntryPoint],
-    others: list[Subject],
 ) -> ComponentError:
     """Why nothing is found: another kind, a broken plugin, two that claim the name, or no such name."""
     wanted = name.rpartition(":")[2]
-    if others:
-        return ComponentError(
-            f"'{name}' is no {kind}", f"It is: {', '.join(sorted({s.kind for s in others}))}."
-        )
+    if kind is not None and (
+        others := sorted({s.kind for s in _everything(points, registry) if s.name == wanted})
+    ):
+        return ComponentError(f"'{name}' is no {kind}", f"It is: {', '.join(others)}.")
     for problem in registry.problems:
         origin = problem.provenance
         if wanted in (origin.plugin, origin.distribution) or f"'{wanted}'" in problem.message:
