@@ -21,7 +21,7 @@ from rich.table import Table
 
 from pie_framework import Pipeline
 from pie_framework.io import write_json
-from pie_framework.solver import Problem
+from pie_framework.problem import Problem
 
 
 @torch.no_grad()

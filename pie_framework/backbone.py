@@ -42,7 +42,7 @@ KEYS = (
     "init",
 )
 #: Those of KEYS that are settings of the run themselves; the others are groups, of which one is chosen by its name.
-PLAIN_KEYS = ("blocks", "init")
+PLAIN_KEYS = ("blocks",)
 MAX_BYTES = 1 << 20
 
 

@@ -11,10 +11,19 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from pie_framework import assets, requirements
-from pie_framework.api import Component, EnergyTerm, Kind, Layout, Networks, Slot
+from pie_framework import api, assets, requirements
+from pie_framework.api import (
+    Component,
+    EnergyTerm,
+    HasLatentShape,
+    Kind,
+    Layout,
+    MadeForGenerator,
+    Networks,
+    Slot,
+)
 from pie_framework.config import RunConfig, merge, parse
-from pie_framework.errors import AssetError, ComponentError, ConfigError, PieError
+from pie_framework.errors import AssetError, ComponentError, ConfigError, PieError, PluginError, in_one_line
 from pie_framework.objective import Objective, WeightedTerm
 from pie_framework.plugins import Registry, discover, parse_kind
 from pie_framework.training import identity
@@ -67,7 +76,7 @@ class Builder:
         self.dtype = getattr(torch, self.run.dtype) if dtype is None else dtype
         self.blocks = tuple(self.run.blocks)
         self.used: dict[str, Component] = {}
-        self._built: dict[tuple[Kind, str, str], Any] = {}
+        self._built: dict[tuple[int, str], Any] = {}  # two packages may use the same name
         self._building: list[str] = []
 
     def check(self, edits: bool | None = None) -> None:
@@ -123,23 +132,15 @@ class Builder:
             edits: whether edits are made; by default when the configuration asks for some.
         """
         found: dict[str, Any] = {}
-        rigs: dict[str, Any] = {}
-        features: dict[str, Any] = {}
         for requirement in requirements.check(self.run, self.registry, edits):
             if requirement.what == "prior":
                 continue
             kind, roles = requirements.kind_and_roles(self.run, requirement.what)
-            if not kind.network:
-                continue
-            for role in roles:
-                built = self.get(kind, role)
-                if kind is Kind.RIG:
-                    rigs[str(role)] = built
-                elif kind is Kind.FEATURES:
-                    features[str(role)] = built
-                else:
-                    found[kind.value] = built
-        self._check_layouts(found, rigs)
+            if kind.network:
+                found |= {(kind.value if r is None else f"{kind}.{r}"): self.get(kind, r) for r in roles}
+        rigs, features = _in_slots(found, Kind.RIG), _in_slots(found, Kind.FEATURES)
+        self._check_layouts(found)
+        self._check_landmarks(found)
         self._check_generator(found["generator"], rigs)
         return Networks(
             generator=found["generator"],
@@ -150,34 +151,57 @@ class Builder:
             landmarks=found.get("landmarks"),
             editor=found.get("editor"),
             inverter=found.get("inverter"),
+            others={role: part for role, part in found.items() if role.partition(".")[0] not in _FIELDS},
+            origins=self._origins(),
         )
 
-    def _check_layouts(self, found: Mapping[str, Any], rigs: Mapping[str, Any]) -> None:
+    def _origins(self) -> dict[str, str]:
+        """The components of the run in words, by role; those that are built later than the networks too."""
+        found = {role: self._described(component) for role, component in self.used.items()}
+        for kind in Kind:
+            node = (
+                requirements.selection(self.run, kind) if kind.slot is Slot.ONE and not kind.network else None
+            )
+            if node is not None and (component := self.registry.find(kind, requirements.name_of(node))):
+                found[kind.value] = self._described(component)
+        return found
+
+    def _check_layouts(self, found: Mapping[str, Any]) -> None:
         """Whatever handles θ must mean the same coefficients; ComponentError names the two that do not."""
-        parts = {name: found.get(name) for name in ("face_model", "encoder", "editor")}
-        parts.update({f"rig.{block}": rig for block, rig in rigs.items()})
         layouts = {
-            role: layout
-            for role, part in parts.items()
-            if (layout := getattr(part, "layout", None)) is not None
+            role: part.layout
+            for role, part in found.items()
+            if isinstance(getattr(part, "layout", None), Layout)
         }
-        first = next(iter(layouts), None)
+        first = next((role for role in ("face_model", "encoder", *layouts) if role in layouts), "")
         for role, layout in layouts.items():
-            difference = None if first is None else _difference(layouts[first], layout)
+            difference = _difference(layouts[first], layout)
             if difference is not None:
-                one, other = (
-                    f"{name}={self.used[name].name}" if name in self.used else name for name in (first, role)
-                )
                 raise ComponentError(
-                    f"{other} was made for another face model than {one}: {difference}",
+                    f"{self._chosen_as(role)} was made for another face model than {self._chosen_as(first)}: "
+                    f"{difference}",
                     "Choose weights that were trained for this face model; 'pie train backbone' makes them.",
                 )
+
+    def _check_landmarks(self, found: Mapping[str, Any]) -> None:
+        """Detected and rendered landmarks are compared point by point; ComponentError when they are not as many."""
+        model, detector = found.get("face_model"), found.get("landmarks")
+        if model is not None and detector is not None and model.num_landmarks != detector.num_landmarks:
+            raise ComponentError(
+                f"{self._chosen_as('landmarks')} finds {detector.num_landmarks} landmarks, "
+                f"{self._chosen_as('face_model')} has {model.num_landmarks}",
+                "Choose a detector and a face model of one convention, such as its 66 points.",
+            )
 
     def _check_generator(self, generator: Any, rigs: Mapping[str, Any]) -> None:
         """Rigs move the latents of one generator; ComponentError when its latents are of another shape."""
         for block, rig in rigs.items():
-            shape = {n: v for n in ("num_layers", "latent_dim") if (v := getattr(rig, n, None)) is not None}
-            made_for = getattr(rig, "made_for", None) or {}
+            shape = (
+                {"num_layers": rig.num_layers, "latent_dim": rig.latent_dim}
+                if isinstance(rig, HasLatentShape)
+                else {}
+            )
+            made_for = dict(rig.made_for) if isinstance(rig, MadeForGenerator) else {}
             apart = identity.difference({**made_for, **shape}, generator)
             if apart:
                 raise ComponentError(
@@ -191,6 +215,17 @@ class Builder:
                     block,
                 )
 
+    def _chosen_as(self, role: str) -> str:
+        """How a component was chosen, `role=name`."""
+        return f"{role}={self.used[role].name}" if role in self.used else role
+
+    def origin(self, kind: Kind) -> str:
+        """The chosen component of a kind, in words: what it is, its name, and where it comes from."""
+        return self._described(self.used[kind.value])
+
+    def _described(self, component: Component) -> str:
+        return f"the {component.kind} '{component.name}' of {self.registry.provenance(component)}"
+
     def objective(self) -> Objective:
         """E(w): the active terms with their weights."""
         terms: dict[str, WeightedTerm] = {}
@@ -199,14 +234,15 @@ class Builder:
                 built: EnergyTerm = self._build(
                     Kind.ENERGY, {"name": term.term, **term.options}, f"terms.{name}", f"terms.{name}.options"
                 )
-                terms[name] = WeightedTerm(built, term.weight, term.parts)
+                origin = str(self.registry.provenance(self.used[f"terms.{name}"]))
+                terms[name] = WeightedTerm(built, term.weight, term.parts, origin)
         return Objective(terms)
 
     def _build(self, kind: Kind, node: Mapping[str, Any], role: str, where: str | None = None) -> Any:
         component = self.registry.get(kind, requirements.name_of(node))
         given = requirements.settings_of(node)
         settings: Any = merge(component.config, given, role if where is None else where)
-        key = (kind, component.name, repr(sorted(dataclasses.asdict(settings).items())))
+        key = (id(component), repr(sorted(dataclasses.asdict(settings).items())))
         if key not in self._built:
             label = f"{kind} '{component.name}'"
             if label in self._building:
@@ -225,15 +261,37 @@ class Builder:
     def _call(self, component: Component, settings: Any) -> Any:
         factory = component.load()
         try:
-            return factory(settings, self)
+            built = factory(settings, self)
         except PieError:
             raise
-        except Exception as error:
-            raise ComponentError(
-                f"the {component.kind} '{component.name}' of {self.registry.provenance(component)} cannot be built: "
-                f"{type(error).__name__}: {error}",
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"{self._described(component)} cannot be built: {in_one_line(error)}",
                 "This is a fault of the plugin; --debug shows where.",
             ) from error
+        protocol = getattr(api, component.kind.protocol, None)
+        if isinstance(protocol, type) and not isinstance(built, protocol):
+            raise PluginError(
+                f"{self._described(component)} is no {component.kind.protocol}: {_lacking(built, protocol)}",
+                "This is a fault of the plugin.",
+            )
+        return built
+
+
+def _lacking(built: object, protocol: type) -> str:
+    """Which members of a protocol an object does not have, in words."""
+    members = [n for kind in protocol.__mro__ for n in (*vars(kind), *vars(kind).get("__annotations__", {}))]
+    lacking = sorted({n for n in members if not n.startswith("_") and not hasattr(built, n)})
+    return f"{type(built).__name__} has no {', '.join(lacking)}"
+
+
+#: The kinds that are fields of `Networks`.
+_FIELDS = ("generator", "encoder", "face_model", "rig", "features", "landmarks", "editor", "inverter")
+
+
+def _in_slots(found: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+    """The components of a kind of which there are several, by block or role."""
+    return {role.partition(".")[2]: part for role, part in found.items() if role.startswith(f"{kind}.")}
 
 
 def _difference(one: Layout, other: Layout) -> str | None:

@@ -1,80 +1,49 @@
-"""Hydra: the search path with the plugins' folders, the components' own fields as configuration, errors in one line.
+"""From overrides to a composed configuration with all settings of its components, and Hydra's command line.
 
 Only what composes a configuration imports this module; importing it imports Hydra.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import re
+import contextlib
+import copy
+import io
 import sys
+import traceback
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from types import CodeType
 
 from hydra import compose as hydra_compose
-from hydra import initialize_config_module
 from hydra import main as hydra_main
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pie_framework import backbone
-from pie_framework.api import Kind
-from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework import backbone, component_settings
+from pie_framework.compose_errors import explain
+from pie_framework.errors import ConfigError, PieError, did_you_mean
+from pie_framework.hydra_setup import (
+    CONFIG_MODULE,
+    CONFIG_NAME,
+    HYDRA_VERSION_BASE,
+    groups,
+    initialised,
+    prepare,
+    raw_errors,
+)
 from pie_framework.plugins import Registry, discover
 
-CONFIG_MODULE = "pie_framework.conf"
-CONFIG_NAME = "config"
-HYDRA_VERSION_BASE = "1.3"
-#: Group under which every component's own fields with their defaults are found: settings/<kind>/<name>.
-SETTINGS_GROUP = "settings"
-
-_log = logging.getLogger(__name__)
-
-
-class PluginFolders(SearchPathPlugin):
-    """Adds the configuration folders of plugins after the core's own."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for provenance, folder in discover().config_paths():
-            search_path.append(provider=provenance.plugin, path=f"file://{folder}")
-
-
-def prepare(registry: Registry) -> None:
-    """Let Hydra know the plugins' folders and the components' fields; needed once before it composes."""
-    known = Plugins.instance().discover(SearchPathPlugin)
-    if PluginFolders not in known:
-        Plugins.instance().register(PluginFolders)
-    store = ConfigStore.instance()
-    for component in registry.components():
-        if component.kind in (Kind.TRAINER, Kind.CONVERTER):
-            continue
-        try:
-            fields = OmegaConf.to_container(OmegaConf.structured(component.config))
-        except OmegaConfBaseException as error:
-            _log.warning(
-                "the settings of the %s '%s' cannot be shown: %s", component.kind, component.name, error
-            )
-            continue
-        store.store(
-            name=component.name,
-            group=f"{SETTINGS_GROUP}/{component.kind}",
-            node=fields,
-            provider=str(registry.provenance(component)),
-        )
+__all__ = ["CONFIG_NAME", "compose", "explained", "finish", "initialised", "prepare", "root_names", "start"]
 
 
 def compose(
     overrides: Sequence[str] = (), registry: Registry | None = None, name: str = CONFIG_NAME
 ) -> DictConfig:
-    """The configuration that `pie run` would get from the same overrides.
+    """The configuration that `pie run` would get from the same overrides, with all settings of its components.
 
     Args:
         overrides: `KEY=VALUE` and `GROUP=OPTION`, and `backbone=FOLDER`.
@@ -82,19 +51,39 @@ def compose(
         name: of the root configuration; that of `pie run` by default.
 
     Raises:
-        ConfigError: an override that names no group, option or key, with the near ones.
+        ConfigError: an override that names no group, option or key, with the near ones, or a wrong value of a setting.
     """
-    prepare(discover() if registry is None else registry)
-    given = backbone.expand(overrides)
-    with initialised():
-        try:
-            return hydra_compose(name, overrides=given)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error, name) from error
-        except TypeError as error:
-            if index := _explain_index(error, given):
-                raise index from error
-            raise
+    config = _composed(backbone.expand(overrides), registry, name)
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def _composed(overrides: Sequence[str], registry: Registry | None, name: str) -> DictConfig:
+    """With Hydra's own node."""
+    prepare()
+    with explained(name, overrides), initialised():
+        opened = component_settings.opened(overrides)
+        config = hydra_compose(name, overrides=opened, return_hydra_config=True)
+        _complete(config, discover() if registry is None else registry, overrides, name)
+    return config
+
+
+def finish(config: DictConfig, registry: Registry | None = None) -> None:
+    """Complete what Hydra gives a job of `start`, in place, as `compose` does; ConfigError as there."""
+    own = HydraConfig.get()
+    task = OmegaConf.to_container(own.overrides.task, resolve=False)
+    overrides = [str(word) for word in task] if isinstance(task, list) else []
+    name = str(own.job.config_name)
+    with explained(name, overrides):
+        _complete(config, discover() if registry is None else registry, overrides, name)
+
+
+def _complete(config: DictConfig, registry: Registry, overrides: Sequence[str], name: str) -> None:
+    def composed(words: Sequence[str]) -> DictConfig:
+        return hydra_compose(name, overrides=component_settings.opened(words))
+
+    component_settings.complete(config, registry, overrides, composed)
 
 
 def start(
@@ -103,7 +92,8 @@ def start(
     """Run Hydra's own command line: sweeps, launchers, and flags such as --cfg.
 
     Args:
-        job: called with every composed configuration; other processes need it at the top of a module.
+        job: called with every composed configuration, which it has to `finish`; other processes need it at the top of
+            a module.
         program: how messages call the command, such as "pie run".
         arguments: what stood behind it.
         root: name of the root configuration.
@@ -114,129 +104,100 @@ def start(
     Raises:
         ConfigError: an argument names no group, option or key. What the job raises comes through.
     """
+    prepare()
+    flags = _flags(program, arguments)
+    name = flags.config_name or root
+    overrides = [*flags.overrides, *_folder(flags)]
+    shows = flags.cfg == "job" or flags.help
+    if shows and not (
+        flags.run or flags.multirun or flags.info or flags.shell_completion or flags.hydra_help
+    ):
+        (_help if flags.help else _show)(flags, overrides, name)
+        return 0
     main = hydra_main(
         version_base=HYDRA_VERSION_BASE, config_path=f"pkg://{CONFIG_MODULE}", config_name=root
     )(job)
     before = sys.argv
-    sys.argv = [program, *arguments]
+    sys.argv = [program, *component_settings.opened(arguments)]
     try:
-        with raw_errors():
+        with explained(name, overrides, job.__code__), raw_errors():
             main()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, root) from error
-    except TypeError as error:
-        if index := _explain_index(error, arguments):
-            raise index from error
-        raise
     finally:
         sys.argv = before
     return 0
 
 
 @contextmanager
-def initialised() -> Iterator[None]:
-    previous = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module(config_module=CONFIG_MODULE, version_base=HYDRA_VERSION_BASE):
-            yield
-    finally:
-        if previous is not None:
-            GlobalHydra.instance().hydra = previous
-
-
-@contextmanager
-def raw_errors() -> Iterator[None]:
-    """Let Hydra raise its errors as they are, instead of printing a traceback and leaving."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+def explained(root: str, overrides: Sequence[str], job: CodeType | None = None) -> Iterator[None]:
+    """Turn whatever composing raises into one line; what comes from the code of a `job` is raised as it is."""
     try:
         yield
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before
+    except PieError:
+        raise
+    except Exception as error:
+        if job is not None and any(
+            frame.f_code is job for frame, _ in traceback.walk_tb(error.__traceback__)
+        ):
+            raise
+        raise explain(error, root, overrides) from error
 
 
-def explain(error: Exception, root: str = CONFIG_NAME) -> ConfigError:
-    """A Hydra or OmegaConf error as one line that names the near groups, options or keys of a root configuration."""
-    chain = list(_chain(error))
-    text = "\n".join(str(e) for e in chain)
-    for cause in chain:
-        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
-            group, _, option = str(cause.missing_cfg_file).rpartition("/")
-            options = [o for o in cause.options or () if o]
-            if group and options:
-                return ConfigError(
-                    f"the group '{group}' has no option '{option}'", did_you_mean(option, options)
-                )
-            return ConfigError(f"there is no configuration '{cause.missing_cfg_file}'")
-        if isinstance(cause, OverrideParseException):
-            return ConfigError(
-                f"'{cause.override}' is not KEY=VALUE: {_first_line(cause)}",
-                "Quote values with special characters: 'KEY=\"a, b\"'.",
+def _flags(program: str, arguments: Sequence[str]) -> Namespace:
+    """The arguments as Hydra reads them; ConfigError for a flag that it does not have."""
+    said = io.StringIO()
+    parser = get_args_parser()
+    parser.prog = program
+    try:
+        with contextlib.redirect_stderr(said):
+            return parser.parse_args(list(arguments))
+    except SystemExit as leaving:
+        if not leaving.code:
+            raise
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise ConfigError(reason, f"'{program} --hydra-help' lists Hydra's flags.") from leaving
+
+
+def _folder(flags: Namespace) -> list[str]:
+    """The override that adds the folder of --config-dir to the search path."""
+    if flags.config_dir is None:
+        return []
+    folder = Path(flags.config_dir).resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"--config-dir: there is no folder '{flags.config_dir}'")
+    return [f"hydra.searchpath=[{backbone.quoted(f'file://{folder}')}]"]
+
+
+def _show(flags: Namespace, overrides: Sequence[str], name: str) -> None:
+    """As Hydra's `--cfg job`, with all settings of the components."""
+    config = compose(overrides, name=name)
+    with explained(name, overrides):
+        whole = flags.package in (None, "_global_")
+        node = config if whole else OmegaConf.select(config, flags.package)
+        if node is None:
+            raise ConfigError(
+                f"there is no setting '{flags.package}'", did_you_mean(flags.package, map(str, config))
             )
-    no_match = re.search(r"Could not override '([^']+)'\.\s*\n?No match in the defaults list", text)
-    if no_match:
-        name = no_match[1].partition("@")[0]
-        return ConfigError(f"there is no group '{name}'", did_you_mean(name, [*_groups(), *_keys("", root)]))
-    no_key = re.search(r"Key '([^']+)' is not in struct\s*\n\s*full_key: (\S+)", text)
-    if no_key:
-        parent = no_key[2].rpartition(".")[0]
-        where = re.search(r"Could not (?:override|append to|delete from config) '([^']+)'", text)
-        full = where[1] if where else no_key[2]
-        return ConfigError(
-            f"there is no setting '{full}'",
-            did_you_mean(no_key[1], [*_keys(parent, root), *([] if parent else _groups())]),
-        )
-    return ConfigError(_first_line(error) or type(error).__name__)
+        if OmegaConf.is_config(node) and flags.resolve:
+            node = OmegaConf.create(OmegaConf.to_container(node, resolve=True))
+        text = OmegaConf.to_yaml(node) if OmegaConf.is_config(node) else f"{node}\n"
+    print(text if whole or not OmegaConf.is_config(node) else f"# @package {flags.package}\n{text}", end="")
 
 
-def _explain_index(error: TypeError, overrides: Sequence[str]) -> ConfigError | None:
-    """OmegaConf's TypeError for a name where a list has numbers, in words; None for any other."""
-    found = re.fullmatch(r"Index '(.*)' \(str\) is not an int", str(error))
-    if not found:
-        return None
-    keys = (word.partition("=")[0] for word in overrides)
-    key = next((key for key in keys if found[1] in key.split(".")), found[1])
-    return ConfigError(
-        f"there is no setting '{key}': '{found[1]}' stands where a list has numbers",
-        "Parts of a list are counted from 0, as in schedule.stages.0.steps.",
-    )
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else ""
+def _help(flags: Namespace, overrides: Sequence[str], name: str) -> None:
+    """As Hydra's `--help`, with all settings of the components."""
+    config = _composed(overrides, None, name)
+    shown = copy.deepcopy(config)
+    with open_dict(shown):
+        del shown["hydra"]
+    with explained(name, overrides), initialised():
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        text = hydra.get_help(config.hydra.help, shown, get_args_parser(), resolve=flags.resolve)
+    print(text)
 
 
 def root_names(registry: Registry | None = None, name: str = CONFIG_NAME) -> list[str]:
     """What an override of a root configuration may begin with: its groups and its own keys."""
-    prepare(discover() if registry is None else registry)
-    return sorted({*_groups(), *_keys("", name)})
-
-
-def _groups() -> list[str]:
-    """Names of all configuration groups."""
-    with initialised():
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        found: list[str] = hydra.config_loader.list_groups("")
-    return [name for name in found if name not in ("hydra", SETTINGS_GROUP)]
-
-
-def _keys(parent: str, root: str) -> list[str]:
-    """Keys of a node of the default configuration."""
-    with initialised():
-        config: Any = hydra_compose(root)
-    node = OmegaConf.select(config, parent) if parent else config
-    return [str(key) for key in node] if isinstance(node, DictConfig) else []
+    return sorted({*groups(), *map(str, compose((), registry, name))})

@@ -10,24 +10,22 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import MISSING, DictConfig
 
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS
 from pie_framework.errors import ConfigError, did_you_mean
-
-T = TypeVar("T")
+from pie_framework.merging import FILE_KEYS as FILE_KEYS
+from pie_framework.merging import given_values
+from pie_framework.merging import merge as merge
 
 DTYPES = ("float32", "float64")
 #: Keys under which a configuration chooses components.
 CHOSEN = tuple(kind.value for kind in Kind if kind.slot in (Slot.ONE, Slot.PER_BLOCK, Slot.PER_ROLE))
 #: Components of a configuration that says nothing of their kind.
 DEFAULT_COMPONENTS: Mapping[str, Any] = {"editor": "rig", "init": "mean", "optimizer": "adam"}
-#: Settings that are the address of a file.
-FILE_KEYS = ("weights", "path", "file", "model", "heads", "landmarks")
 
 
 @dataclass
@@ -63,6 +61,8 @@ class StageConfig:
     lr: float = MISSING
     decay: float = 1.0
     decay_every: int = 2000
+    staircase: bool = False
+    decay_from_start: bool = False
     cosine: bool = False
     tolerance: float = 0.0
     window: int = 50
@@ -127,17 +127,27 @@ class RunConfig:
     paste_back: bool = False
 
 
+#: What a configuration may hold.
+_KEYS = tuple(f.name for f in dataclasses.fields(RunConfig) if f.name != "components") + CHOSEN
+#: Groups whose options go elsewhere: what is missing where they become keys.
+_HEADERS = {
+    "energy": "The first line of a file of the group energy is '# @package _global_'.",
+    "term": "Choose it as +term@terms.NAME=OPTION.",
+}
+
+
 def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
     """Check a composed configuration and give it as dataclasses.
 
     Raises:
         ConfigError: a key that does not exist (names the near ones), a value of the wrong type or out of range.
     """
-    plain: dict[str, Any] = (
-        _plain(config, "") if isinstance(config, DictConfig) else {str(k): v for k, v in config.items()}
-    )
-    chosen = {**DEFAULT_COMPONENTS, **{kind: plain.pop(kind) for kind in CHOSEN if kind in plain}}
-    run = merge(RunConfig, plain)
+    given = given_values(config)
+    for key in given:
+        if key not in _KEYS:
+            raise ConfigError(f"there is no setting '{key}'", _HEADERS.get(key) or did_you_mean(key, _KEYS))
+    chosen = {**DEFAULT_COMPONENTS, **{kind: given.pop(kind) for kind in CHOSEN if kind in given}}
+    run = merge(RunConfig, given)
     run.components = {kind: _node(kind, node) for kind, node in chosen.items()}
     _check_terms(run)
     _check_schedule(run)
@@ -148,6 +158,8 @@ def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
         if run.blocks.count(block) > 1:
             raise ConfigError(f"blocks: '{block}' is there twice")
     _at_least("seed", run.seed, 0)
+    if run.seed >= 1 << 63:
+        raise ConfigError(f"seed: {run.seed} is too large", "It is below 2^63.")
     _at_least("checkpoint_every", run.checkpoint_every, 0)
     _at_least("edit.corrections", run.edit.corrections, 0)
     _at_least("prior.pool", run.prior.pool, 0)
@@ -173,160 +185,6 @@ def _node(kind: str, node: Any) -> dict[str, Any]:
     if not isinstance(node, Mapping):
         raise ConfigError(f"{kind}: {node!r} is not a group of settings", f"Choose one with {kind}=NAME.")
     return {str(key): value for key, value in node.items()}
-
-
-def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = "") -> T:
-    """An instance of a dataclass from its defaults and the given values, checked against its types.
-
-    Args:
-        schema: a dataclass whose field types OmegaConf knows; it may be frozen.
-        values: what differs from the defaults; nested mappings for nested dataclasses.
-        where: the key these values stand under, for messages.
-    """
-    if isinstance(values, DictConfig):
-        plain = _plain(values, where)
-    else:
-        plain = {str(key): value for key, value in values.items()}
-    check_keys(schema, plain, where)
-    try:
-        node = OmegaConf.structured(schema)
-        _writable(node)
-        result = OmegaConf.to_object(OmegaConf.merge(node, plain))
-    except MissingMandatoryValue as error:
-        key = _key(where, error)
-        raise ConfigError(f"{key} must be given", _file_hint(key)) from error
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{_key(where, error)}: {_reason(error)}") from error
-    assert isinstance(result, schema)
-    return _tuples(result, where)
-
-
-def _writable(node: Any) -> None:
-    """Frozen dataclasses come as read-only nodes, also inside one another; here they are still to be filled."""
-    OmegaConf.set_readonly(node, False)
-    for key in list(node):
-        if isinstance(node, DictConfig) and not OmegaConf.is_missing(node, key):
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none():
-                _writable(child)
-
-
-def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None:
-    """Raise ConfigError for a key that a dataclass (or one nested in it) does not have."""
-    hints = _hints(schema)
-    for key, value in values.items():
-        path = f"{where}.{key}" if where else str(key)
-        if key not in hints:
-            raise ConfigError(f"there is no setting '{path}'", did_you_mean(str(key), hints))
-        inner, many = _nested(hints[key])
-        if inner is None:
-            continue
-        children: Iterable[tuple[str, Any]] = [(path, value)]
-        if many and isinstance(value, Mapping):
-            children = [(f"{path}.{k}", v) for k, v in value.items()]
-        elif many and isinstance(value, list):
-            children = [(f"{path}.{i}", v) for i, v in enumerate(value)]
-        for child_path, child in children:
-            if not isinstance(child, Mapping):
-                raise ConfigError(f"{child_path}: {child!r} is not a group of settings", _fields_hint(inner))
-            if isinstance(value, list):
-                merge(inner, child, child_path)  # OmegaConf would not say which of the list it is
-            else:
-                check_keys(inner, child, child_path)
-
-
-def _fields_hint(schema: type) -> str:
-    return "It has: " + ", ".join(f.name for f in dataclasses.fields(schema)) + "."
-
-
-def _hints(schema: type) -> dict[str, Any]:
-    import typing
-
-    hints = typing.get_type_hints(schema)
-    return {f.name: hints[f.name] for f in dataclasses.fields(schema)}
-
-
-def _nested(hint: Any) -> tuple[type | None, bool]:
-    """The dataclass inside a type, and whether the type holds several of it."""
-    import typing
-
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint, False
-    for inner in typing.get_args(hint):
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            return inner, typing.get_origin(hint) in (dict, list)
-    return None, False
-
-
-def _plain(values: Any, where: str) -> dict[str, Any]:
-    """A config node as plain containers with its interpolations resolved."""
-    try:
-        plain = OmegaConf.to_container(values, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{_key(where, error)}: {_reason(error)}") from error
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{where or 'the configuration'} is not a group of settings")
-    return {str(key): value for key, value in plain.items()}
-
-
-def _tuples(instance: T, where: str) -> T:
-    """The same instance with lists made tuples where the field says tuple (OmegaConf knows only lists)."""
-    import typing
-
-    if dataclasses.is_dataclass(instance):
-        for name, hint in _hints(type(instance)).items():
-            value = getattr(instance, name)
-            if dataclasses.is_dataclass(value):
-                _tuples(value, f"{where}.{name}".lstrip("."))
-            if isinstance(value, list) and typing.get_origin(hint) is tuple:
-                expected = typing.get_args(hint)
-                if Ellipsis not in expected and len(value) != len(expected):
-                    key = f"{where}.{name}".lstrip(".")
-                    raise ConfigError(f"{key}: {len(value)} values were given, it takes {len(expected)}")
-                object.__setattr__(instance, name, tuple(value))
-    return instance
-
-
-def _key(where: str, error: OmegaConfBaseException) -> str:
-    inside = str(getattr(error, "full_key", "") or getattr(error, "key", "") or "")
-    return ".".join(part for part in (where, inside) if part) or "the configuration"
-
-
-def _file_hint(key: str) -> str:
-    """What to do about a file that does not come with the package; empty when the key names none."""
-    if key.rpartition(".")[2] not in FILE_KEYS:
-        return ""
-    return (
-        "It is a file that does not come with the package: 'pie assets list' says where from; "
-        f"then {key}=PATH or asset://NAME."
-    )
-
-
-def _reason(error: OmegaConfBaseException) -> str:
-    """OmegaConf's message without its technical tail, in plain words."""
-    text = str(getattr(error, "msg", None) or error).splitlines()[0]
-    value = re.search(r"'(.*?)'", text)
-    kind = re.search(r"(?:converted to|not a valid) (\w+)", text)
-    if value and kind and kind[1].lower() in _KINDS:
-        return f"'{value[1]}' is not {_KINDS[kind[1].lower()]}"
-    if "is not a ListConfig" in text:
-        return "one value was given where a list is expected"
-    if "Cannot convert 'ListConfig'" in text:
-        return "a list was given where one value is expected"
-    if "Incompatible value 'None'" in text:
-        return "it may not be null"
-    return text
-
-
-_KINDS = {
-    "integer": "a whole number",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "boolean": "true or false",
-    "str": "text",
-    "string": "text",
-}
 
 
 def _check_terms(run: RunConfig) -> None:
@@ -358,6 +216,11 @@ def _check_schedule(run: RunConfig) -> None:
             raise ConfigError(f"schedule.stages: '{stage.name}' is there twice")
         _one_of(f"schedule.stages.{i}.space", stage.space, ("w", "w_plus"))
         _at_least(f"schedule.stages.{i}.steps", stage.steps, 0)
+        for name in ("lr", "decay", "tolerance"):
+            if not math.isfinite(getattr(stage, name)):
+                raise ConfigError(
+                    f"schedule.stages.{i}.{name}: {getattr(stage, name)} is not a finite number"
+                )
 
 
 def _check_input(run: RunConfig) -> None:

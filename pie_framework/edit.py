@@ -20,9 +20,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pie_framework.api import EDITABLE_BLOCKS, Layout, Networks, RecognitionNetwork
+from pie_framework.api import (
+    EDITABLE_BLOCKS,
+    HasExpressionAliases,
+    HasExpressionDirections,
+    HasRanges,
+    Layout,
+    Networks,
+    RecognitionNetwork,
+)
 from pie_framework.controls import Combination, EditRequest, Vocabulary
-from pie_framework.errors import ConfigError
+from pie_framework.errors import ConfigError, PluginError
 from pie_framework.parameters import Reading, Value, apply_request, read_request
 
 #: Identity similarity below which a warning is given; two strangers score near 0, one person near 1.
@@ -101,10 +109,9 @@ class EditResult:
 def vocabulary_of(networks: Networks) -> Vocabulary:
     """The controls these networks offer: names and ranges of the face model, blocks that the editor knows.
 
-    The face model may have attributes beside the contract: `ranges`, control name -> (low, high) in the control's
-    unit, says on which values the networks were trained; `expression_aliases`, control -> {coefficient: amount},
-    and `expression_directions`, control -> amount of every coefficient of the block, name further expressions. An
-    alias sets its coefficients; of a direction the share along it is set, and the rest of the expression is kept.
+    A face model that is also `HasRanges` says on which values the networks were trained; one that is
+    `HasExpressionAliases` or `HasExpressionDirections` names further expressions. An alias sets its coefficients; of a
+    direction the share along it is set, and the rest of the expression is kept.
 
     Raises:
         ConfigError: when no editor is composed.
@@ -115,8 +122,9 @@ def vocabulary_of(networks: Networks) -> Vocabulary:
             "this run cannot be edited: no editor is composed", "Select one, such as editor=rig."
         )
     blocks = tuple(block for block in layout.editable if block in networks.editor.blocks)
-    ranges: Mapping[str, tuple[float, float]] = getattr(networks.face_model, "ranges", None) or {}
-    return Vocabulary(layout, ranges, blocks, combinations_of(layout, networks.face_model))
+    model = networks.face_model
+    ranges: Mapping[str, tuple[float, float]] = model.ranges if isinstance(model, HasRanges) else {}
+    return Vocabulary(layout, ranges, blocks, combinations_of(layout, model))
 
 
 def combinations_of(layout: Layout, face_model: object) -> dict[str, Combination]:
@@ -125,12 +133,12 @@ def combinations_of(layout: Layout, face_model: object) -> dict[str, Combination
         return {}
     names = layout.names("expression")
     found = {}
-    directions: Mapping[str, Sequence[float]] = getattr(face_model, "expression_directions", None) or {}
+    directions = face_model.expression_directions if isinstance(face_model, HasExpressionDirections) else {}
     for control, amounts in directions.items():
         if len(amounts) == len(names):
             values = tuple(float(amount) for amount in amounts)
             found[f"expression.{control}"] = Combination(tuple(range(len(names))), values, along=True)
-    aliases: Mapping[str, Mapping[str, float]] = getattr(face_model, "expression_aliases", None) or {}
+    aliases = face_model.expression_aliases if isinstance(face_model, HasExpressionAliases) else {}
     for control, parts in aliases.items():
         if all(name in names for name in parts):
             indices = tuple(names.index(name) for name in parts)
@@ -179,8 +187,8 @@ def edit(
                     f"the edit '{request.name}' needs an editor for the block '{block}'",
                     f"This run's edits: {', '.join(networks.need_editor().blocks)}.",
                 )
-    originals = networks.generator.synthesize(latent)
-    shown = networks.need_encoder().encode(originals) if theta is None else layout.check(theta)
+    originals = networks.synthesize(latent)
+    shown = networks.encode(originals) if theta is None else layout.check(theta)
     known = _embed(networks, originals)
     results: list[EditResult] = []
     for start in range(0, len(requests), chunk):
@@ -248,8 +256,8 @@ def _corrected(
     nearest = least = latent.new_zeros(len(latent))
     for left in range(corrections, -1, -1):
         edited = _moved(latent, before, wanted, requests, networks)
-        images = networks.generator.synthesize(edited)
-        achieved = networks.need_encoder().encode(images)
+        images = networks.synthesize(edited)
+        achieved = networks.encode(images)
         if best is None and not left:
             return edited, images, achieved
         shares = {
@@ -313,13 +321,24 @@ def _moved(
         rows = [index for index, request in enumerate(requests) if block in request.blocks]
         if rows:
             latent = latent.clone()
-            latent[rows] = networks.need_editor().edit(latent[rows], before[rows], asked[rows], block)
+            latent[rows] = _edited(networks, latent[rows], before[rows], asked[rows], block)
     return latent
+
+
+def _edited(networks: Networks, latent: Tensor, before: Tensor, asked: Tensor, block: str) -> Tensor:
+    """What the editor makes of latents (B, L, D)."""
+    moved = networks.call("editor", networks.need_editor().edit, latent, before, asked, block)
+    if not isinstance(moved, Tensor) or moved.shape != latent.shape:
+        given = tuple(moved.shape) if isinstance(moved, Tensor) else type(moved).__name__
+        raise PluginError(f"{networks.origin('editor')} gave {given} for latents {tuple(latent.shape)}")
+    return moved
 
 
 def _embed(networks: Networks, images: Tensor) -> Tensor | None:
     network = networks.features.get("recognition")
-    return network.embed(images) if isinstance(network, RecognitionNetwork) else None
+    if not isinstance(network, RecognitionNetwork):
+        return None
+    return networks.call("features.recognition", network.embed, images)
 
 
 def _warnings(

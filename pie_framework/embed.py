@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Initializer, Networks, Optimizer, TargetView
-from pie_framework.errors import ComponentError, ConfigError
+from pie_framework.errors import ComponentError, ConfigError, PluginError
 from pie_framework.objective import Objective
 from pie_framework.prior import PriorSampler
-from pie_framework.solver import Problem, Stage
+from pie_framework.problem import Problem
+from pie_framework.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def make_problem(
     prior: PriorSettings | None = None,
     seed: int = 0,
     landmarks: Tensor | None = None,
+    optimizer_origin: str = "the optimizer",
 ) -> Problem:
     """What the solver needs, from portraits and components.
 
@@ -53,6 +55,7 @@ def make_problem(
         prior: how v are drawn; None when no term needs any.
         seed: fixes every draw.
         landmarks: of the portraits, (B, K, 2) pixels, where they are known and need not be detected.
+        optimizer_origin: the optimizer in words, for messages.
 
     Raises:
         ConfigError: the portraits do not have the generator's resolution, or there are no stages.
@@ -75,6 +78,7 @@ def make_problem(
         blocks=tuple(blocks),
         blocks_per_step=settings.blocks_per_step,
         draw=None if sampler is None else sampler.draw,
+        optimizer_origin=optimizer_origin,
     )
 
 
@@ -93,7 +97,10 @@ def start_latent(initializer: Initializer, networks: Networks, images: Tensor, s
     """
     generator = networks.generator
     shape = (images.shape[0], generator.num_layers, generator.latent_dim)
-    found = initializer.start(networks, images, torch.Generator().manual_seed(seed))
+    rng = torch.Generator().manual_seed(seed)
+    found = networks.call("init", initializer.start, networks, images, rng)
+    if not isinstance(found, Tensor):
+        raise PluginError(f"{networks.origin('init')} gave {type(found).__name__} as the start")
     if found.shape != shape:
         raise ComponentError(
             f"the start gives latents {tuple(found.shape)}, the generator takes {shape}",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Characters of a ConfigError with its hint.
+LONGEST = 380
+
 
 class PieError(Exception):
     """Base of every error that is the input's fault; the command line prints it in one line and exits with 2.
@@ -12,8 +15,12 @@ class PieError(Exception):
     Args:
         message: what was wrong and where.
         hint: what to do about it, printed after the message.
+
+    Attributes:
+        status: exit status of the command that ends with it.
     """
 
+    status = 2
     _located = False
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -30,11 +37,24 @@ class PieError(Exception):
 
 
 class ConfigError(PieError):
-    """A setting that does not exist, has the wrong type, or contradicts another."""
+    """A setting that does not exist, has the wrong type, or contradicts another.
+
+    Whatever was given as a setting, the error is one line that can be read: long values lose their middle.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        message = shortened(message, LONGEST * 3 // 5)
+        super().__init__(message, None if not hint else shortened(hint, LONGEST - len(message)))
 
 
 class ComponentError(PieError):
     """A component that is unknown, declared twice, broken, or lacks something it requires."""
+
+
+class PluginError(ComponentError):
+    """The code of a component failed, or gave what its contract does not allow: no fault of the input."""
+
+    status = 1
 
 
 class AssetError(PieError):
@@ -47,6 +67,23 @@ class InputError(PieError):
 
 class RunError(PieError):
     """A run folder that cannot be read, resumed or written."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """An exception as `Type: message` without line breaks; the message alone where it is an error for people."""
+    text = " ".join(str(error).split())
+    if isinstance(error, PieError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text without line breaks and other control characters, and without its middle where it is too long."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    if len(line) <= longest:
+        return line
+    end = (longest - 5) // 3
+    return f"{line[: longest - 5 - end]} ... {line[len(line) - end :]}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

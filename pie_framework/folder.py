@@ -54,8 +54,10 @@ class Manifest:
         config: the composed configuration, from which the same components can be built again.
         seed: of every random draw.
         inputs: the portraits as they were given, one per portrait.
-        outcome: "running", "finished", "converged", "non-finite" or "interrupted".
+        outcome: "running", "finished", "converged", "stalled", "non-finite", "interrupted" or "failed"; of several
+            portraits the gravest of theirs.
         message: one sentence that explains the outcome.
+        portraits: of each portrait its outcome, message and number of undone steps.
         steps: steps taken.
         energies: of the last step, {"total": [B], "raw": {part: [B]}, "weights": {part: float}}.
         metrics: measures of the result by name, [B] each.
@@ -72,6 +74,7 @@ class Manifest:
     inputs: Sequence[str] = ()
     outcome: str = "running"
     message: str = ""
+    portraits: Sequence[Mapping[str, Any]] = ()
     steps: int = 0
     energies: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -111,7 +114,7 @@ class Manifest:
 
 _JSON_KINDS: dict[str, type] = {
     **dict.fromkeys(("config", "energies", "metrics", "timings", "versions"), dict),
-    **dict.fromkeys(("inputs", "plugins", "licences"), list),
+    **dict.fromkeys(("inputs", "portraits", "plugins", "licences"), list),
     **dict.fromkeys(("outcome", "message", "created"), str),
     **dict.fromkeys(("seed", "steps"), int),
 }
@@ -290,7 +293,7 @@ def _is_edit_record(record: Any) -> bool:
 def energy_table(
     rows: Iterable[tuple[str, int, Sequence[float], Mapping[str, Sequence[float]], Mapping[str, float]]],
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Columns and rows of energies.csv, each value the mean over the portraits.
+    """Columns and rows of energies.csv, each value the mean over the portraits that took the step.
 
     Args:
         rows: per step: stage, step in the stage, total [B], raw parts {name: [B]}, weights {name: float}.

@@ -1,98 +1,36 @@
 # mypy: disable-error-code="empty-body"
 """Every hook a plugin can implement, on one screen.
 
-Component hooks return declarations (`pie_framework.api.Component`), never model code, so that listing is cheap.
-Observer hooks read; what they return is ignored, and an observer that fails is reported and left out.
+The first two return declarations, never model code, so that listing is cheap. Observer hooks read; what they return is
+ignored, and an observer that fails is reported and left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pluggy
+
+from pie_framework.api.kinds import Kind
 
 if TYPE_CHECKING:
     from pie_framework.api import Command, Component
     from pie_framework.api.events import ResultSaved, RunEnded, RunFailed, RunStarted, StepsDone
 
-hookspec = pluggy.HookspecMarker("pie_framework")
-hookimpl = pluggy.HookimplMarker("pie_framework")
+PROJECT = "pie_framework"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
 def pie_components() -> Iterable[Component]:
-    """The components of the plugin, of every kind."""
+    """The components of the plugin, of every kind: `pie_framework.api.Component`."""
 
 
 @hookspec
 def pie_commands() -> Iterable[Command]:
-    """Sub-commands of `pie`."""
-
-
-@hookspec
-def pie_energy_terms() -> Iterable[Component]:
-    """Terms of E(w)."""
-
-
-@hookspec
-def pie_generators() -> Iterable[Component]:
-    """Image generators, G."""
-
-
-@hookspec
-def pie_face_models() -> Iterable[Component]:
-    """3D morphable face models with their renderers."""
-
-
-@hookspec
-def pie_encoders() -> Iterable[Component]:
-    """Face encoders (MoFA): image to θ."""
-
-
-@hookspec
-def pie_rigs() -> Iterable[Component]:
-    """Rig networks (StyleRig)."""
-
-
-@hookspec
-def pie_features() -> Iterable[Component]:
-    """Feature networks, Φ and Ψ."""
-
-
-@hookspec
-def pie_landmarks() -> Iterable[Component]:
-    """Landmark detectors."""
-
-
-@hookspec
-def pie_aligners() -> Iterable[Component]:
-    """Aligners: from any photo to the portrait the generator knows."""
-
-
-@hookspec
-def pie_editors() -> Iterable[Component]:
-    """Editors: from a latent and the coefficients asked for to the edited latent."""
-
-
-@hookspec
-def pie_inverters() -> Iterable[Component]:
-    """Inverters: from a portrait straight to a latent, where the optimisation may start."""
-
-
-@hookspec
-def pie_scenes() -> Iterable[Component]:
-    """Sources of portraits whose parameters are known."""
-
-
-@hookspec
-def pie_trainers() -> Iterable[Component]:
-    """Training recipes, `pie train NAME`."""
-
-
-@hookspec
-def pie_converters() -> Iterable[Component]:
-    """Converters of foreign checkpoints, for `pie convert`; their targets are called as `converter(path, kind)`."""
+    """Sub-commands of `pie`: `pie_framework.api.Command`."""
 
 
 @hookspec
@@ -128,3 +66,17 @@ def pie_run_failed(event: RunFailed) -> None:
 @hookspec
 def pie_run_ended(event: RunEnded) -> None:
     """Observer: a run ended, however it ended."""
+
+
+def _old(kind: Kind) -> Callable[[], Iterable[Component]]:
+    """The hook that declared one kind in version 1.0 of the contract; the next release no longer calls it."""
+
+    def spec() -> Iterable[Component]:
+        """Replaced by pie_components."""
+
+    spec.__name__ = spec.__qualname__ = kind.old_hook
+    replaced = f"its hook '{kind.old_hook}' goes with the next release: give {kind.article} in 'pie_components' instead"
+    return hookspec(spec, warn_on_impl=DeprecationWarning(replaced))
+
+
+OLD_HOOKS = type("OldHooks", (), {kind.old_hook: _old(kind) for kind in Kind if kind.old_hook})

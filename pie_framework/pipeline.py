@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,19 +29,24 @@ from PIL.Image import Image
 from torch import Tensor
 
 from pie_framework.affine import apply, invert
-from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks
-from pie_framework.api.events import RunStarted, StepsDone
+from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks, RecognitionNetwork
 from pie_framework.assets import resolve
 from pie_framework.build import Builder
 from pie_framework.config import RunConfig, parse
 from pie_framework.edit import EditResult, edit, vocabulary_of
 from pie_framework.embed import PriorSettings, make_problem, start_latent
+from pie_framework.errors import PluginError
+from pie_framework.history import History
 from pie_framework.images import read_photo, to_picture, to_tensor
 from pie_framework.metrics import psnr, ssim
 from pie_framework.objective import Objective
 from pie_framework.plugins import Observers, Registry, discover
+from pie_framework.problem import Problem
 from pie_framework.requirements import required
-from pie_framework.solver import History, OnCheck, Problem, Solution, SolverState, Stage, solve
+from pie_framework.run_events import RunEvents
+from pie_framework.solver import OnCheck, Solution, solve
+from pie_framework.stage import Stage
+from pie_framework.state import SolverState
 
 _EXAMPLE = re.compile(r"example(?::(\d+))?")
 
@@ -105,6 +109,10 @@ class Pipeline:
         """E(w)."""
         return self.builder.objective()
 
+    def build(self) -> None:
+        """Build all components now, which otherwise happens when they are first needed."""
+        _ = self.networks, self.objective
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         return tuple(Stage(**vars(stage)) for stage in self.config.schedule.stages)
@@ -124,9 +132,16 @@ class Pipeline:
         else:
             path = self.path_of(os.fspath(source))
             photo, called = read_photo(path), name or path.stem
-        aligned = self.builder.get(Kind.ALIGNER).align(photo, self.networks.generator.resolution)
-        detector = self.networks.landmarks
-        given = detector.given(photo) if isinstance(detector, PhotoLandmarks) else None
+        networks, aligner = self.networks, self.builder.get(Kind.ALIGNER)
+        side = networks.generator.resolution
+        aligned = networks.call("aligner", aligner.align, photo, side)
+        if not isinstance(aligned, AlignedPortrait) or aligned.image.size != (side, side):
+            shown = aligned.image.size if isinstance(aligned, AlignedPortrait) else type(aligned).__name__
+            raise PluginError(f"{networks.origin('aligner')} gave {shown}, not a portrait of {side} x {side}")
+        detector = networks.landmarks
+        given = None
+        if isinstance(detector, PhotoLandmarks):
+            given = networks.call("landmarks", detector.given, photo)
         landmarks = None if given is None else apply(invert(aligned.to_source), given)
         return Portrait(called, aligned, photo, landmarks)
 
@@ -153,7 +168,7 @@ class Pipeline:
             return None
         with torch.no_grad():
             rows = [
-                self.networks.need_landmarks().detect(images[i : i + 1])[0]
+                self.networks.detect(images[i : i + 1])[0]
                 if portrait.landmarks is None
                 else torch.from_numpy(portrait.landmarks).to(images)
                 for i, portrait in enumerate(portraits)
@@ -163,7 +178,7 @@ class Pipeline:
     def source_theta(self, source: str | os.PathLike[str]) -> Tensor:
         """θ of another portrait, (1, P), for edits that take blocks from it."""
         with torch.no_grad():
-            return self.networks.need_encoder().encode(self.images([self.portrait(source)]))
+            return self.networks.encode(self.images([self.portrait(source)]))
 
     def problem(self, images: Tensor, landmarks: Tensor | None = None) -> Problem:
         """What the solver needs for these portraits, (B, 3, R, R), with their landmarks (B, K, 2) if they are known."""
@@ -180,57 +195,71 @@ class Pipeline:
             prior,
             config.seed,
             landmarks,
+            self.builder.origin(Kind.OPTIMIZER),
         )
 
     def embed(
         self,
         *sources: str | os.PathLike[str] | Image | Portrait,
         observers: Observers | None = None,
-        folder: Path | None = None,
-        resume: tuple[SolverState, History] | None = None,
-        on_check: OnCheck | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> Embedding:
         """Embed one portrait, or several together; each comes out as if it were alone.
 
         Args:
             sources: what `portrait` reads, or portraits it has read.
-            observers: are told about the run; the plugins' own by default.
-            folder: named to the observers.
-            resume: state and energies of a checkpoint.
-            on_check: called with the state and the energies so far every `schedule.check_every` steps.
-            should_stop: asked at the same times; True ends the run.
+            observers: are told about the run from its start to its end; the plugins' own by default.
+            should_stop: asked every `schedule.check_every` steps; True ends the run.
+
+        Returns:
+            The latents with how each portrait ended; a component that fails is one of the endings.
 
         Raises:
             InputError: a portrait cannot be used.
         """
-        portraits = tuple(s if isinstance(s, Portrait) else self.portrait(s) for s in sources)
+        with RunEvents(self.registry.observers() if observers is None else observers) as events:
+            portraits = tuple(s if isinstance(s, Portrait) else self.portrait(s) for s in sources)
+            return self.solve(portraits, events, should_stop=should_stop)
+
+    def solve(
+        self,
+        portraits: tuple[Portrait, ...],
+        events: RunEvents,
+        inputs: Sequence[str] | None = None,
+        resume: tuple[SolverState, History] | None = None,
+        on_check: OnCheck | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Embedding:
+        """The optimisation of a run that goes on after it.
+
+        Args:
+            portraits: what is embedded.
+            events: tells about the run; its end is the caller's.
+            inputs: the portraits as they were given; their names by default.
+            resume: state and energies of a checkpoint.
+            on_check: called with the state and the energies so far every `schedule.check_every` steps.
+            should_stop: asked at the same times; True ends the run.
+        """
         images = self.images(portraits)
-        started = time.perf_counter()
         problem = self.problem(images, self.known_landmarks(portraits, images))
         if resume is None:
-            state = problem.start(
-                start_latent(self.builder.get(Kind.INIT), self.networks, images, self.config.seed)
-            )
+            initializer = self.builder.get(Kind.INIT)
+            state = problem.start(start_latent(initializer, self.networks, images, self.config.seed))
             history = History()
         else:
             state, history = resume
-        told = self.registry.observers() if observers is None else observers
-        steps = {stage.name: stage.steps for stage in problem.stages}
-        told.run_started(RunStarted(folder, len(portraits), steps, tuple(self.config.terms)))
-
-        def check(state: SolverState, history: History) -> None:
-            if history.rows:
-                row = history.rows[-1]
-                weighted = {n: row.weights[n] * sum(v) / len(v) for n, v in row.raw.items()}
-                total = sum(row.total) / len(row.total)
-                seconds = time.perf_counter() - started
-                told.steps_done(StepsDone(row.stage, row.step, steps[row.stage], total, weighted, seconds))
-            if on_check is not None:
-                on_check(state, history)
-
-        solution = solve(problem, state, history, self.config.schedule.check_every, check, should_stop)
-        return Embedding(self, portraits, problem.target.image, solution)
+        limits = {stage.name: stage.steps for stage in problem.stages}
+        events.started(self, [p.name for p in portraits] if inputs is None else inputs, limits)
+        solution = solve(
+            problem,
+            state,
+            history,
+            self.config.schedule.check_every,
+            events.check(limits, on_check),
+            should_stop,
+        )
+        events.solved(solution)
+        return Embedding(self, portraits, images, solution)
 
 
 @dataclass(frozen=True)
@@ -258,7 +287,7 @@ class Embedding:
     def generated(self) -> Tensor:
         """G(w), (B, 3, R, R)."""
         with torch.no_grad():
-            return self.pipeline.networks.generator.synthesize(self.latent)
+            return self.pipeline.networks.synthesize(self.latent)
 
     def reconstruction(self, portrait: int = 0) -> Image:
         """G(w) of one portrait as a picture."""
@@ -270,12 +299,15 @@ class Embedding:
             "psnr": psnr(self.generated.clamp(-1, 1), self.images).tolist(),
             "ssim": ssim(self.generated.clamp(-1, 1), self.images).tolist(),
         }
-        recognition = self.pipeline.networks.features.get("recognition")
-        embed = getattr(recognition, "embed", None)
-        if embed is not None:
+        networks = self.pipeline.networks
+        recognition = networks.features.get("recognition")
+        if isinstance(recognition, RecognitionNetwork):
             with torch.no_grad():
-                similarity = (embed(self.generated) * embed(self.images)).sum(dim=1)
-            found["identity_similarity"] = similarity.tolist()
+                shown, true = (
+                    networks.call("features.recognition", recognition.embed, images)
+                    for images in (self.generated, self.images)
+                )
+            found["identity_similarity"] = (shown * true).sum(dim=1).tolist()
         return found
 
     def edit(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Networks, PriorDraw
+from pie_framework.errors import PluginError
 
 
 def step_rng(seed: int, step: int) -> torch.Generator:
@@ -20,10 +21,10 @@ def describe(networks: Networks, latent: Tensor, batch: int = 8) -> PriorDraw:
     """Latents (N, L, D) with their images, θ and landmarks, `batch` at a time."""
     images, thetas, landmarks = [], [], []
     for part in torch.split(latent, batch):
-        image = networks.generator.synthesize(part)
+        image = networks.synthesize(part)
         images.append(image)
-        thetas.append(networks.need_encoder().encode(image))
-        landmarks.append(networks.need_landmarks().detect(image))
+        thetas.append(networks.encode(image))
+        landmarks.append(networks.detect(image))
     return PriorDraw(latent, torch.cat(images), torch.cat(thetas), torch.cat(landmarks))
 
 
@@ -50,7 +51,7 @@ class PriorSampler:
         if not self._size:
             return None
         rng = torch.Generator().manual_seed(self.seed)
-        latent = self.networks.generator.sample(max(self._size, self.per_step), rng)
+        latent = self._sample(max(self._size, self.per_step), rng)
         return describe(self.networks, latent)
 
     def draw(self, step: int) -> PriorDraw:
@@ -58,6 +59,18 @@ class PriorSampler:
         rng = step_rng(self.seed, step)
         pool = self.pool
         if pool is None:
-            return describe(self.networks, self.networks.generator.sample(self.per_step, rng))
+            return describe(self.networks, self._sample(self.per_step, rng))
         chosen = torch.randperm(len(pool), generator=rng)[: self.per_step].to(pool.latent.device)
         return PriorDraw(pool.latent[chosen], pool.image[chosen], pool.theta[chosen], pool.landmarks[chosen])
+
+    def _sample(self, count: int, rng: torch.Generator) -> Tensor:
+        """`count` latents of the prior, (count, L, D)."""
+        generator = self.networks.generator
+        latent = self.networks.call("generator", generator.sample, count, rng)
+        wanted = (count, generator.num_layers, generator.latent_dim)
+        if not isinstance(latent, Tensor) or tuple(latent.shape) != wanted:
+            given = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
+            raise PluginError(
+                f"{self.networks.origin('generator')} gave {given} as samples of its prior, not {wanted}"
+            )
+        return latent

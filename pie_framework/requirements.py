@@ -9,6 +9,7 @@ from typing import Any
 from pie_framework.api import Component, Kind, Slot
 from pie_framework.config import RunConfig
 from pie_framework.errors import ComponentError, ConfigError
+from pie_framework.merging import merge
 from pie_framework.plugins import Registry
 
 #: What drawing v and describing it takes: θ_v comes from the encoder, its landmarks from the detector.
@@ -52,26 +53,26 @@ def selection(run: RunConfig, kind: Kind, role: str | None = None) -> Mapping[st
         return None
     if isinstance(node, str):
         node = {"name": node}
-    if not isinstance(node, Mapping) or not isinstance(node.get(_naming(node)), str):
+    if not isinstance(node, Mapping) or not isinstance(node.get(naming(node)), str):
         key = kind.value if role is None else f"{kind.value}.{role}"
         raise ConfigError(f"{key} does not say which component it is", f"Give {key}.name=NAME.")
     return None if name_of(node) == NONE and kind is not Kind.ALIGNER else node
 
 
-def _naming(node: Mapping[str, Any]) -> str:
-    """The key that names the component: `component` where that is there, as `name` then is a setting of its own."""
+def naming(node: Mapping[str, Any]) -> str:
+    """The key of a node that names the component: `component` where it is there, as `name` then is a setting."""
     return "component" if "component" in node else "name"
 
 
 def name_of(node: Mapping[str, Any]) -> str:
     """The registered name of the component that a node of settings chooses."""
-    return str(node[_naming(node)])
+    return str(node[naming(node)])
 
 
 def settings_of(node: Mapping[str, Any]) -> dict[str, Any]:
     """The component's own settings in a node of settings."""
-    naming = _naming(node)
-    return {str(key): value for key, value in node.items() if key != naming}
+    own = naming(node)
+    return {str(key): value for key, value in node.items() if key != own}
 
 
 def required(run: RunConfig, registry: Registry, edits: bool | None = None) -> list[Requirement]:
@@ -141,6 +142,27 @@ def check(run: RunConfig, registry: Registry, edits: bool | None = None) -> list
             for role in _roles(run, requirement.what):
                 _check_one(run, registry, requirement, role)
     return requirements
+
+
+def check_settings(run: RunConfig, registry: Registry, edits: bool | None = None) -> None:
+    """Make the settings of everything that `check` has found a run to need, and of its aligner, so that nothing is
+    loaded before all of them are known to be right.
+
+    Raises:
+        ConfigError: a setting that must be given and is not, or one that the component refuses.
+    """
+    for what in [*(r.what for r in required(run, registry, edits)), Kind.ALIGNER.value]:
+        if what == "prior":
+            continue
+        kind = _kind(what)
+        for role in _roles(run, what):
+            node = selection(run, kind, role)
+            if node is not None:
+                where = kind.value if role is None else f"{kind}.{role}"
+                merge(registry.get(kind, name_of(node)).config, settings_of(node), where)
+    for name, term in run.terms.items():
+        if term.active:
+            merge(registry.get(Kind.ENERGY, term.term).config, term.options, f"terms.{name}.options")
 
 
 def kind_and_roles(run: RunConfig, what: str) -> tuple[Kind, list[str | None]]:

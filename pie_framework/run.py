@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -9,25 +10,28 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
 
 from pie_framework import __version__
-from pie_framework.api.events import RunEnded
 from pie_framework.assets.uses import licences
 from pie_framework.checkpoint import pack, unpack
 from pie_framework.cli.progress import ProgressDisplay
 from pie_framework.config import RunConfig, parse, values
 from pie_framework.controls import UnknownControlError
 from pie_framework.edit_files import save_edit, write_report, write_sheet
-from pie_framework.errors import RunError
+from pie_framework.errors import ConfigError, InputError, PieError, PluginError, RunError, in_one_line
 from pie_framework.folder import CHECKPOINT, EDITS, Manifest, RunFolder, energy_table
+from pie_framework.history import History
 from pie_framework.images import read_photo, to_picture
 from pie_framework.paste import paste_back
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
-from pie_framework.solver import Ending, History, SolverState
+from pie_framework.plugins import naming_the_gone
+from pie_framework.run_events import RunEvents
+from pie_framework.state import Ending, SolverState
 from pie_framework.timing import phases
 
 #: Packages whose versions a run records.
@@ -35,10 +39,11 @@ RECORDED = ("torch", "numpy", "pillow", "hydra-core", "omegaconf", "pluggy", "sa
 
 
 def run_from_config(config: DictConfig | RunConfig, console: Console | None = None) -> int:
-    """Do one run; returns the exit status: 0, 1 when the energy was not finite, 130 when it was interrupted.
+    """Do one run; returns the exit status: 0, 1 when it was not finite or stalled, 130 when it was interrupted.
 
     Raises:
         PieError: the configuration or the input cannot be used; no folder is left behind.
+        PluginError: a component failed; the last good latent is in the run's folder.
     """
     console = console or Console()
     settings = config if isinstance(config, RunConfig) else parse(config)
@@ -84,7 +89,8 @@ def _resume(settings: RunConfig, console: Console) -> int:
     if manifest.outcome in (Ending.FINISHED.value, Ending.CONVERGED.value):
         console.print(f"{folder.path} is complete: {manifest.message}")
         return 0
-    pipeline = Pipeline(dict(manifest.config))
+    with naming_the_gone(manifest.plugins):
+        pipeline = Pipeline(dict(manifest.config))
     portraits = tuple(pipeline.portrait(source) for source in manifest.inputs)
     return _solve(pipeline, portraits, folder, manifest, console, started, resume=True)
 
@@ -113,18 +119,60 @@ def _solve(
         checkpoint = unpack(*folder.read_checkpoint(), pipeline.builder.device, str(folder.file(CHECKPOINT)))
         last = checkpoint[0].total_steps
         console.print(f"going on from step {last} of {folder.path}")
-    with ProgressDisplay(console) as display:
-        observers = pipeline.registry.observers(display)
+    with (
+        ProgressDisplay(console) as display,
+        RunEvents(pipeline.registry.observers(display), folder.path) as events,
+    ):
         prepared = time.perf_counter()
-        embedding = pipeline.embed(
-            *portraits, observers=observers, folder=folder.path, resume=checkpoint, on_check=keep
-        )
-        solution = embedding.solution
-        observers.run_ended(
-            RunEnded(folder.path, solution.ending.value, solution.message, time.perf_counter() - started)
-        )
-    folder.keep()
-    optimised = time.perf_counter()
+        embedding = pipeline.solve(portraits, events, manifest.inputs, resume=checkpoint, on_check=keep)
+        display.close()
+        folder.keep()
+        optimised = time.perf_counter()
+        try:
+            result = _save(embedding, folder, console)
+        except Exception as error:
+            with contextlib.suppress(OSError, PieError):
+                folder.write_manifest(
+                    dataclasses.replace(manifest, outcome=Ending.FAILED.value, message=in_one_line(error))
+                )
+            raise
+        timings = phases(started, prepare=prepared, optimise=optimised, edit=time.perf_counter())
+        if resume:
+            timings = {phase: sec + manifest.timings.get(phase, 0.0) for phase, sec in timings.items()}
+        folder.write_manifest(_completed(manifest, embedding, result, timings))
+        write_sheet(folder)
+        write_report(folder)
+        _summary(console, folder, embedding, result, timings)
+        if result.error is not None:
+            events.failed(result.message)
+        events.saved(result.metrics, result.edits)
+        if result.error is not None:
+            raise PluginError(result.message, f"See {folder.file('report.html')}.") from result.error
+    return {Ending.INTERRUPTED: 130, Ending.NON_FINITE: 1, Ending.STALLED: 1}.get(result.ending, 0)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What is written of a run beside the pictures.
+
+    Attributes:
+        ending: of the run: that of the optimisation, or failed when an edit was.
+        message: one sentence that explains it.
+        metrics: measures of the reconstructions by name, one value per portrait.
+        edits: names of the edits that were made.
+        error: what failed.
+    """
+
+    ending: Ending
+    message: str
+    metrics: dict[str, list[float]]
+    edits: tuple[str, ...]
+    error: BaseException | None
+
+
+def _save(embedding: Embedding, folder: RunFolder, console: Console) -> _Result:
+    """Write the latent, the pictures, the energies and the edits; an edit that fails costs no other."""
+    solution, portraits = embedding.solution, embedding.portraits
     folder.write_checkpoint(*pack(solution.state, solution.history))
     folder.write_latent(embedding.latent)
     for i in range(len(portraits)):
@@ -132,43 +180,54 @@ def _solve(
     columns, rows = energy_table((r.stage, r.step, r.total, r.raw, r.weights) for r in solution.history.rows)
     folder.write_energies(columns, rows)
     metrics = embedding.metrics()
-    _edits(embedding, folder, console)
-    timings = phases(started, prepare=prepared, optimise=optimised, edit=time.perf_counter())
-    if resume:
-        timings = {phase: seconds + manifest.timings.get(phase, 0.0) for phase, seconds in timings.items()}
-    energies = {}
-    if solution.history.rows:
-        row = solution.history.rows[-1]
-        energies = {"total": row.total, "raw": row.raw, "weights": row.weights}
-    folder.write_manifest(
-        dataclasses.replace(
-            manifest,
-            outcome=solution.ending.value,
-            message=solution.message,
-            steps=solution.state.total_steps,
-            energies=energies,
-            metrics=metrics,
-            timings=timings,
-            plugins=_plugins(pipeline),
-            licences=licences(pipeline.config, pipeline.registry),
-        )
+    edits, failed = _edits(embedding, folder, console)
+    if solution.error is not None or failed is None:
+        return _Result(solution.ending, solution.message, metrics, edits, solution.error)
+    name, error = failed
+    reason = error.message if isinstance(error, PieError) else in_one_line(error)
+    return _Result(Ending.FAILED, f"the edit '{name}' failed: {reason}", metrics, edits, error)
+
+
+def _completed(
+    manifest: Manifest, embedding: Embedding, result: _Result, timings: dict[str, float]
+) -> Manifest:
+    """The manifest of a run that ended."""
+    pipeline, solution = embedding.pipeline, embedding.solution
+    undone = solution.state.undone.tolist()
+    return dataclasses.replace(
+        manifest,
+        outcome=result.ending.value,
+        message=result.message,
+        portraits=[
+            {"outcome": str(p.ending), "message": p.message, "undone": undone[i]}
+            for i, p in enumerate(solution.portraits)
+        ],
+        steps=solution.state.total_steps,
+        energies=solution.history.last_energies(len(embedding.portraits)),
+        metrics=result.metrics,
+        timings=timings,
+        plugins=_plugins(pipeline),
+        licences=licences(pipeline.config, pipeline.registry),
     )
-    write_sheet(folder)
-    write_report(folder)
-    _summary(console, folder, embedding, metrics, timings)
-    return {Ending.NON_FINITE: 1, Ending.INTERRUPTED: 130}.get(solution.ending, 0)
 
 
 def _index(i: int, portraits: tuple[Portrait, ...]) -> int | None:
     return None if len(portraits) == 1 else i
 
 
-def _edits(embedding: Embedding, folder: RunFolder, console: Console) -> None:
+def _edits(
+    embedding: Embedding, folder: RunFolder, console: Console
+) -> tuple[tuple[str, ...], tuple[str, Exception] | None]:
     """The configured edits of every portrait, and, where asked for, the full-size photos they belong in.
 
     Edits by a control that this face model does not offer are left out with a line that says so.
+
+    Returns:
+        The names of the edits that were made, and the first that failed with its error.
     """
     config = embedding.pipeline.config
+    made: dict[str, None] = {}
+    failed: tuple[str, Exception] | None = None
     for i, portrait in enumerate(embedding.portraits):
         index = _index(i, embedding.portraits)
         pictures = {"reconstruction": embedding.reconstruction(i)}
@@ -179,12 +238,19 @@ def _edits(embedding: Embedding, folder: RunFolder, console: Console) -> None:
                 if i == 0:
                     console.print(f"the edit '{name}' is left out: {error}", style="yellow", markup=False)
                 continue
+            except (ConfigError, InputError):
+                raise
+            except Exception as error:
+                failed = failed or (name, error)
+                continue
             save_edit(folder.file(EDITS), results, name, index)
             pictures[name] = to_picture(results[-1].image[0])
+            made[name] = None
         if config.paste_back:
             for name, picture in pictures.items():
                 pasted = paste_back(portrait.photo, portrait.aligned, picture, before=portrait.aligned.image)
                 folder.write_picture(f"pasted/{name}.png", pasted, index)
+    return tuple(made), failed
 
 
 def _manifest(pipeline: Pipeline, portraits: tuple[Portrait, ...], sources: list[str]) -> Manifest:
@@ -199,11 +265,13 @@ def _manifest(pipeline: Pipeline, portraits: tuple[Portrait, ...], sources: list
         seed=pipeline.config.seed,
         inputs=inputs,
         versions=versions,
+        plugins=_plugins(pipeline),
     )
 
 
 def _plugins(pipeline: Pipeline) -> list[dict[str, str]]:
-    """The components that took part, by the role they played, with the packages they come from."""
+    """The components that take part, by the role they play, with the packages they come from."""
+    pipeline.build()
     found = []
     for role, component in sorted(pipeline.builder.used.items()):
         origin = pipeline.registry.provenance(component)
@@ -220,19 +288,19 @@ def _plugins(pipeline: Pipeline) -> list[dict[str, str]]:
 
 
 def _summary(
-    console: Console,
-    folder: RunFolder,
-    embedding: Embedding,
-    metrics: dict[str, list[float]],
-    timings: dict[str, float],
+    console: Console, folder: RunFolder, embedding: Embedding, result: _Result, timings: dict[str, float]
 ) -> None:
-    console.print(embedding.solution.message, highlight=False)
+    if result.error is None:
+        console.print(result.message, highlight=False)
+    metrics = result.metrics
     for i, portrait in enumerate(embedding.portraits):
         shown = f"PSNR {metrics['psnr'][i]:.1f} dB, SSIM {metrics['ssim'][i]:.3f}"
         if "identity_similarity" in metrics:
             shown += f", identity {metrics['identity_similarity'][i]:.2f}"
+        if len(embedding.portraits) > 1:
+            shown += f", {embedding.solution.portraits[i].ending}"
         console.print(f"{portrait.name}: {shown}", highlight=False)
-    interrupted = embedding.solution.ending is Ending.INTERRUPTED
+    interrupted = result.ending is Ending.INTERRUPTED
     onwards = f"pie run resume={folder.path}" if interrupted else f"pie edit {folder.path} rotation.yaw=15"
     console.print(
         f"{timings['total']:.0f} s ({timings['optimise']:.0f} s of optimisation). "

@@ -1,220 +1,24 @@
-"""The optimisation of §3: stages of steps over a latent, each step a function from state to state.
+"""The optimisation of §3: stages of steps over a latent.
 
-Nothing is copied to the CPU inside a step. Energies stay on the device and are read every `check_every` steps; a step
-whose energy or gradient is not finite is undone on the device, portrait by portrait, so the last finite state is kept.
+Every portrait of a batch is solved as if it were alone: it settles, fails and stops for itself, and those that are done
+are left out of the batch. Energies stay on the device and are read every `check_every` steps; from the first step on
+whose energy, gradient or change is not finite a portrait stays where it was.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
 import torch
 from torch import Tensor
 
-from pie_framework.api import LatentView, Networks, Optimizer, PriorDraw, TargetView
-from pie_framework.errors import ConfigError
-from pie_framework.objective import Breakdown, Objective
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A run of steps in one latent space.
-
-    Attributes:
-        name: how weights and curves name it.
-        space: "w" (one vector for all layers) or "w_plus" (one per layer).
-        steps: at most so many.
-        lr: step size at the start.
-        decay: factor applied to the step size every `decay_every` steps, smoothly; 1 for none.
-        decay_every: steps per factor of `decay`.
-        cosine: let the step size fall to 0 along a half cosine over the stage.
-        tolerance: stop when the mean energy of the last `window` steps is less than this fraction below that of
-            the `window` steps before; 0 never stops early.
-        window: steps compared by `tolerance`.
-    """
-
-    name: str
-    space: str
-    steps: int
-    lr: float
-    decay: float = 1.0
-    decay_every: int = 2000
-    cosine: bool = False
-    tolerance: float = 0.0
-    window: int = 50
-
-    def __post_init__(self) -> None:
-        if self.space not in ("w", "w_plus"):
-            raise ConfigError(
-                f"schedule stage '{self.name}': space is '{self.space}'", "It is 'w' or 'w_plus'."
-            )
-        if self.steps < 0 or min(self.lr, self.decay, self.decay_every, self.window) <= 0:
-            raise ConfigError(
-                f"schedule stage '{self.name}': steps, lr, decay, decay_every and window must be positive"
-            )
-
-    def lr_at(self, step: int) -> float:
-        """Step size of step 0, 1, ..."""
-        lr = self.lr * math.exp(math.log(self.decay) * step / self.decay_every)
-        if self.cosine:
-            lr *= 0.5 * (1 + math.cos(math.pi * step / max(self.steps, 1)))
-        return lr
-
-
-class Ending(str, Enum):
-    """Why a run stopped."""
-
-    FINISHED = "finished"
-    CONVERGED = "converged"
-    NON_FINITE = "non-finite"
-    INTERRUPTED = "interrupted"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True)
-class SolverState:
-    """All that the next step needs.
-
-    Attributes:
-        variable: what is optimised, (B, 1, D) in a W stage or (B, L, D) in a W+ stage.
-        optimizer: the optimiser's state.
-        stage: index of the stage.
-        step: steps taken in this stage.
-        total_steps: steps taken in the run.
-    """
-
-    variable: Tensor
-    optimizer: tuple[Tensor, ...]
-    stage: int = 0
-    step: int = 0
-    total_steps: int = 0
-
-    def latent(self, num_layers: int) -> Tensor:
-        """w as W+, (B, L, D)."""
-        return self.variable.expand(-1, num_layers, -1)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is solved: everything that stays the same from step to step.
-
-    Attributes:
-        networks: the frozen components.
-        target: the portraits.
-        objective: E(w).
-        stages: in order.
-        optimizer: the update rule.
-        blocks: the blocks τ of the run.
-        blocks_per_step: how many of them a step averages over, taking turns; 0 takes all.
-        draw: the v of a step by its number in the run, or None when no term needs any.
-    """
-
-    networks: Networks
-    target: TargetView
-    objective: Objective
-    stages: tuple[Stage, ...]
-    optimizer: Optimizer
-    blocks: tuple[str, ...] = ()
-    blocks_per_step: int = 0
-    draw: Callable[[int], PriorDraw] | None = None
-
-    def start(self, latent: Tensor) -> SolverState:
-        """The state before the first step, from w (B, L, D)."""
-        return self._enter(SolverState(latent.detach(), ()), 0)
-
-    def _enter(self, state: SolverState, stage: int) -> SolverState:
-        layers = self.networks.generator.num_layers
-        latent = state.latent(layers) if state.variable.shape[1] == 1 else state.variable
-        if self.stages[stage].space == "w":
-            latent = latent.mean(dim=1, keepdim=True)
-        variable = latent.clone(memory_format=torch.contiguous_format)
-        return SolverState(variable, self.optimizer.init(variable), stage, 0, state.total_steps)
-
-    def next_stage(self, state: SolverState) -> SolverState | None:
-        """The state at the start of the next stage; None after the last."""
-        if state.stage + 1 >= len(self.stages):
-            return None
-        return self._enter(state, state.stage + 1)
-
-    def blocks_at(self, step: int) -> tuple[str, ...]:
-        count = len(self.blocks)
-        if not self.blocks_per_step or self.blocks_per_step >= count:
-            return self.blocks
-        return tuple(
-            self.blocks[(step * self.blocks_per_step + i) % count] for i in range(self.blocks_per_step)
-        )
-
-    def evaluate(self, state: SolverState, variable: Tensor | None = None) -> Breakdown:
-        """E(w) at a state with the v and blocks of its step."""
-        variable = state.variable if variable is None else variable
-        latent = variable.expand(-1, self.networks.generator.num_layers, -1)
-        prior = self.draw(state.total_steps) if self.draw is not None else None
-        view = LatentView(self.networks, latent, prior, self.blocks_at(state.total_steps))
-        return self.objective(view, self.target, self.stages[state.stage].name)
-
-    def step(self, state: SolverState) -> tuple[SolverState, Breakdown]:
-        """One step; portraits whose energy or gradient is not finite stay where they were."""
-        variable = state.variable.detach().requires_grad_(True)
-        breakdown = self.evaluate(state, variable)
-        (gradient,) = torch.autograd.grad(breakdown.total.sum(), variable)
-        stage = self.stages[state.stage]
-        change, optimizer = self.optimizer.update(
-            state.variable, gradient, state.optimizer, stage.lr_at(state.step), state.step + 1
-        )
-        moved = state.variable + change
-        finite = breakdown.total.detach().isfinite() & moved.isfinite().flatten(1).all(dim=1)
-        keep = finite[:, None, None]
-        return (
-            replace(
-                state,
-                variable=torch.where(keep, moved, state.variable),
-                optimizer=tuple(
-                    torch.where(keep, new, old) for new, old in zip(optimizer, state.optimizer, strict=True)
-                ),
-                step=state.step + 1,
-                total_steps=state.total_steps + 1,
-            ),
-            replace(breakdown, total=breakdown.total.detach()),
-        )
-
-
-@dataclass
-class History:
-    """The energies of every step, on the CPU.
-
-    Attributes:
-        rows: one per step: stage name, step in the stage, raw and weighted parts {name: [B floats]}, total [B].
-    """
-
-    rows: list[HistoryRow] = field(default_factory=list)
-
-    def totals(self, stage: str) -> list[float]:
-        """E(w) of each step of a stage, mean over the portraits."""
-        return [sum(row.total) / len(row.total) for row in self.rows if row.stage == stage]
-
-
-@dataclass(frozen=True)
-class HistoryRow:
-    """The energies of one step; lists have one value per portrait."""
-
-    stage: str
-    step: int
-    total: list[float]
-    raw: dict[str, list[float]]
-    weights: dict[str, float]
-
-    def non_finite_term(self) -> str | None:
-        """The first part that is not finite, or "total" when only the sum overflowed."""
-        for name, values in self.raw.items():
-            if not all(math.isfinite(v) for v in values):
-                return name
-        return None if all(math.isfinite(v) for v in self.total) else "total"
+from pie_framework.errors import ConfigError, PieError, in_one_line
+from pie_framework.history import History, HistoryRow
+from pie_framework.problem import Problem
+from pie_framework.stage import Stage
+from pie_framework.state import Ending, Fault, PortraitStatus, SolverState, StepRecord, summary
 
 
 @dataclass(frozen=True)
@@ -224,10 +28,11 @@ class Solution:
     Attributes:
         state: the last finite state.
         latent: w as W+, (B, L, D).
-        ending: why it stopped.
+        ending: why it stopped; of several portraits the gravest of theirs.
         message: one sentence.
         history: the energies of every step.
         seconds: time spent in steps by this process.
+        error: what stopped it, when it failed.
     """
 
     state: SolverState
@@ -236,6 +41,12 @@ class Solution:
     message: str
     history: History
     seconds: float
+    error: BaseException | None = None
+
+    @property
+    def portraits(self) -> tuple[PortraitStatus, ...]:
+        """How each portrait ended."""
+        return self.state.portraits
 
 
 OnCheck = Callable[[SolverState, History], None]
@@ -260,78 +71,190 @@ def solve(
         should_stop: asked at each check; True ends the run as interrupted.
 
     Returns:
-        The solution; a KeyboardInterrupt is one of its endings, not an error.
+        The solution; a KeyboardInterrupt and a failing component are among its endings, not errors.
+
+    Raises:
+        ConfigError: the first evaluation shows that the configuration does not fit a term.
     """
-    history = History() if history is None else history
-    pending: list[tuple[str, int, Breakdown]] = []
-    started = time.perf_counter()
-    endings: list[Ending] = []
+    return _Run(problem, history or History(), check_every, on_check, should_stop).solve(state)
 
-    def finish(ending: Ending, message: str) -> Solution:
-        _read(pending, history)
-        latent = state.latent(problem.networks.generator.num_layers).contiguous()
-        return Solution(state, latent, ending, message, history, time.perf_counter() - started)
 
-    try:
-        while True:
-            stage = problem.stages[state.stage]
-            done = state.step >= stage.steps
-            if done or (state.step and state.step % check_every == 0):
-                bad = _first_non_finite(_read(pending, history))
-                if bad is not None:
-                    return finish(Ending.NON_FINITE, bad)
-                converged = not done and _converged(stage, history)
-                if on_check is not None:
-                    on_check(state, history)
-                if done or converged:
-                    endings.append(Ending.CONVERGED if converged else Ending.FINISHED)
-                    following = problem.next_stage(state)
-                    if following is None:
+@dataclass
+class _Run:
+    """One call of `solve`."""
+
+    problem: Problem
+    history: History
+    check_every: int
+    on_check: OnCheck | None
+    should_stop: Callable[[], bool] | None
+    pending: list[StepRecord] = field(default_factory=list)
+    error: BaseException | None = None
+    #: The problem of the portraits that are still solved and their rows on the device, anew when one of them ends.
+    part: tuple[tuple[int, ...], Problem, Tensor] | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    def solve(self, state: SolverState) -> Solution:
+        try:
+            while True:
+                stage = self.problem.stages[state.stage]
+                limit = state.step >= stage.steps
+                if limit or not state.running or (state.step and state.step % self.check_every == 0):
+                    state = self.check(state)
+                    if self.on_check is not None:
+                        self.on_check(state, self.history)
+                    if all(portrait.ending is not None for portrait in state.portraits):
                         break
-                    state = following
-                    continue
-                if should_stop is not None and should_stop():
-                    return finish(Ending.INTERRUPTED, f"stopped on request after {state.total_steps} steps")
-            state, breakdown = problem.step(state)
-            pending.append((stage.name, state.step, breakdown))
-    except KeyboardInterrupt:
-        return finish(
-            Ending.INTERRUPTED, f"interrupted after {state.total_steps} steps; the latent so far was kept"
-        )
-    if not state.total_steps:
-        return finish(Ending.FINISHED, "no step was asked for; the latent is the one it started from")
-    if all(ending is Ending.CONVERGED for ending in endings):
-        return finish(Ending.CONVERGED, f"the energy settled after {state.total_steps} steps")
-    return finish(Ending.FINISHED, f"all {state.total_steps} steps were taken")
+                    if limit or not state.running:
+                        following = self.problem.next_stage(self.close_stage(state))
+                        if following is None:
+                            state = self.close_stage(state)
+                            break
+                        state = following
+                        continue
+                    if self.should_stop is not None and self.should_stop():
+                        message = f"stopped on request after {state.total_steps} steps"
+                        return self.solution(self.end_all(state, Ending.INTERRUPTED, message))
+                if state.running:
+                    state = self.step(state)
+        except KeyboardInterrupt:
+            state = self.read(state)
+            message = f"interrupted after {state.total_steps} steps; the latent so far was kept"
+            return self.solution(self.end_all(state, Ending.INTERRUPTED, message))
+        return self.solution(self.close(state))
+
+    def step(self, state: SolverState) -> SolverState:
+        """One step of the portraits that are still solved; those whose components fail are ended."""
+        rows = state.running
+        everyone = len(rows) == len(state.portraits)
+        problem, index = (self.problem, None) if everyone else self.some(rows)
+        try:
+            following, record = problem.step(state if everyone else state.take(rows, index))
+        except Exception as error:
+            if isinstance(error, ConfigError) and not state.total_steps:
+                raise
+            return self.isolate(state, rows, error)
+        if not everyone:
+            following = state.put(rows, following, index)
+        self.pending.append(replace(record, portraits=rows))
+        return following
+
+    def some(self, rows: tuple[int, ...]) -> tuple[Problem, Tensor]:
+        """The problem of some of the portraits, and their rows on the device."""
+        if self.part is None or self.part[0] != rows:
+            index = torch.tensor(rows, device=self.problem.target.image.device)
+            self.part = (rows, self.problem.take(rows), index)
+        return self.part[1:]
+
+    def isolate(self, state: SolverState, rows: tuple[int, ...], error: Exception) -> SolverState:
+        """End the portraits that make a component fail: those that fail alone, or all when none does."""
+        alone: dict[int, Exception] = {}
+        for row in rows if len(rows) > 1 else ():
+            try:
+                self.problem.take([row]).step(state.take([row]))
+            except Exception as own:
+                alone[row] = own
+        where = f"at step {state.step + 1} of stage '{self.problem.stages[state.stage].name}'"
+        for row, fault in (alone or dict.fromkeys(rows, error)).items():
+            reason = fault.message if isinstance(fault, PieError) else in_one_line(fault)
+            state = state.ended(row, Ending.FAILED, f"{reason} ({where}); the last good latent was kept")
+            self.error = self.error or fault
+        return state
+
+    def check(self, state: SolverState) -> SolverState:
+        """Read the energies since the last check; end the portraits that are not finite, note those that settled."""
+        state = self.read(state)
+        stage = self.problem.stages[state.stage]
+        if state.step < stage.steps and stage.tolerance > 0:
+            for row in state.running:
+                if _settled(stage, self.history.totals(stage.name, row)):
+                    state = state.noted(row, replace(state.portraits[row], settled=True))
+        return state
+
+    def read(self, state: SolverState) -> SolverState:
+        """Copy the energies of the steps since the last check to the CPU, and end the portraits with a fault."""
+        faults: dict[int, tuple[Fault, HistoryRow]] = {}
+        for record in self.pending:
+            names = list(record.raw)
+            stacked = torch.stack(
+                [record.total, *(record.raw[n] for n in names), record.fault.to(record.total)]
+            )
+            total, *raw, fault = stacked.cpu().tolist()
+            row = HistoryRow(
+                record.stage,
+                record.step,
+                record.portraits,
+                total,
+                dict(zip(names, raw, strict=True)),
+                dict(record.weights),
+            )
+            self.history.rows.append(row)
+            for portrait, code in zip(record.portraits, fault, strict=True):
+                if code and portrait not in faults:
+                    faults[portrait] = (Fault(int(code)), row)
+        self.pending.clear()
+        for portrait, (kind, row) in faults.items():
+            if state.portraits[portrait].ending is None:
+                state = state.ended(portrait, Ending.NON_FINITE, self.explain(state, portrait, kind, row))
+        return state
+
+    def explain(self, state: SolverState, portrait: int, fault: Fault, row: HistoryRow) -> str:
+        """Which term or step is not finite, in a sentence."""
+        where = f"at step {row.step} of stage '{row.stage}'"
+        count = int(state.undone[portrait])
+        kept = f"the last finite latent was kept ({count} step{'s' if count > 1 else ''} undone)"
+        if fault is Fault.ENERGY:
+            return f"the energy term '{row.non_finite_part(portrait)}' is not finite {where}; {kept}"
+        if fault is Fault.CHANGE:
+            return f"the step of {self.problem.optimizer_origin} is not finite {where}; {kept}"
+        alone = replace(state.take([portrait]), step=row.step - 1)
+        try:
+            term = self.problem.take([portrait]).term_without_finite_gradient(alone)
+        except Exception as error:
+            term = f"(it fails when asked again: {in_one_line(error)})"
+        whose = f"the energy term '{term}'" if term else "E(w), of no term alone,"
+        return f"the gradient of {whose} is not finite {where}; {kept}"
+
+    def close_stage(self, state: SolverState) -> SolverState:
+        """Note which portraits used up the stage's steps."""
+        for row in state.running:
+            state = state.noted(row, replace(state.portraits[row], limited=True))
+        return state
+
+    def close(self, state: SolverState) -> SolverState:
+        """The endings of the portraits that came through all stages."""
+        moved = state.moved.tolist()
+        steps = state.total_steps
+        for row, portrait in enumerate(state.portraits):
+            if portrait.ending is not None:
+                continue
+            if not steps:
+                text = "no step was asked for; the latent is the one it started from"
+                state = state.ended(row, Ending.FINISHED, text)
+            elif not moved[row]:
+                text = f"none of the {steps} steps moved the latent: it is the one it started from"
+                state = state.ended(row, Ending.STALLED, text)
+            elif portrait.limited:
+                state = state.ended(row, Ending.FINISHED, f"all {steps} steps were taken")
+            else:
+                state = state.ended(row, Ending.CONVERGED, f"the energy settled after {steps} steps")
+        return state
+
+    def end_all(self, state: SolverState, ending: Ending, message: str) -> SolverState:
+        for row, portrait in enumerate(state.portraits):
+            if portrait.ending is None:
+                state = state.ended(row, ending, message)
+        return state
+
+    def solution(self, state: SolverState) -> Solution:
+        latent = state.latent(self.problem.networks.generator.num_layers).contiguous()
+        ending, message = summary(state.portraits)
+        seconds = time.perf_counter() - self.started
+        return Solution(state, latent, ending, message, self.history, seconds, self.error)
 
 
-def _read(pending: list[tuple[str, int, Breakdown]], history: History) -> list[HistoryRow]:
-    """Copy the energies of the steps since the last check to the CPU; returns their rows."""
-    first = len(history.rows)
-    for stage, step, breakdown in pending:
-        names = list(breakdown.raw)
-        values = torch.stack([breakdown.total, *(breakdown.raw[name] for name in names)]).cpu().tolist()
-        raw: Mapping[str, Sequence[float]] = dict(zip(names, values[1:], strict=True))
-        history.rows.append(
-            HistoryRow(stage, step, values[0], {n: list(v) for n, v in raw.items()}, dict(breakdown.weights))
-        )
-    pending.clear()
-    return history.rows[first:]
-
-
-def _first_non_finite(rows: Sequence[HistoryRow]) -> str | None:
-    for row in rows:
-        term = row.non_finite_term()
-        if term is not None:
-            where = f"at step {row.step} of stage '{row.stage}'"
-            return f"the energy term '{term}' is not finite {where}; the last finite latent was kept"
-    return None
-
-
-def _converged(stage: Stage, history: History) -> bool:
-    if stage.tolerance <= 0:
-        return False
-    totals = history.totals(stage.name)
+def _settled(stage: Stage, totals: Sequence[float]) -> bool:
+    """Whether the energy of a portrait fell by less than the tolerance from one window of steps to the next."""
     if len(totals) < 2 * stage.window:
         return False
     now = sum(totals[-stage.window :]) / stage.window

@@ -1,17 +1,44 @@
-"""What several tests share: throw-away distributions that exist only on sys.path."""
+"""What all tests share: the same surroundings on every machine, and throw-away distributions on sys.path."""
 
 from __future__ import annotations
 
 import os
+import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+#: Set where tests run under a launcher or in a shell of someone's own; each would change what is tested.
+OTHERS = ("PIE_PLUGINS", "WORLD_SIZE", "RANK", "LOCAL_RANK", "HYDRA_FULL_ERROR", "COLUMNS", "FORCE_COLOR")
+for name in OTHERS:
+    os.environ.pop(name, None)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests are about the CPU: with a GPU in sight `device=auto` would take it. CUDA_VISIBLE_DEVICES=0 pytest shows it.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 Install = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_files_of_this_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Assets and caches of whoever runs the tests are neither seen nor changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("user")
+        patch.setenv("PIE_ASSETS", str(folder / "assets"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """A test that draws without a generator of its own draws the same in any order of tests."""
+    random.seed(0)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture

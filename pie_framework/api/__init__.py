@@ -32,8 +32,9 @@ from pie_framework.api.converting import Conversion, Converter
 from pie_framework.api.editor import RigEditor
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
+from pie_framework.api.networks import Networks
 from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
-from pie_framework.api.view import EditedView, ImageView, LatentView, Networks, PriorDraw, TargetView
+from pie_framework.api.view import EditedView, ImageView, LatentView, PriorDraw, TargetView
 
 __all__ = [
     "API_VERSION",

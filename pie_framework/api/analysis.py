@@ -1,51 +1,78 @@
 """The analysis loss ℓ(I', θ) of §2: how well the rendering of θ explains an image.
 
-Both parts are means, so that weights hold at every resolution: squared colour difference per covered pixel and
-channel, and squared landmark distance per landmark in units of the image side.
+By default both parts are means, so that weights hold at every resolution: squared colour difference per covered pixel
+and channel, and squared landmark distance per landmark in units of the image side. The paper takes sums.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pie_framework.errors import ConfigError, did_you_mean
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pie_framework.api.contracts import FaceModel
 
+#: How squared differences become one number: their mean, or their sum as in the paper.
+REDUCTIONS = ("mean", "sum")
 
-def photometric_loss(image: Tensor, rendered: Tensor, mask: Tensor) -> Tensor:
-    """‖I' - I_θ‖² over the face mask: mean over the covered pixels and the channels.
+
+def check_reduction(reduction: str) -> str:
+    """The same name; ConfigError when it is none of `REDUCTIONS`."""
+    if reduction not in REDUCTIONS:
+        raise ConfigError(
+            f"reduction: '{reduction}' is not one of its values", did_you_mean(reduction, REDUCTIONS)
+        )
+    return reduction
+
+
+def photometric_loss(image: Tensor, rendered: Tensor, mask: Tensor, reduction: str = "mean") -> Tensor:
+    """‖I' - I_θ‖² over the face mask.
 
     Args:
         image: I', (B, 3, H, W) in [-1, 1].
         rendered: I_θ, (B, 3, H, W) in [-1, 1].
         mask: (B, 1, H, W), 1 where the model covers the pixel.
+        reduction: "mean" or "sum" over the covered pixels and the channels.
 
     Returns:
-        (B,); 0 where the mask is empty.
+        (B,), squared colours; 0 where the mask is empty.
     """
+    check_reduction(reduction)
     squared = (image - rendered).square().sum(dim=1, keepdim=True) * mask
+    total = squared.sum(dim=(1, 2, 3))
+    if reduction == "sum":
+        return total
     covered = mask.sum(dim=(1, 2, 3)) * image.shape[1]
-    return squared.sum(dim=(1, 2, 3)) / covered.clamp_min(1.0)
+    return total / covered.clamp_min(1.0)
 
 
-def landmark_loss(detected: Tensor, projected: Tensor, size: int) -> Tensor:
-    """‖L_I' - L_θ‖²: mean over the landmarks of the squared distance, in image sides.
+def landmark_loss(detected: Tensor, projected: Tensor, size: int, reduction: str = "mean") -> Tensor:
+    """‖L_I' - L_θ‖² of the landmarks.
 
     Args:
         detected: (B, K, 2) pixels.
         projected: (B, K, 2) pixels.
         size: side of the image that both are measured in.
+        reduction: "mean" over the landmarks, of distances in image sides, or "sum", of distances in pixels.
 
     Returns:
-        (B,).
+        (B,), in squared image sides or in squared pixels.
     """
+    if check_reduction(reduction) == "sum":
+        return (detected - projected).square().sum(dim=(1, 2))
     return ((detected - projected) / size).square().sum(dim=-1).mean(dim=-1)
 
 
 def analysis_losses(
-    image: Tensor, landmarks: Tensor, theta: Tensor, face_model: FaceModel, size: int | None = None
+    image: Tensor,
+    landmarks: Tensor,
+    theta: Tensor,
+    face_model: FaceModel,
+    size: int | None = None,
+    reduction: str = "mean",
 ) -> dict[str, Tensor]:
     """The two parts of ℓ(I', θ), unweighted (§2).
 
@@ -55,6 +82,8 @@ def analysis_losses(
         theta: (B, P).
         face_model: renders θ.
         size: side at which the photometric part is compared (the image is averaged down); R by default.
+        reduction: "mean", or "sum": of squared colours over the covered pixels of that side and the channels, and of
+            squared landmark distances in pixels at resolution R.
 
     Returns:
         {"photometric": (B,), "landmark": (B,)}, differentiable in θ and in the image.
@@ -66,7 +95,11 @@ def analysis_losses(
     rendering = face_model.render(theta, size)
     if size != resolution:
         image = functional.interpolate(image, (size, size), mode="area")
+    if check_reduction(reduction) == "sum":
+        landmark = landmark_loss(landmarks, rendering.landmarks * (resolution / size), resolution, reduction)
+    else:
+        landmark = landmark_loss(landmarks * (size / resolution), rendering.landmarks, size)
     return {
-        "photometric": photometric_loss(image, rendering.image, rendering.mask),
-        "landmark": landmark_loss(landmarks * (size / resolution), rendering.landmarks, size),
+        "photometric": photometric_loss(image, rendering.image, rendering.mask, reduction),
+        "landmark": landmark,
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pie_framework.api.kinds import Kind
-from pie_framework.errors import ComponentError
+from pie_framework.errors import ComponentError, PluginError, in_one_line
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 API_VERSION = (1, 1)
 #: Names of components: what configuration can write without quotes.
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+COMMAND_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 
 
 @dataclass(frozen=True)
@@ -115,47 +117,23 @@ class Component:
                 f"the name {self.name!r} of a {self.kind} is no name of a component",
                 "It begins with a small letter and has only small letters, digits and underscores.",
             )
-        stated = self.api_version
-        if stated is None:
-            return ComponentError(
-                f"{what} does not say for which version of the plugin contract it was written",
-                f"Give it api_version={api_version}.",
-            )
-        if (
-            not isinstance(stated, tuple)
-            or len(stated) != 2
-            or not all(isinstance(n, int) and not isinstance(n, bool) for n in stated)
-        ):
-            return ComponentError(
-                f"the api_version {stated!r} of {what} is no version",
-                f"It is (major, minor), such as {api_version}.",
-            )
-        if stated[0] != api_version[0] or stated[1] > api_version[1]:
-            newer = stated > api_version
-            return ComponentError(
-                f"{what} is written for version {stated[0]}.{stated[1]} of the plugin contract, "
-                f"this is version {api_version[0]}.{api_version[1]}",
-                f"Upgrade {'pie-framework' if newer else 'the plugin'}.",
-            )
+        if (wrong := _version_problem(what, self.api_version, api_version)) is not None:
+            return wrong
         if not isinstance(self.config, type) or not dataclasses.is_dataclass(self.config):
             return ComponentError(f"the config of {what} must be a dataclass, not {self.config!r}")
-        module, _, attribute = str(self.target).partition(":")
-        if not isinstance(self.target, str) or not module or not attribute:
-            return ComponentError(f"the target {self.target!r} of {what} is not 'module:callable'")
-        return None
+        requires: object = self.requires
+        if not isinstance(requires, (frozenset, set, tuple, list)) or not all(
+            isinstance(r, str) for r in requires
+        ):
+            return ComponentError(f"the requires of {what} must be a set of texts, not {requires!r}")
+        assets: object = self.assets
+        if not isinstance(assets, (tuple, list)) or not all(isinstance(a, Asset) for a in assets):
+            return ComponentError(f"the assets of {what} must be a tuple of Asset, not {assets!r}")
+        return _text_problem(what, self.target, self.summary)
 
     def load(self) -> Callable[[Any, BuildContext], Any]:
-        """Import the target and return the callable; ComponentError names the component when that fails."""
-        module_name, _, attribute = self.target.partition(":")
-        try:
-            target = importlib.import_module(module_name)
-            for part in attribute.split("."):
-                target = getattr(target, part)
-        except (Exception, SystemExit) as error:
-            raise ComponentError(
-                f"{self.kind} '{self.name}' cannot be loaded from '{self.target}': {_in_one_line(error)}"
-            ) from error
-        return target  # type: ignore[return-value]
+        """Import the target and return the callable; PluginError names the component when that fails."""
+        return _load(f"{self.kind} '{self.name}'", self.target)
 
 
 @dataclass(frozen=True)
@@ -175,9 +153,63 @@ class Command:
     summary: str
     api_version: tuple[int, int] | None = None
 
+    def problem(self, api_version: tuple[int, int] = API_VERSION) -> ComponentError | None:
+        """What is wrong with the declaration for a core of that version of the contract; None when nothing is."""
+        if not isinstance(self.name, str) or not COMMAND_NAME.fullmatch(self.name):
+            return ComponentError(
+                f"the name {self.name!r} is no name of a command",
+                "It begins with a small letter and has only small letters, digits, underscores and hyphens.",
+            )
+        what = f"the command '{self.name}'"
+        wrong = _version_problem(what, self.api_version, api_version)
+        return wrong or _text_problem(what, self.target, self.summary)
 
-def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, (ImportError, AttributeError)):
-        return text
-    return f"{type(error).__name__}: {text}".rstrip(": ")
+    def load(self) -> Callable[[list[str]], int]:
+        """Import the target and return the callable; PluginError names the command when that fails."""
+        return _load(f"command '{self.name}'", self.target)
+
+
+def _version_problem(what: str, stated: object, api_version: tuple[int, int]) -> ComponentError | None:
+    if stated is None:
+        return ComponentError(
+            f"{what} does not say for which version of the plugin contract it was written",
+            f"Give it api_version={api_version}.",
+        )
+    if (
+        not isinstance(stated, tuple)
+        or len(stated) != 2
+        or not all(isinstance(n, int) and not isinstance(n, bool) for n in stated)
+    ):
+        return ComponentError(
+            f"the api_version {stated!r} of {what} is no version",
+            f"It is (major, minor), such as {api_version}.",
+        )
+    if stated[0] != api_version[0] or stated[1] > api_version[1]:
+        newer = stated > api_version
+        return ComponentError(
+            f"{what} is written for version {stated[0]}.{stated[1]} of the plugin contract, "
+            f"this is version {api_version[0]}.{api_version[1]}",
+            f"Upgrade {'pie-framework' if newer else 'the plugin'}.",
+        )
+    return None
+
+
+def _text_problem(what: str, target: object, summary: object) -> ComponentError | None:
+    if not isinstance(target, str) or not TARGET.fullmatch(target):
+        return ComponentError(f"the target {target!r} of {what} is not 'module:callable'")
+    if not isinstance(summary, str):
+        return ComponentError(f"the summary of {what} is not a sentence, but {summary!r}")
+    return None
+
+
+def _load(what: str, address: str) -> Callable[..., Any]:
+    module_name, _, attribute = address.partition(":")
+    try:
+        target: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            target = getattr(target, part)
+        if not callable(target):
+            raise TypeError(f"{target!r} cannot be called")
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{what} cannot be loaded from '{address}': {in_one_line(error)}") from error
+    return target  # type: ignore[no-any-return]

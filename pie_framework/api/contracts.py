@@ -7,7 +7,7 @@ be subclassed. All tensors are batch first, on the device and in the dtype the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pie_framework.api.layout import Layout
+    from pie_framework.api.networks import Networks
     from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
-    from pie_framework.api.view import LatentView, Networks, TargetView
+    from pie_framework.api.view import LatentView, TargetView
 
 
 @runtime_checkable
@@ -267,8 +268,9 @@ class HasExpressionDirections(Protocol):
 class Mirrors(Protocol):
     """A face model that knows the θ of a flipped image (optional; recipes use it)."""
 
-    def mirror_theta(self, theta: Tensor) -> Tensor:
-        """θ of the image flipped left to right, (B, P) -> (B, P)."""
+    @property
+    def mirror_theta(self) -> Callable[[Tensor], Tensor] | None:
+        """θ of the image flipped left to right, (B, P) -> (B, P); None where it is not known. May be a method."""
         ...
 
 

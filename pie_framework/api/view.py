@@ -4,99 +4,49 @@ One `LatentView` lives for one iteration. However many terms ask for the generat
 coefficients or features, every network runs once per distinct input. B batch, N latents v drawn in this iteration,
 L layers, D latent width, R resolution, P coefficients, K landmarks. Pairs of portrait and v are flattened portrait
 first: index b * N + n.
+
+No view refers to the one that made it: a view that nobody holds any more is freed at once, with its images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pie_framework.errors import ComponentError
+from pie_framework.api.networks import Networks, present
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pie_framework.api.contracts import (
-        Editor,
-        FaceEncoder,
-        FaceModel,
-        FeatureNetwork,
-        Generator,
-        Inverter,
-        LandmarkDetector,
-        RigNetwork,
-    )
-
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Networks:
-    """The frozen components of one run, by the role they play.
-
-    Attributes:
-        generator: G.
-        encoder: MoFA, or None when no term needs it.
-        face_model: the 3DMM with its renderer.
-        rigs: RigNet for each block τ of this run.
-        features: feature networks by role: "perceptual" (Φ), "recognition" (Ψ), and any a plugin adds.
-        landmarks: detector of the landmarks of an image.
-        editor: makes the edits.
-        inverter: guesses latents of portraits.
-    """
-
-    generator: Generator
-    encoder: FaceEncoder | None = None
-    face_model: FaceModel | None = None
-    rigs: Mapping[str, RigNetwork] = field(default_factory=dict)
-    features: Mapping[str, FeatureNetwork] = field(default_factory=dict)
-    landmarks: LandmarkDetector | None = None
-    editor: Editor | None = None
-    inverter: Inverter | None = None
-
-    def need_encoder(self) -> FaceEncoder:
-        return _present(self.encoder, "encoder")
-
-    def need_face_model(self) -> FaceModel:
-        return _present(self.face_model, "face_model")
-
-    def need_landmarks(self) -> LandmarkDetector:
-        return _present(self.landmarks, "landmarks")
-
-    def need_editor(self) -> Editor:
-        return _present(self.editor, "editor")
-
-    def need_inverter(self) -> Inverter:
-        return _present(self.inverter, "inverter")
-
-    def need_rig(self, block: str) -> RigNetwork:
-        return _present(self.rigs.get(block), f"rig (for the block '{block}')")
-
-    def need_features(self, role: str) -> FeatureNetwork:
-        return _present(self.features.get(role), f"features (in the role '{role}')")
-
-
-def _present(component: T | None, what: str) -> T:
-    if component is None:
-        raise ComponentError(
-            f"a term asked for a component that is not composed: {what}", f"Select a {what}."
-        )
-    return component
-
-
 class Memo:
-    """A value per key, computed on first request."""
+    """A value per key, computed on first request, with gradients whatever the caller's mode is."""
 
     def __init__(self) -> None:
         self._values: dict[Hashable, Any] = {}
 
     def memo(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The value under `key`; `compute` runs once in this view's life. Plugins use their own name in the key."""
+        """The value under `key`; `compute` runs once in this view's life. Plugins use their own name in the key.
+
+        What is asked for first inside `torch.no_grad()` carries its gradient all the same, as others may ask later.
+        """
         if key not in self._values:
-            self._values[key] = compute()
+            self._values[key] = self._computed(compute)
         value: T = self._values[key]
         return value
+
+    def values(self) -> Mapping[Hashable, Any]:
+        """What was computed so far, by key."""
+        return dict(self._values)
+
+    def _computed(self, compute: Callable[[], T]) -> T:
+        import torch
+
+        with torch.inference_mode(False), torch.enable_grad():
+            return compute()
 
 
 @dataclass(frozen=True)
@@ -124,33 +74,30 @@ class ImageView(Memo):
 
     Args:
         networks: the run's components.
-        image: (B, 3, R, R) in [-1, 1], or a function that makes it.
     """
 
-    def __init__(self, networks: Networks, image: Tensor | Callable[[], Tensor]) -> None:
+    def __init__(self, networks: Networks) -> None:
         super().__init__()
         self.networks = networks
-        self._make_image = image
 
     @property
     def image(self) -> Tensor:
         """(B, 3, R, R) in [-1, 1]."""
-        make = self._make_image
-        return self.memo("image", make) if callable(make) else make
+        raise NotImplementedError("a subclass says which image it is")
 
     @property
     def theta(self) -> Tensor:
         """MoFA(image), (B, P)."""
-        return self.memo("theta", lambda: self.networks.need_encoder().encode(self.image))
+        return self.memo("theta", lambda: self.networks.encode(self.image))
 
     @property
     def landmarks(self) -> Tensor:
         """Detected landmarks of the image, (B, K, 2) pixels."""
-        return self.memo("landmarks", lambda: self.networks.need_landmarks().detect(self.image))
+        return self.memo("landmarks", lambda: self.networks.detect(self.image))
 
     def features(self, role: str) -> Mapping[str, Tensor]:
         """Feature maps of the network in that role: "perceptual" for Φ, "recognition" for Ψ."""
-        return self.memo(("features", role), lambda: self.networks.need_features(role).features(self.image))
+        return self.memo(("features", role), lambda: self.networks.extract(role, self.image))
 
 
 class TargetView(ImageView):
@@ -158,42 +105,64 @@ class TargetView(ImageView):
 
     Args:
         networks: the run's components.
-        image: (B, 3, R, R) in [-1, 1].
-        landmarks: (B, K, 2) pixels, where they are known and need not be detected.
+        image: (B, 3, R, R) in [-1, 1]; copied.
+        landmarks: (B, K, 2) pixels, where they are known and need not be detected; copied.
     """
 
     def __init__(self, networks: Networks, image: Tensor, landmarks: Tensor | None = None) -> None:
-        super().__init__(networks, image.detach())
-        if landmarks is not None:
-            known = landmarks.detach()
-            self.memo("landmarks", lambda: known)
+        super().__init__(networks)
+        self._image = image.detach().clone()
+        self._known = None if landmarks is None else landmarks.detach().clone()
 
-    def memo(self, key: Hashable, compute: Callable[[], T]) -> T:
+    @property
+    def image(self) -> Tensor:
+        """(B, 3, R, R) in [-1, 1]."""
+        return self._image
+
+    @property
+    def landmarks(self) -> Tensor:
+        """Landmarks of the portrait, (B, K, 2) pixels: the known ones, else those that are detected."""
+        return super().landmarks if self._known is None else self._known
+
+    def take(self, rows: Sequence[int]) -> TargetView:
+        """The portraits of these rows, with nothing computed yet."""
+        chosen = list(rows)
+        return TargetView(
+            self.networks, self._image[chosen], None if self._known is None else self._known[chosen]
+        )
+
+    def _computed(self, compute: Callable[[], T]) -> T:
         import torch
 
-        def without_gradient() -> T:
-            with torch.no_grad():
-                return compute()
-
-        return super().memo(key, without_gradient)
+        with torch.inference_mode(False), torch.no_grad():
+            return compute()
 
 
 class EditedView(ImageView):
     """ŵ = RigNet(w, θ_v^τ) for one block τ and every pair of portrait and v, with its image and coefficients.
 
-    Attributes:
+    Args:
+        networks: the run's components.
         block: τ.
+        source: w for every pair, (B * N, L, D).
+        parameters: θ_v^τ for every pair, (B * N, block size).
     """
 
-    def __init__(self, networks: Networks, block: str, latent: Callable[[], Tensor]) -> None:
-        super().__init__(networks, lambda: networks.generator.synthesize(self.latent))
+    def __init__(self, networks: Networks, block: str, source: Tensor, parameters: Tensor) -> None:
+        super().__init__(networks)
         self.block = block
-        self._make_latent = latent
+        self._source = source
+        self._parameters = parameters
 
     @property
     def latent(self) -> Tensor:
         """ŵ, (B * N, L, D)."""
-        return self.memo("latent", self._make_latent)
+        return self.memo("latent", lambda: self.networks.move(self.block, self._source, self._parameters))
+
+    @property
+    def image(self) -> Tensor:
+        """G(ŵ), (B * N, 3, R, R)."""
+        return self.memo("image", lambda: self.networks.synthesize(self.latent))
 
 
 class LatentView(ImageView):
@@ -209,7 +178,7 @@ class LatentView(ImageView):
     def __init__(
         self, networks: Networks, latent: Tensor, prior: PriorDraw | None = None, blocks: tuple[str, ...] = ()
     ) -> None:
-        super().__init__(networks, lambda: networks.generator.synthesize(latent))
+        super().__init__(networks)
         self.latent = latent
         self.blocks = blocks
         self._prior = prior
@@ -219,28 +188,32 @@ class LatentView(ImageView):
         return int(self.latent.shape[0])
 
     @property
+    def image(self) -> Tensor:
+        """G(w), (B, 3, R, R)."""
+        return self.memo("image", lambda: self.networks.synthesize(self.latent))
+
+    @property
     def prior(self) -> PriorDraw:
         """The v of this iteration; ComponentError when the run draws none."""
-        return _present(self._prior, "prior sample")
+        return present(self._prior, "prior sample")
 
     def rigged(self, block: str) -> Tensor:
         """RigNet(w, θ_w^τ), (B, L, D): the rig asked for what the latent already shows (§2, identity)."""
 
         def compute() -> Tensor:
-            rig = self.networks.need_rig(block)
-            return rig.rig(self.latent, rig.layout.get(self.theta, block))
+            layout = self.networks.need_rig(block).layout
+            return self.networks.move(block, self.latent, layout.get(self.theta, block))
 
         return self.memo(("rigged", block), compute)
 
     def edited(self, block: str) -> EditedView:
         """ŵ = RigNet(w, θ_v^τ) for every v of this iteration (§2, edit and invariance)."""
 
-        def latent() -> Tensor:
-            rig = self.networks.need_rig(block)
-            wanted = rig.layout.get(self.prior.theta, block)
-            return rig.rig(self.per_pair(self.latent), wanted.repeat(self.batch, 1))
+        def compute() -> EditedView:
+            wanted = self.networks.need_rig(block).layout.get(self.prior.theta, block)
+            return EditedView(self.networks, block, self.per_pair(self.latent), wanted.repeat(self.batch, 1))
 
-        return self.memo(("edited", block), lambda: EditedView(self.networks, block, latent))
+        return self.memo(("edited", block), compute)
 
     def per_pair(self, values: Tensor) -> Tensor:
         """(B, ...) -> (B * N, ...): each portrait's value once per v."""

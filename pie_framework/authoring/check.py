@@ -87,7 +87,7 @@ def _component(component: Component, registry: Registry, given: Mapping[str, Any
         yield Outcome("conformance", Status.WARN, f"{UNCHECKED}: give what has no default, {keys}")
         return
     try:
-        settings = merge(component.config, given)
+        settings: Any = merge(component.config, given)
     except Exception as error:
         if given and isinstance(error, PieError):
             raise
@@ -223,7 +223,7 @@ def _photo(aligner: Any) -> dict[str, Any]:
         aligner.align(conformance.AlignerTests().photo(), conformance.AlignerTests.size)
     except InputError:
         portrait = Image.open(resolve("pkg://pie_synthetic/examples/portrait_0.png")).convert("RGB")
-        photo = Image.new("RGB", (400, 360), portrait.getpixel((0, 0)))  # type: ignore[arg-type]
+        photo = Image.new("RGB", (400, 360), portrait.getpixel((0, 0)))
         photo.paste(portrait.resize((320, 320), Image.Resampling.LANCZOS), (40, 20))
         return {"photo": lambda self: photo.copy(), "needs_face": True}
     except Exception:

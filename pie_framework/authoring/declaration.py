@@ -77,7 +77,7 @@ def round_trip(component: Component) -> Outcome:
         plain: Any = OmegaConf.to_container(
             OmegaConf.create(OmegaConf.to_yaml(OmegaConf.structured(made))), resolve=True
         )
-        back = merge(schema, plain)
+        back: Any = merge(schema, plain)
     except (PieError, OmegaConfBaseException) as error:
         return Outcome(check, Status.FAIL, " ".join(str(error).split()), error)
     except Exception as error:

@@ -26,7 +26,7 @@ from pie_framework.images import to_picture
 from pie_framework.io import load_tensors, save_png, save_tensors
 from pie_framework.pipeline import Pipeline, Portrait
 from pie_framework.plugins import Registry
-from pie_framework.solver import Ending
+from pie_framework.state import Ending
 
 #: Told how much of a job is done, 0 to 1, and what is going on.
 Tell = Callable[[float, str], None]

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     registry = discover()
     for problem in registry.problems:
         print(f"pie: warning: {problem}", file=sys.stderr)
-    compose.prepare(registry)
+    compose.prepare()
     if any(word in ("-h", "--help") for word in words):
         print(explain())
         return 0
@@ -146,7 +146,9 @@ def hydra_job(config: DictConfig) -> None:
     """One job of a sweep, in whatever process the launcher chose."""
     from pie_framework.bench import settings
 
-    run(settings.parse(config), discover())
+    registry = discover()
+    compose.finish(config, registry)
+    run(settings.parse(config), registry)
 
 
 def explain() -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from pie_framework.cli.main import COMMANDS
 
@@ -15,7 +18,9 @@ def complete(arguments: Sequence[str]) -> int:
     asking = any(word.startswith("query=") for word in arguments)
     typed = len(words) + (1 if line.endswith(" ") or not words else 0)
     if asking and typed <= 2:
-        print(" ".join(COMMANDS))
+        from pie_framework.cli.commands import foreign
+
+        print(" ".join([*COMMANDS, *foreign()]))
         return 0
     if asking and words[1] not in ("run", "doctor"):
         print(" ".join(_others(words[1])))
@@ -33,7 +38,9 @@ def _others(command: str) -> list[str]:
     from pie_framework.plugins import discover
 
     if command == "plugins":
-        return ["list", "show", *sorted({c.name for c in discover().components()})]
+        from pie_framework.cli.plugins import SUBCOMMANDS
+
+        return [*SUBCOMMANDS, *sorted({name for name, _ in discover().named()})]
     if command == "assets":
         from pie_framework.assets.catalogue import load
         from pie_framework.cli.assets import WORDS
@@ -45,14 +52,44 @@ def _others(command: str) -> list[str]:
 
 
 def _ask_hydra(arguments: Sequence[str]) -> int:
-    from omegaconf import DictConfig
+    """Hydra answers; what is typed after it may be half a word or wrong, and the shell shows no errors."""
+    from hydra.core.global_hydra import GlobalHydra
 
     from pie_framework import compose
-    from pie_framework.plugins import discover
 
-    compose.prepare(discover())
+    compose.prepare()
+    before = sys.argv
+    sys.argv = ["pie", *arguments]  # what is installed calls the program by its name
+    try:
+        with contextlib.suppress(Exception), compose.initialised():
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            hydra.config_loader = _Completed(hydra.config_loader)  # type: ignore[assignment]
+            hydra.shell_completion(compose.CONFIG_NAME, list(arguments))
+    finally:
+        sys.argv = before
+    return 0
 
-    def nothing(config: DictConfig) -> None:
-        """Only completes."""
 
-    return compose.start(nothing, "pie", ["-sc", *arguments])
+class _Completed:
+    """Hydra's loader of configurations, but with all settings of the components in what it composes."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def load_configuration(self, config_name: str, overrides: list[str], run_mode: Any) -> Any:
+        from pie_framework import backbone, component_settings
+        from pie_framework.errors import PieError
+        from pie_framework.plugins import discover
+
+        def composed(words: Sequence[str]) -> Any:
+            return self._loader.load_configuration(config_name, component_settings.opened(words), run_mode)
+
+        words = backbone.expand(overrides)
+        config = composed(words)
+        with contextlib.suppress(PieError):
+            component_settings.complete(config, discover(), words, composed)
+        return config

@@ -131,6 +131,7 @@ def run_job(job: Job, console: Console | None = None) -> int:
     from pie_framework.edit_files import save_edit, write_report, write_sheet
     from pie_framework.folder import EDITS, RunFolder
     from pie_framework.pipeline import Pipeline
+    from pie_framework.plugins import naming_the_gone
 
     console = console or Console()
     folder = RunFolder.open(job.run)
@@ -145,7 +146,8 @@ def run_job(job: Job, console: Console | None = None) -> int:
     config: dict[str, Any] = {**manifest.config, "edit": settings}
     if job.device is not None:
         config["device"] = job.device
-    pipeline = Pipeline(config)
+    with naming_the_gone(manifest.plugins):
+        pipeline = Pipeline(config)
     networks = pipeline.networks
     latent = _checked(latents[job.portrait : job.portrait + 1], networks, pipeline, job.run)
     vocabulary = vocabulary_of(networks)
@@ -203,7 +205,7 @@ def _list(console: Console, vocabulary: Vocabulary, latent: Tensor, networks: Ne
     from pie_framework.parameters import read_control
 
     with torch.no_grad():
-        theta = networks.need_encoder().encode(networks.generator.synthesize(latent))
+        theta = networks.encode(networks.synthesize(latent))
     table = Table(box=None, pad_edge=False)
     for heading in ("control", "unit", "trained range", "now"):
         table.add_column(heading)

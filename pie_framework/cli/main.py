@@ -1,6 +1,7 @@
-"""`pie`: dispatches to the sub-commands and turns errors into one line.
+"""`pie`: dispatches to the sub-commands, its own and those of plugins, and turns errors into one line.
 
-Exit status: 0 done, 1 a sub-command's own failure, 2 something the person can mend, 130 interrupted with nothing kept.
+Exit status: 0 done, 1 a failure of a sub-command, a plugin or pie-framework itself, 2 something the person can mend,
+130 interrupted with nothing kept.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from pie_framework import __version__
-from pie_framework.errors import PieError, did_you_mean
+from pie_framework.errors import PieError
 
 #: Sub-commands with their module and what they do.
 COMMANDS = {
@@ -37,23 +38,12 @@ COMMANDS = {
     "train": ("pie_framework.cli.train", "train a model from its recipe: pie train NAME key=value ..."),
 }
 
-USAGE = "\n".join(
-    [
-        "usage: pie COMMAND [ARGUMENTS] [--debug]",
-        "",
-        "Portrait image embedding for semantic control.",
-        "",
-        "commands:",
-        *(f"  {name:<9}{summary}" for name, (_, summary) in COMMANDS.items()),
-        "",
-        "options:",
-        "  -h, --help   this text; 'pie COMMAND --help' explains one command",
-        "  --version    the version",
-        "  --debug      show the traceback of an error",
-        "",
-        'tab completion in bash: eval "$(pie -sc install=bash)"',
-    ]
-)
+OPTIONS = """options:
+  -h, --help   this text; 'pie COMMAND --help' explains one command
+  --version    the version
+  --debug      show the traceback of an error
+
+tab completion in bash: eval "$(pie -sc install=bash)\""""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,30 +53,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         return _dispatch(words)
-    except PieError as error:
-        if debug:
-            raise
-        print(f"pie: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        if debug:
-            raise
-        print(f"pie: interrupted; {str(stop) or 'nothing was kept'}", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if debug or error.strerror is None:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if debug:
             raise
+        return _report(error)
+
+
+def _report(error: BaseException) -> int:
+    """One line for whatever stopped a command; returns the exit status."""
+    if isinstance(error, PieError):
+        status, line = error.status, f"error: {error}"
+    elif isinstance(error, KeyboardInterrupt):
+        status, line = 130, f"interrupted; {str(error) or 'nothing was kept'}"
+    else:
+        status, line = _unexpected(error)
+    print(f"pie: {line}", file=sys.stderr)
+    return status
+
+
+def _unexpected(error: BaseException) -> tuple[int, str]:
+    """Exit status and line of an error that is no `PieError`; a plugin that it came from is named."""
+    from pie_framework.cli.commands import unexpected
+
+    origin, line = unexpected(error)
+    if origin is None and isinstance(error, SystemExit):
+        raise error
+    if origin is None and isinstance(error, OSError) and error.strerror is not None:
         where = "" if error.filename is None else f"'{error.filename}': "
-        print(f"pie: error: {where}{error.strerror}", file=sys.stderr)
-        return 2
+        return 2, f"error: {where}{error.strerror}"
+    return 1, f"error: {line}"
 
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(USAGE)
+        print(usage())
         return 0
     if words[0] == "--version":
         print(f"pie-framework {__version__}")
@@ -96,10 +99,26 @@ def _dispatch(words: list[str]) -> int:
 
         return complete(words[1:])
     if words[0] not in COMMANDS:
-        raise PieError(f"there is no command '{words[0]}'", did_you_mean(words[0], COMMANDS))
+        from pie_framework.cli.commands import run_foreign
+
+        return run_foreign(words[0], words[1:], COMMANDS)
     module = importlib.import_module(COMMANDS[words[0]][0])
     status: int = module.main(words[1:])
     return status
+
+
+def usage() -> str:
+    """The text of `pie --help`."""
+    from pie_framework.cli.commands import foreign
+
+    rows = {name: summary for name, (_, summary) in COMMANDS.items()}
+    offered = foreign()
+    width = max(len(name) for name in [*rows, *offered]) + 2
+    lines = ["usage: pie COMMAND [ARGUMENTS] [--debug]", "", "Portrait image embedding for semantic control."]
+    for heading, found in (("commands:", rows), ("commands of plugins:", offered)):
+        if found:
+            lines += ["", heading, *(f"  {name:<{width}}{text}" for name, text in found.items())]
+    return "\n".join([*lines, "", OPTIONS])
 
 
 if __name__ == "__main__":

@@ -6,51 +6,65 @@ import dataclasses
 import importlib
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pie_framework.api.component import Component
 from pie_framework.errors import ComponentError, PieError, did_you_mean
 from pie_framework.plugins import Registry, discover
 
-USAGE = """usage: pie plugins list [KIND]
-       pie plugins show [KIND] NAME
-       pie plugins new NAME --kind KIND [--folder DIR]
-       pie plugins check NAME [--kind KIND] [--strict] [KEY=VALUE ...]
+#: Sub-commands: what calls each, with the words behind it, for the exit status; and its line of the usage.
+SUBCOMMANDS: Mapping[str, tuple[str, str]] = {
+    "list": ("pie_framework.cli.plugins:list_", "list [KIND]"),
+    "show": ("pie_framework.cli.plugins:show", "show [KIND] NAME"),
+    "new": ("pie_framework.cli.plugins_new:main", "new NAME --kind KIND [--folder DIR]"),
+    "check": (
+        "pie_framework.cli.plugins_check:main",
+        "check NAME [--kind KIND] [--strict] [KEY=VALUE ...]",
+    ),
+}
 
-Lists the components that plugins offer, shows one with its settings, assets and licences, writes a new plugin, or
-checks one against the contract.
-PIE_PLUGINS=a,b takes only those plugins, PIE_PLUGINS=-a,-b all but those, PIE_PLUGINS=none none."""
-
-#: Sub-commands for authors of plugins, with their modules.
-AUTHORING = {"new": "pie_framework.cli.plugins_new", "check": "pie_framework.cli.plugins_check"}
+USAGE = "\n".join(
+    [
+        *(
+            f"{'usage:' if number == 0 else '      '} pie plugins {line}"
+            for number, (_, line) in enumerate(SUBCOMMANDS.values())
+        ),
+        "",
+        "Lists the components and commands that plugins offer, shows one with its settings, assets and licences,",
+        "writes a new plugin, or checks one against the contract.",
+        "PIE_PLUGINS=a,b takes only those plugins, PIE_PLUGINS=-a,-b all but those, PIE_PLUGINS=none none.",
+    ]
+)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns 0, or 2 when two plugins declare the same name."""
+    """Returns the exit status of the sub-command."""
     words = list(arguments)
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0
-    command, rest = words[0], words[1:]
-    if command in AUTHORING:
-        status: int = importlib.import_module(AUTHORING[command]).main(rest)
-        return status
-    if command == "list" and len(rest) <= 1:
-        return _list(discover(), *rest)
-    if command == "show" and 1 <= len(rest) <= 2:
-        return _show(discover(), rest)
-    if command in ("list", "show"):
-        raise PieError(
-            f"'pie plugins {command}' does not take these arguments: {' '.join(rest)}", USAGE.splitlines()[0]
-        )
-    raise PieError(
-        f"'pie plugins' has no command '{command}'", did_you_mean(command, ["list", "show", *AUTHORING])
+    if words[0] not in SUBCOMMANDS:
+        raise PieError(f"'pie plugins' has no command '{words[0]}'", did_you_mean(words[0], SUBCOMMANDS))
+    module, _, function = SUBCOMMANDS[words[0]][0].partition(":")
+    status: int = getattr(importlib.import_module(module), function)(words[1:])
+    return status
+
+
+def _refuse(command: str, words: Sequence[str]) -> PieError:
+    return PieError(
+        f"'pie plugins {command}' does not take these arguments: {' '.join(words)}",
+        f"usage: pie plugins {SUBCOMMANDS[command][1]}",
     )
 
 
-def _list(registry: Registry, kind: str | None = None) -> int:
-    components = registry.components(kind)
-    rows = [(str(c.kind), c.name, str(registry.provenance(c)), c.summary) for c in components]
+def list_(words: Sequence[str]) -> int:
+    """`pie plugins list [KIND]`; returns 0, or 2 when two plugins declare the same name."""
+    if len(words) > 1:
+        raise _refuse("list", words)
+    registry = discover()
+    rows = [(str(c.kind), name, str(registry.provenance(c)), c.summary) for name, c in registry.named(*words)]
+    if not words:
+        rows += [("command", name, str(origin), c.summary) for name, c, origin in registry.commands()]
     _print_table(("kind", "name", "package", "summary"), rows)
     for problem in registry.problems:
         print(f"pie: {'error' if problem.fatal else 'warning'}: {problem}", file=sys.stderr)
@@ -64,16 +78,20 @@ def _print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> No
         print("  ".join([*cells, row[-1]]).rstrip())
 
 
-def _show(registry: Registry, words: Sequence[str]) -> int:
+def show(words: Sequence[str]) -> int:
+    """`pie plugins show [KIND] NAME`; returns 0."""
+    if len(words) not in (1, 2):
+        raise _refuse("show", words)
+    registry = discover()
     if len(words) == 2:
         matches = [registry.get(words[0], words[1])]
     else:
-        matches = [c for c in registry.components() if c.name == words[0]]
+        matches = [c for name, c in registry.named() if words[0] in (name, c.name)]
     if not matches:
         for problem in registry.problems:
             if words[0] in (problem.provenance.plugin, problem.provenance.distribution):
                 raise ComponentError(str(problem))
-        known = {c.name for c in registry.components()}
+        known = {name for name, _ in registry.named()}
         raise ComponentError(
             f"no plugin offers a component named '{words[0]}'", did_you_mean(words[0], known)
         )
@@ -89,7 +107,7 @@ def _describe(component: Component, registry: Registry) -> str:
         f"  summary   {component.summary}",
         f"  package   {origin} (plugin '{origin.plugin}')",
         f"  target    {component.target}",
-        f"  contract  version {component.api_version}",
+        f"  contract  version {'.'.join(map(str, component.api_version or ()))}",
     ]
     if component.requires:
         lines.append(f"  requires  {', '.join(sorted(component.requires))}")

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pie_framework.api.events import RunEnded, RunStarted, StepsDone
+from pie_framework.api.events import RunStarted, StepsDone
 
 
 class ProgressDisplay:
@@ -51,7 +51,7 @@ class ProgressDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop()
+        self.close()
 
     def pie_run_started(self, event: RunStarted) -> None:
         self._tasks = {
@@ -81,10 +81,8 @@ class ProgressDisplay:
                 soft_wrap=True,
             )
 
-    def pie_run_ended(self, event: RunEnded) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End the display; no step follows."""
         if self._live is not None:
             self._live.stop()
             self._live = None

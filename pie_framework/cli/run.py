@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,30 +21,31 @@ def main(arguments: Sequence[str]) -> int:
     registry = discover()
     for problem in registry.problems:
         print(f"pie: warning: {problem}", file=sys.stderr)
-    compose.prepare(registry)
     _check_resume(arguments)
     arguments = backbone.expand(arguments)
     multirun = any(word in ("-m", "--multirun") for word in arguments)
+    process = os.getpid()
     statuses: list[int] = []
     errors: list[PieError] = []
 
     def job(config: DictConfig) -> None:
         try:
+            compose.finish(config, registry)
             status = run(config)
         except PieError as error:
             if not multirun:
                 errors.append(error)
                 return
             print(f"pie: error: {error}", file=sys.stderr)
-            raise FailedJob(str(error)) from error
+            status = error.status
         statuses.append(status)
-        if status and multirun:
-            raise FailedJob(f"exit status {status}")
+        if status and os.getpid() != process:  # of a launcher; nothing else gets from there to here
+            raise FailedJob(status)
 
     try:
         left = compose.start(job, PROGRAM, arguments)
     except FailedJob as error:
-        raise PieError(f"a run of the sweep failed: {error}") from error
+        left = error.args[0]
     if errors:
         raise errors[0]
     return max([left, *statuses])
@@ -61,14 +63,16 @@ def _check_resume(arguments: Sequence[str]) -> None:
 
 
 class FailedJob(Exception):
-    """One job of a sweep failed; it has been reported."""
+    """A job in another process failed, with this exit status; it has been reported."""
 
 
 def run(config: DictConfig) -> int:
     """Check one composed configuration, then run it; returns the exit status."""
     parsed = parse(config)
     if parsed.resume is None:
-        requirements.check(parsed, discover())
+        registry = discover()
+        requirements.check(parsed, registry)
+        requirements.check_settings(parsed, registry)
     from pie_framework.run import run_from_config
 
     return run_from_config(config)

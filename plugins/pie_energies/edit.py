@@ -16,11 +16,12 @@ class EditProperty:
 
     The block τ read back from the edited portrait, put into v's own parameters, must still explain v's image.
     Parts: `photometric` and `landmark` of ℓ (see `pie_framework.api.analysis`), averaged over the v and the blocks
-    of the iteration.
+    of the iteration. `reduction` is that of ℓ.
     """
 
     def __init__(self, config: AnalysisConfig, context: BuildContext) -> None:
         self.size = config.size or None
+        self.reduction = config.reduction
 
     def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
         """-> {"photometric": (B,), "landmark": (B,)}."""
@@ -31,7 +32,12 @@ class EditProperty:
         mixed = [face_model.layout.replace(own, view.edited(block).theta, block) for block in view.blocks]
         n = len(mixed)
         losses = analysis_losses(
-            image.repeat(n, 1, 1, 1), landmarks.repeat(n, 1, 1), torch.cat(mixed), face_model, self.size
+            image.repeat(n, 1, 1, 1),
+            landmarks.repeat(n, 1, 1),
+            torch.cat(mixed),
+            face_model,
+            self.size,
+            self.reduction,
         )
         return {
             part: view.mean_over_prior(value.reshape(n, -1).mean(dim=0)) for part, value in losses.items()

@@ -5,20 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pie_framework.api import BuildContext, EmptyConfig, LatentView, TargetView
+from pie_energies.distances import reduced
+from pie_energies.settings import DistanceConfig
+from pie_framework.api import BuildContext, LatentView, TargetView
 
 
 class IdentityPreservation:
     """E_identity = λ_id ‖w - RigNet(w, θ_w^τ)‖².
 
-    The mean over layers and latent coordinates, averaged over the blocks τ of the iteration. It pulls w to where
-    the rig network was trained. The paper sums over the L x D coordinates.
+    The mean over layers and latent coordinates or, with `reduction="sum"` as in the paper, the sum over L x D of them;
+    averaged over the blocks τ of the iteration. It pulls w to where the rig network was trained.
     """
 
-    def __init__(self, config: EmptyConfig, context: BuildContext) -> None:
-        pass
+    def __init__(self, config: DistanceConfig, context: BuildContext) -> None:
+        self.reduction = config.reduction
 
     def energy(self, view: LatentView, target: TargetView) -> Tensor:
         """-> (B,)."""
-        changes = [(view.latent - view.rigged(block)).square().mean(dim=(1, 2)) for block in view.blocks]
+        changes = [
+            reduced((view.latent - view.rigged(block)).square(), self.reduction) for block in view.blocks
+        ]
         return torch.stack(changes).mean(dim=0)

@@ -15,11 +15,12 @@ class InvarianceProperty:
     """E_invariance = λ_inv E_v[ ℓ(I, [θ_ŵ^τ̄, θ_I^τ]) ] with ŵ = RigNet(w, θ_v^τ), θ_ŵ = MoFA(G(ŵ)).
 
     Everything but τ, read back from the edited portrait and given I's own τ, must still explain I. Parts:
-    `photometric` and `landmark` of ℓ, averaged over the v and the blocks of the iteration.
+    `photometric` and `landmark` of ℓ, averaged over the v and the blocks of the iteration. `reduction` is that of ℓ.
     """
 
     def __init__(self, config: AnalysisConfig, context: BuildContext) -> None:
         self.size = config.size or None
+        self.reduction = config.reduction
 
     def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
         """-> {"photometric": (B,), "landmark": (B,)}."""
@@ -29,7 +30,12 @@ class InvarianceProperty:
         mixed = [face_model.layout.replace(view.edited(block).theta, own, block) for block in view.blocks]
         n = len(mixed)
         losses = analysis_losses(
-            image.repeat(n, 1, 1, 1), landmarks.repeat(n, 1, 1), torch.cat(mixed), face_model, self.size
+            image.repeat(n, 1, 1, 1),
+            landmarks.repeat(n, 1, 1),
+            torch.cat(mixed),
+            face_model,
+            self.size,
+            self.reduction,
         )
         return {
             part: view.mean_over_prior(value.reshape(n, -1).mean(dim=0)) for part, value in losses.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pie_energies.settings import AnalysisConfig
+from pie_energies.settings import AnalysisConfig, DistanceConfig
 from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 
@@ -17,6 +17,7 @@ def pie_components() -> list[Component]:
             Kind.ENERGY,
             "synthesis",
             "pie_energies.synthesis:Synthesis",
+            config=DistanceConfig,
             summary="The generated image looks like the portrait: pixels and Φ features.",
             requires=frozenset({"features.perceptual"}),
             api_version=API,
@@ -25,6 +26,7 @@ def pie_components() -> list[Component]:
             Kind.ENERGY,
             "identity",
             "pie_energies.identity:IdentityPreservation",
+            config=DistanceConfig,
             summary="Asking the rig for what the latent already shows changes nothing.",
             requires=frozenset({"rig", "encoder"}),
             api_version=API,
@@ -51,6 +53,7 @@ def pie_components() -> list[Component]:
             Kind.ENERGY,
             "recognition",
             "pie_energies.recognition:Recognition",
+            config=DistanceConfig,
             summary="The portrait and its edits show the same person to a recognition network.",
             requires=frozenset({"rig", "encoder", "features.recognition", "prior"}),
             api_version=API,

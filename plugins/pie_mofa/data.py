@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pie_framework.api import FaceModel, Layout
+from pie_framework.api import FaceModel, Layout, Mirrors
 from pie_framework.errors import InputError
 from pie_mofa.settings import Augmentation
 
@@ -88,8 +88,8 @@ def _uniform(shape: tuple[int, ...], like: Tensor, rng: torch.Generator) -> Tens
 def mirror(
     images: Tensor, theta: Tensor, face_model: FaceModel, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Flip about half of the portraits with their θ, if the face model has `mirror_theta`."""
-    mirrored = getattr(face_model, "mirror_theta", None)
+    """Flip about half of the portraits with their θ, if the face model knows the mirror image."""
+    mirrored = face_model.mirror_theta if isinstance(face_model, Mirrors) else None
     if mirrored is None:
         return images, theta
     flip = _uniform((len(images),), images, rng) < 0.5

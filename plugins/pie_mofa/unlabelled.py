@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pie_framework.api import FaceModel, Generator, LandmarkDetector, photometric_loss
+from pie_framework.api import FaceModel, Generator, LandmarkDetector, Mirrors, photometric_loss
 from pie_framework.errors import ConfigError
 from pie_framework.training.augment import MIRRORED_LANDMARKS, mirror
 from pie_framework.training.distributed import Processes
@@ -78,7 +78,8 @@ class SampleRecipe(EncoderRecipe):
         self.validation = "landmark_px"
         self.mirrors = (
             config.augmentation.flip
-            and getattr(face_model, "mirror_theta", None) is not None
+            and isinstance(face_model, Mirrors)
+            and face_model.mirror_theta is not None
             and face_model.num_landmarks == len(MIRRORED_LANDMARKS)
         )
 

@@ -108,7 +108,7 @@ class RigNet(nn.Module):
             InputError: a shape is not this rig's.
         """
         size = self.block_mean.numel()
-        if latent.shape[1:] != (self.num_layers, self.latent_dim) or latent.ndim != 3:
+        if latent.shape[1:] != (self.num_layers, self.latent_dim):
             raise InputError(
                 f"the {self.block} rig moves latents (B, {self.num_layers}, {self.latent_dim}), "
                 f"not {tuple(latent.shape)}"

@@ -25,11 +25,11 @@ from pie_framework.cli import assets as assets_command
 from pie_framework.cli import edit as edit_command
 from pie_framework.cli.main import COMMANDS
 from pie_framework.compose import compose
-from pie_framework.config import RunConfig
+from pie_framework.config import CHOSEN, RunConfig
 from pie_framework.controls import LIGHT_DIRECTIONS, Vocabulary
 from pie_framework.doctor.report import SECTIONS, Finding, Status
 from pie_framework.folder import Manifest
-from pie_framework.plugins import HOOK_OF_KIND, discover
+from pie_framework.plugins import discover
 from pie_framework.testing import conformance
 
 ROOT = Path(__file__).parents[2]
@@ -120,8 +120,14 @@ def test_every_conformance_suite_is_documented(suite: str) -> None:
     assert f"`{suite}`" in read("CONTRIBUTING.md")
 
 
-def test_every_kind_has_a_hook_that_is_documented() -> None:
-    assert set(HOOK_OF_KIND) == set(Kind)
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_is_documented(kind: Kind) -> None:
+    page = read("docs/plugins/hooks.md")
+    section = page.partition(f"\n### {kind}\n")[2].partition("\n##")[0]
+    assert len(section) > 40, f"docs/plugins/hooks.md has no section '{kind}'"
+    assert f"`{kind.protocol}`" in section or not kind.protocol
+    assert f"| `{kind.old_hook}` | `{kind}` |" in page or not kind.old_hook
+    assert f"| `{kind.protocol}`" in read("CONTRIBUTING.md") or not kind.protocol
 
 
 def test_every_trainer_has_a_recipe_page_section() -> None:
@@ -175,6 +181,7 @@ COMPONENT_GROUPS = (
     "features",
     "landmarks",
     "aligner",
+    "init",
     "optimizer",
     "schedule",
 )
@@ -183,7 +190,11 @@ COMPONENT_GROUPS = (
 @pytest.mark.parametrize("group", COMPONENT_GROUPS)
 def test_every_key_of_a_group_is_documented(group: str) -> None:
     page = read(f"docs/configuration/{group}.md")
-    for overrides in ([], ["schedule=paper", "aligner=ffhq", "landmarks=file"], ["landmarks=mediapipe"]):
+    for overrides in (
+        [],
+        ["schedule=paper", "aligner=ffhq", "landmarks=file"],
+        ["landmarks=mediapipe", "init=nearest", "optimizer=torch"],
+    ):
         config = OmegaConf.to_container(compose(overrides), resolve=True)
         for key in _keys(cast(dict[str, Any], config)[group], group):
             assert f"`{key}`" in page, f"docs/configuration/{group}.md does not explain {key}"
@@ -191,7 +202,7 @@ def test_every_key_of_a_group_is_documented(group: str) -> None:
 
 def test_every_setting_of_the_run_is_documented() -> None:
     page = read("docs/configuration/index.md")
-    for key in RunConfig.__dataclass_fields__:
+    for key in {*RunConfig.__dataclass_fields__, *CHOSEN} - {"components"}:
         documented = f"| `{key}` |" in page or f"| `{key}." in page or f"| [{key}](" in page
         assert documented, f"docs/configuration/index.md does not explain {key}"
 

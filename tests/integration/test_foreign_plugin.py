@@ -27,8 +27,17 @@ class BrightnessConfig:
 
 
 @hookimpl
-def pie_energy_terms():
-    return [Component(Kind.ENERGY, "brightness", "sunny.term:Brightness", BrightnessConfig, "Bright images.")]
+def pie_components():
+    return [
+        Component(
+            Kind.ENERGY,
+            "brightness",
+            "sunny.term:Brightness",
+            BrightnessConfig,
+            "Bright images.",
+            api_version=(1, 1),
+        )
+    ]
 
 
 @hookimpl

@@ -46,7 +46,7 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env={"PYTHONPATH": f"{folder}:{folder / 'plugins'}", "PATH": "", "HOME": str(folder)},
     )
 

@@ -20,15 +20,16 @@ from pie_framework import pipeline as pipeline_module
 from pie_framework.config import RunConfig, parse
 from pie_framework.errors import InputError, PieError, RunError
 from pie_framework.folder import RunFolder
+from pie_framework.history import History
 from pie_framework.pipeline import Pipeline
 from pie_framework.plugins import discover
 from pie_framework.run import run_from_config
-from pie_framework.solver import History, SolverState
+from pie_framework.state import SolverState
 from pie_framework.testing.toy_plugin import TOYS
 
 FIRST_PARTY = [
     EntryPoint(name=name, value=f"pie_{name}.plugin", group="pie_framework")
-    for name in ("energies", "alignment")
+    for name in ("energies", "optimizers", "starts", "alignment")
 ]
 BLOCKS = ("rotation", "expression", "illumination")
 

@@ -52,13 +52,13 @@ def test_a_backbone_stands_for_its_overrides(tmp_path: Path) -> None:
     assert config.generator.weights == "asset://stylegan2-ffhq-1024"
     assert config.encoder.weights == str(folder / "encoder/encoder.safetensors")
     assert config.rig.rotation.weights == str(folder / "rig/rig_rotation.safetensors")
-    assert (config.inverter.name, config.init) == ("none", "mean")
+    assert (config.inverter.name, config.init) == ("none", {"name": "mean"})
 
 
 def test_what_is_given_beside_it_wins(tmp_path: Path) -> None:
     folder = written(tmp_path, "init=mean")
-    assert compose([f"backbone={folder}"]).init == "mean"
-    assert compose(["init=nearest", f"backbone={folder}"]).init == "nearest"
+    assert compose([f"backbone={folder}"]).init == {"name": "mean"}
+    assert compose(["init=nearest", f"backbone={folder}"]).init == {"name": "nearest", "candidates": 64}
 
 
 def test_a_group_chosen_anew_keeps_nothing_of_the_folder(tmp_path: Path) -> None:
@@ -96,9 +96,11 @@ def test_a_moved_folder_still_works(tmp_path: Path) -> None:
         ("format: pie.backbone\nversion: 1\noverrides: ['hydra.job.chdir=true']\n", "does not set"),
         ("format: pie.backbone\nversion: 1\noverrides: ['+generator.x=1']\n", "does not set"),
         ("format: pie.backbone\nversion: 1\noverrides: ['outputs=/tmp']\n", "does not set"),
-        ("format: pie.backbone\nversion: 1\noverrides: ['init=${oc.env:HOME}']\n", "interpolation"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['blocks=${oc.env:HOME}']\n", "interpolation"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['init.x=${oc.env:HOME}']\n", "interpolation"),
+        ("format: pie.backbone\nversion: 1\noverrides: ['init=${oc.env:HOME}']\n", "by its name"),
         ("format: pie.backbone\nversion: 1\noverrides: ['nonsense']\n", "not KEY=VALUE"),
-        (r"{format: pie.backbone, version: 1, overrides: ['init=$\{oc.env:HOME\}']}", "interpolation"),
+        (r"{format: pie.backbone, version: 1, overrides: ['blocks=$\{oc.env:HOME\}']}", "interpolation"),
         ("format: pie.backbone\nversion: 1\noverrides: ['encoder=../x']\n", "by its name"),
         ("format: pie.backbone\nversion: 1\noverrides: ['encoder=[mofa,../x]']\n", "by its name"),
         ("format: pie.backbone\nversion: 1\noverrides: ['encoder@hydra=mofa']\n", "by its name"),

@@ -13,7 +13,7 @@ import torch
 from pie_framework.api import LatentView, Layout, TargetView
 from pie_framework.build import Builder, choose_device
 from pie_framework.config import RunConfig, parse
-from pie_framework.errors import AssetError, ComponentError, ConfigError
+from pie_framework.errors import AssetError, ComponentError, ConfigError, PluginError
 from pie_framework.plugins import Registry, discover
 from pie_framework.testing import toy_factories
 from pie_framework.testing.toy_plugin import TOYS
@@ -24,7 +24,9 @@ BLOCKS = ("rotation", "expression", "illumination")
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return discover({"PIE_PLUGINS": "energies,toys"}, [*entry_points(group="pie_framework"), TOYS])
+    return discover(
+        {"PIE_PLUGINS": "energies,optimizers,starts,toys"}, [*entry_points(group="pie_framework"), TOYS]
+    )
 
 
 def toy_run(*terms: str, **changes: Any) -> RunConfig:
@@ -128,17 +130,17 @@ def test_theta_must_mean_the_same_everywhere(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [("num_layers", 18, "num_layers 18, not 4"), ("latent_dim", 512, "latent_dim 512, not")],
+    ("layers", "width", "said"),
+    [(18, 44, "num_layers 18, not 4"), (4, 512, "latent_dim 512, not 44")],
 )
 def test_rigs_must_be_of_the_generator(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, name: str, value: int, said: str
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, layers: int, width: int, said: str
 ):
     made = toy_factories.rig
 
     def other(config: Any, context: Any) -> Any:
         part = made(config, context)
-        setattr(part, name, value)
+        part.num_layers, part.latent_dim = layers, width
         return part
 
     monkeypatch.setattr(toy_factories, "rig", other)
@@ -266,9 +268,42 @@ def test_options_of_a_term_are_checked(registry: Registry):
 
 def test_a_registered_name_that_is_not_chosen_gets_its_defaults(registry: Registry):
     builder = Builder(parse({"schedule": STAGES, "device": "cpu", "face_model": {"name": "toy"}}), registry)
-    assert builder.get("features", "toy").projection is not None
+    assert builder.get("landmarks", "toy").num_landmarks == 6
     with pytest.raises(ComponentError, match="no encoder in this run"):
         builder.get("encoder")
+
+
+def test_a_role_that_is_not_composed_is_never_filled_with_a_network_of_that_name():
+    run = toy_run("synthesis", features={"perceptual": {"name": "toy"}})
+    builder = Builder(run, discover(entry_points=[*entry_points(group="pie_framework"), TOYS]))
+    assert builder.chosen("features", "recognition") is None
+    with pytest.raises(
+        ComponentError, match=r"no features in the role 'recognition'.*features/recognition=NAME"
+    ):
+        builder.get("features", "recognition")
+    with pytest.raises(ComponentError, match="no rig for the block 'gaze'"):
+        builder.get("rig", "gaze")
+
+
+def test_detected_and_rendered_landmarks_must_be_as_many(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    made = toy_factories.landmarks
+
+    def other(config: Any, context: Any) -> Any:
+        part = made(config, context)
+        part.num_landmarks = 66
+        return part
+
+    monkeypatch.setattr(toy_factories, "landmarks", other)
+    with pytest.raises(ComponentError, match="landmarks=toy finds 66 landmarks, face_model=toy has 6"):
+        Builder(toy_run(*ALL), registry).networks()
+
+
+def test_what_a_factory_makes_must_be_of_its_kind(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(toy_factories, "encoder", lambda config, context: object())
+    with pytest.raises(
+        PluginError, match=r"the encoder 'toy' of .* is no FaceEncoder: object has no encode, layout"
+    ):
+        Builder(toy_run("identity"), registry).networks()
 
 
 FAULTY = """
@@ -276,15 +311,18 @@ from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 
 @hookimpl
-def pie_generators():
+def pie_components():
+    heavy = (Asset("w", "pkg://faulty_data/w.bin", "0" * 64),)
     return [
-        Component(Kind.GENERATOR, "crashes", "faulty:crash"),
-        Component(Kind.GENERATOR, "absent", "faulty:not_there"),
-        Component(Kind.GENERATOR, "circular", "faulty:circle"),
-        Component(
-            Kind.GENERATOR, "heavy", "faulty:heavy", assets=(Asset("w", "pkg://faulty_data/w.bin", "0" * 64),)
-        ),
+        Component(Kind.GENERATOR, "crashes", "faulty:crash", api_version=(1, 1)),
+        Component(Kind.GENERATOR, "exits", "faulty:leave", api_version=(1, 1)),
+        Component(Kind.GENERATOR, "absent", "faulty:not_there", api_version=(1, 1)),
+        Component(Kind.GENERATOR, "circular", "faulty:circle", api_version=(1, 1)),
+        Component(Kind.GENERATOR, "heavy", "faulty:heavy", assets=heavy, api_version=(1, 1)),
     ]
+
+def leave(config, context):
+    raise SystemExit(3)
 
 def crash(config, context):
     return {}["no such key"]
@@ -301,6 +339,7 @@ def heavy(config, context):
     ("name", "error", "said"),
     [
         ("crashes", ComponentError, "generator 'crashes' of faulty-dist 1.2.3 cannot be built: KeyError"),
+        ("exits", PluginError, "generator 'exits' of faulty-dist 1.2.3 cannot be built: SystemExit: 3"),
         ("absent", ComponentError, "generator 'absent' cannot be loaded from 'faulty:not_there'"),
         ("circular", ComponentError, "need one another: generator 'circular' -> generator 'circular'"),
         ("heavy", AssetError, "^generator=heavy: the asset 'pkg.* is not the file that was declared"),

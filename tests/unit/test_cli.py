@@ -28,7 +28,7 @@ def _quiet_logging() -> Iterator[None]:
 
 def run_python(code: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=300
     )
     return done.stdout
 
@@ -62,11 +62,11 @@ def test_listing_imports_no_torch(arguments: list[str]):
     assert not loaded_by(*arguments) & {"torch", "hydra", "scipy", "cv2"}
 
 
-def test_help_takes_less_than_half_a_second():
-    code = "import time; t = time.process_time()\n" + LOADED.format(path=[p for p in sys.path if p])
-    code += "\nprint(time.process_time() - t)"
-    fastest = min(float(run_python(code, "--help").splitlines()[-1]) for _ in range(2))
-    assert fastest < 0.5
+def test_help_imports_next_to_nothing():
+    """What makes a command slow to start is what it imports; modules can be counted on any machine."""
+    before = int(run_python("import json, sys; print(len(sys.modules))"))
+    code = LOADED.format(path=[p for p in sys.path if p]) + "print(len(sys.modules))"
+    assert int(run_python(code, "--help").splitlines()[-1]) < before + 100
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]):
@@ -136,9 +136,11 @@ class Settings:
     depth: int = 4
 
 @hookimpl
-def pie_encoders():
+def pie_components():
     asset = Asset("net", "pkg://p/net.bin", "ab" * 32, "CC-BY-4.0")
-    return [Component(Kind.ENCODER, "mine", "p:build", Settings, "Reads faces.", (asset,))]
+    return [
+        Component(Kind.ENCODER, "mine", "p:build", Settings, "Reads faces.", (asset,), api_version=(1, 1))
+    ]
 """
     install("mine-dist", {"mine": "mine_plugin"}, {"mine_plugin.py": body})
     assert main(["plugins", "show", "mine"]) == 0
@@ -189,8 +191,8 @@ from pie_framework.api import Component, Kind
 from pie_framework.hookspecs import hookimpl
 
 @hookimpl
-def pie_energy_terms():
-    return [Component(Kind.ENERGY, "synthesis", "p:build")]
+def pie_components():
+    return [Component(Kind.ENERGY, "synthesis", "p:build", api_version=(1, 1))]
 """
     install("rival-dist", {"rival": "rival_plugin"}, {"rival_plugin.py": body})
     assert main(["plugins", "list"]) == 2
@@ -212,8 +214,10 @@ class Recipe:
     sizes: tuple[int, ...] = (1, 2)
 
 @hookimpl
-def pie_trainers():
-    return [Component(Kind.TRAINER, "counter", "count_plugin:run", Recipe, "Counts.")]
+def pie_components():
+    return [
+        Component(Kind.TRAINER, "counter", "count_plugin:run", Recipe, "Counts.", api_version=(1, 1))
+    ]
 
 def run(settings, context):
     print("trained", settings.steps, settings.sizes, context.device.type, context.dtype)
@@ -242,7 +246,8 @@ def test_train_overrides_the_recipes_settings(install, capsys: pytest.CaptureFix
 def test_train_gives_the_other_keys_to_the_composition(install, capsys: pytest.CaptureFixture[str]):
     look = """
 def run(settings, context):
-    print(settings.steps, context.run.seed, context.run.generator["weights"], context.run.encoder, context.dtype)
+    chosen = context.run.components
+    print(settings.steps, context.run.seed, chosen["generator"]["weights"], chosen["encoder"], context.dtype)
 """
     text = TRAINER[: TRAINER.index("def run")] + look
     install("count-dist", {"count": "count_plugin"}, {"count_plugin.py": text})
@@ -310,6 +315,19 @@ def test_a_run_names_the_plugins_that_are_broken(engine: list[dict[str, object]]
     install("broken-dist", {"broken": "broken_plugin"}, {"broken_plugin.py": "import not_there_at_all"})
     assert main(["run", "energy=synth"]) == 0
     assert "warning: plugin 'broken' of broken-dist 1.2.3: cannot be loaded" in capsys.readouterr().err
+
+
+def test_warnings_of_a_run_go_to_stderr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd):
+    def run(config: object) -> int:
+        logging.getLogger("pie_framework.plugins.observers").warning("the observer is left out")
+        return 0
+
+    monkeypatch.setattr("pie_framework.cli.run.run", run)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "energy=synth"]) == 0
+    captured = capfd.readouterr()
+    assert captured.err == "the observer is left out\n"
+    assert "left out" not in captured.out
 
 
 def test_showing_the_configuration_runs_nothing(engine: list[dict[str, object]], capsys):

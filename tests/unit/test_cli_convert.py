@@ -24,14 +24,16 @@ FILES = (
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_converted_file_gives_identical_images(tmp_path: Path, name: str, capsys: Any) -> None:
+def test_the_converted_file_gives_the_same_images(tmp_path: Path, name: str, capsys: Any) -> None:
     out = tmp_path / "deeper" / "out.safetensors"
     assert main(["convert", str(GOLDEN / name), str(out)]) == 0
     said = capsys.readouterr().out
     first, second = load_generator(GOLDEN / name), load_generator(out)
     latent = first.sample(2, torch.Generator().manual_seed(0))
-    assert torch.equal(first.synthesize(latent), second.synthesize(latent))
-    assert torch.equal(first.mean_latent(), second.mean_latent())
+    for weight, value in first.state_dict().items():
+        assert torch.equal(second.state_dict()[weight], value), weight
+    torch.testing.assert_close(second.synthesize(latent), first.synthesize(latent), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(second.mean_latent(), first.mean_latent())
     assert f"{first.resolution} px" in said and "float32, written as float32" in said
     assert f"{sum(t.numel() for t in first.state_dict().values()):,}" in said
     assert f"generator=stylegan2 generator.weights={out}" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,9 @@ CONFIG = {
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
-    registry = discover(entry_points=[TOYS])
+    names = ("optimizers", "starts")
+    shipped = [EntryPoint(name=n, value=f"pie_{n}.plugin", group="pie_framework") for n in names]
+    registry = discover(entry_points=[*shipped, TOYS])
     monkeypatch.setattr("pie_framework.pipeline.discover", lambda: registry)
     folder = RunFolder.create(tmp_path / "run")
     folder.keep()

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.compose import CONFIG_NAME, compose, initialised, prepare
 from pie_framework.config import RunConfig, TermConfig, merge, parse
-from pie_framework.errors import ConfigError
+from pie_framework.errors import LONGEST, ConfigError
+from pie_framework.merging import defaults, typed
 from pie_framework.plugins import Registry, discover
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -44,7 +45,7 @@ def test_the_default_is_the_main_command(registry: Registry):
     default, main = composed(registry), composed(registry, "energy=full", "generator=stylegan2")
     assert default == main
     assert list(default.terms) == FIVE
-    assert default.generator["name"] == "stylegan2"
+    assert default.components["generator"]["name"] == "stylegan2"
     assert default.blocks == ["rotation", "expression", "illumination"]
     assert [stage.name for stage in default.schedule.stages] == ["w", "w_plus"]
 
@@ -64,8 +65,8 @@ def test_the_papers_schedule(registry: Registry):
     run = composed(registry, "schedule=paper")
     assert [stage.steps for stage in run.schedule.stages] == [2000, 1000]
     assert [stage.space for stage in run.schedule.stages] == ["w", "w_plus"]
-    assert run.optimizer["name"] == "adadelta"
-    assert composed(registry, "schedule=paper", "optimizer=adam").optimizer["name"] == "adam"
+    assert run.components["optimizer"]["name"] == "adadelta"
+    assert composed(registry, "schedule=paper", "optimizer=adam").components["optimizer"]["name"] == "adam"
 
 
 @pytest.mark.parametrize("chosen", TOGETHER, ids=lambda chosen: next(iter(chosen.values())))
@@ -106,7 +107,7 @@ def assert_is_composed(tree: DictConfig, group: str, option: str) -> None:
 
 def composed_with_choices(registry: Registry, root: str, *overrides: str) -> DictConfig:
     """As `compose`, with Hydra's own node, which says what was chosen in every group."""
-    prepare(registry)
+    prepare()
     with initialised():
         return hydra_compose(root, overrides=list(overrides), return_hydra_config=True)
 
@@ -130,7 +131,7 @@ def test_every_weight_is_a_value(registry: Registry):
 
 def test_a_components_own_fields_are_keys_even_when_no_recipe_names_them(registry: Registry):
     run = composed(registry, "features.perceptual.normalize=false", "terms.edit.options.size=32")
-    assert run.features["perceptual"]["normalize"] is False
+    assert run.components["features"]["perceptual"]["normalize"] is False
     assert run.terms["edit"].options == {"size": 32}
 
 
@@ -162,6 +163,17 @@ def default_tree(registry: Registry) -> DictConfig:
     ("key", "value", "said"),
     [
         ("sed", 3, "no setting 'sed'. Did you mean 'seed'"),
+        ("components", {"generator": "x"}, "no setting 'components'"),
+        ("term", {"term": "edit"}, r"no setting 'term'. Choose it as \+term@terms.NAME=OPTION"),
+        ("energy", {"terms": {}}, "'# @package _global_'"),
+        ("generator", 3, "generator: 3 is not a group of settings"),
+        ("terms", [1], r"terms: \[1\] is not a group of settings. Each entry has: term, "),
+        ("schedule.stages", {"w": {}}, "is not a list. Each entry has: name, "),
+        ("schedule.stages.0.lr", float("inf"), "schedule.stages.0.lr: inf is not a finite number"),
+        ("seed", 1 << 63, "seed: 9223372036854775808 is too large"),
+        ("outputs", None, "outputs: it may not be null"),
+        ("blocks", None, "blocks: it may not be null"),
+        ("terms.edit.parts", 3, "terms.edit.parts: one value was given where a group is expected"),
         ("terms.synthesis.wieght", 3, "no setting 'terms.synthesis.wieght'. Did you mean 'weight'"),
         ("terms.mine", {"term": "synthesis", "wieght": 2}, "no setting 'terms.mine.wieght'.*'weight'"),
         ("terms.mine", 3, "terms.mine: 3 is not a group of settings"),
@@ -239,8 +251,52 @@ def test_frozen_dataclasses_inside_one_another_are_filled():
         ({"names": 3}, "sample.names: one value was given where a list is expected"),
         ({"pair": [1, 2, 3]}, "sample.pair: 3 values were given, it takes 2"),
         ({"count": None}, "sample.count: it may not be null"),
+        ({"path": [1]}, "sample.path: a list was given where one value is expected"),
+        ({"path": {"a": 1}}, "sample.path: a group was given where one value is expected"),
+        ({"count": "a\nb"}, "sample.count: 'a b' is not a whole number"),
+        ({"count": "???"}, "sample.count must be given"),
     ],
 )
 def test_merge_names_what_is_wrong(values: dict[str, Any], said: str):
     with pytest.raises(ConfigError, match=said):
         merge(Sample, values, "sample")
+
+
+@dataclass(frozen=True)
+class Careful:
+    amount: int = 1
+    inner: Sample | None = None
+
+    def __post_init__(self) -> None:
+        if self.amount == 2:
+            raise ConfigError("amount is 2")
+        if self.amount == 3:
+            raise ZeroDivisionError("by three")
+
+
+def test_what_a_dataclass_refuses_is_told_with_its_key():
+    with pytest.raises(ConfigError, match=r"^generator: amount is 2$"):
+        merge(Careful, {"amount": 2}, "generator")
+    with pytest.raises(ConfigError, match=r"^generator: ZeroDivisionError: by three$"):
+        merge(Careful, {"amount": 3}, "generator")
+
+
+def test_an_optional_group_may_be_null():
+    assert merge(Careful, {"inner": None}) == Careful()
+
+
+def test_typed_settings_need_not_be_complete_or_accepted():
+    assert typed(Sample, {"path": "???"}).count == 1
+    assert typed(Careful, {"amount": 3}).amount == 3
+    with pytest.raises(ConfigError, match=r"a\.amount: 'x' is not a whole number"):
+        typed(Careful, {"amount": "x"}, "a")
+    assert defaults(Nest) == {
+        "sample": {"count": 4, "ratio": 0.5, "names": ["a"], "pair": [0.0, 1.0], "path": None},
+        "depth": 2,
+    }
+
+
+def test_long_values_lose_their_middle():
+    said = str(ConfigError(f"seed: {'x' * 5000} is not a number", "Try " + "y" * 5000))
+    assert len(said) <= LONGEST + 2
+    assert said.startswith("seed: xxx") and "x is not a number. Try yyy" in said

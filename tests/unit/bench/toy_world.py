@@ -19,7 +19,7 @@ BLOCKS = ("rotation", "expression", "illumination")
 
 
 def registry() -> Registry:
-    names = ("energies", "alignment")
+    names = ("energies", "optimizers", "starts", "alignment")
     points = [EntryPoint(name=n, value=f"pie_{n}.plugin", group="pie_framework") for n in names]
     return discover(entry_points=[*points, TOYS])
 

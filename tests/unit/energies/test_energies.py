@@ -13,20 +13,20 @@ from pie_energies.edit import EditProperty
 from pie_energies.identity import IdentityPreservation
 from pie_energies.invariance import InvarianceProperty
 from pie_energies.recognition import Recognition
-from pie_energies.settings import AnalysisConfig
+from pie_energies.settings import AnalysisConfig, DistanceConfig
 from pie_energies.synthesis import Synthesis
-from pie_framework.api import EmptyConfig, LatentView, Networks, TargetView
+from pie_framework.api import LatentView, Networks, TargetView
 from pie_framework.prior import PriorSampler
 from pie_framework.testing.toys import TOY_LAYOUT, IdentityRig, toy_networks
 
 BLOCKS = TOY_LAYOUT.editable
 CONTEXT = cast(Any, SimpleNamespace())
 TERMS = {
-    "synthesis": Synthesis(EmptyConfig(), CONTEXT),
-    "identity": IdentityPreservation(EmptyConfig(), CONTEXT),
+    "synthesis": Synthesis(DistanceConfig(), CONTEXT),
+    "identity": IdentityPreservation(DistanceConfig(), CONTEXT),
     "edit": EditProperty(AnalysisConfig(size=0), CONTEXT),
     "invariance": InvarianceProperty(AnalysisConfig(size=8), CONTEXT),
-    "recognition": Recognition(EmptyConfig(), CONTEXT),
+    "recognition": Recognition(DistanceConfig(), CONTEXT),
 }
 
 

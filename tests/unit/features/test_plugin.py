@@ -8,7 +8,7 @@ from pie_framework.api import Kind
 
 
 def test_declarations_load() -> None:
-    components = [*plugin.pie_features(), *plugin.pie_converters(), *plugin.pie_trainers()]
+    components = plugin.pie_components()
     names = {(component.kind, component.name) for component in components}
     assert names == {
         (Kind.FEATURES, "recognition"),
@@ -26,9 +26,6 @@ def test_declarations_load() -> None:
 
 
 def test_listing_imports_no_torch() -> None:
-    code = (
-        "import sys; import pie_features.plugin as p; p.pie_features(); p.pie_converters(); p.pie_trainers(); "
-        "sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys; import pie_features.plugin as p; p.pie_components(); sys.exit('torch' in sys.modules)"
     paths = [path for path in sys.path if path]
     subprocess.run([sys.executable, "-c", f"import sys; sys.path[:0] = {paths!r}; {code}"], check=True)

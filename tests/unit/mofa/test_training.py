@@ -104,7 +104,7 @@ def test_compare_measures_degrees_and_pixels() -> None:
     errors = compare(theta, truth, model)
     assert float(errors["yaw_degrees"]) == pytest.approx(10.0, rel=1e-4)
     assert float(errors["pitch_degrees"]) == 0.0
-    assert float(errors["expression_px"]) == 0.0
+    assert float(errors["expression_px"]) == pytest.approx(0.0, abs=1e-3)
     assert float(errors["landmark_px"]) > 0.0
 
 
@@ -118,8 +118,8 @@ def test_augmentation_keeps_the_truth() -> None:
     _, theta = augment(world.images(rows), world.theta(rows), world.model, Augmentation(smallest=4), rng)
     light = TOY_LAYOUT.slice("illumination")
     ratio = theta[:, light] / world.theta(rows)[:, light]
-    assert float(ratio.min()) >= 0.92
-    assert float(ratio.max()) <= 1.08
+    assert float(ratio.min()) >= 0.92 - 1e-5
+    assert float(ratio.max()) <= 1.08 + 1e-5
     theta[:, light] = world.theta(rows)[:, light]
     torch.testing.assert_close(theta, world.theta(rows))
     flat = torch.full((8, 3, 16, 16), 0.3)

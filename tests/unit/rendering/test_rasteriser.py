@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -173,12 +172,13 @@ def test_batch_equals_single_images(sphere: Sphere) -> None:
     fragments = rasterise(pixels, depth, faces, (40, 30))
     image = interpolate(fragments, faces, attributes, pixels, depth)
     shared = interpolate(fragments, faces, attributes[:1], pixels, depth)
-    assert torch.equal(image, shared)
+    torch.testing.assert_close(image, shared)
     for b in range(3):
         one = slice(b, b + 1)
         single = rasterise(pixels[one], depth[one], faces, (40, 30))
         assert torch.equal(single.face_index, fragments.face_index[one])
-        assert torch.equal(interpolate(single, faces, attributes[one], pixels[one], depth[one]), image[one])
+        alone = interpolate(single, faces, attributes[one], pixels[one], depth[one])
+        torch.testing.assert_close(alone, image[one])
 
 
 def test_mirrored_mesh_gives_the_mirrored_mask(sphere: Sphere) -> None:
@@ -242,21 +242,19 @@ def test_memory_is_bounded_by_working_in_portions(grid: Grid, monkeypatch: pytes
     monkeypatch.setattr(rasteriser, "PIXELS_AT_ONCE", 500)
     portions = rasterise(points, depth, faces, 48, cull_backfaces=False)
     assert torch.equal(portions.face_index, whole.face_index)
-    assert torch.equal(portions.barycentric, whole.barycentric)
+    torch.testing.assert_close(portions.barycentric, whole.barycentric)
     assert len(largest) > 100 and max(largest) <= 500 + 48
 
 
 def test_a_full_size_face_at_1024_pixels(sphere: Sphere) -> None:
-    """About 36 000 vertices and 70 000 faces, with gradients: a fraction of a second on one core."""
+    """About 36 000 vertices and 70 000 faces, with gradients."""
     vertices, faces, _ = sphere(160, 224)
     assert vertices.shape[-2] > 35_000 and len(faces) > 70_000
     points = vertices.float().reshape(1, -1, 3).requires_grad_()
     camera = PerspectiveCamera(distance=10.0, focal=6.0)
-    started = time.process_time()
     pixels, depth = camera.project(points, 1024)
     fragments = rasterise(pixels, depth, faces, 1024)
     image = interpolate(fragments, faces, vertex_normals(points, faces), pixels, depth)
     image[..., 2].sum().backward()
-    assert time.process_time() - started < 10
     assert fragments.covered.numel() > 200_000
     assert points.grad is not None and bool(points.grad.isfinite().all()) and bool(points.grad.any())

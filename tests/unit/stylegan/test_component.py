@@ -18,18 +18,18 @@ from pie_framework.errors import ConfigError
 from pie_stylegan import component as factories
 from pie_stylegan.component import build
 from pie_stylegan.io import save_generator
-from pie_stylegan.plugin import pie_generators, pie_trainers
+from pie_stylegan.plugin import pie_components
 from pie_stylegan.settings import GeneratorConfig, GeneratorTraining, InverterTraining
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
 
 
 def test_declaring_imports_no_torch() -> None:
-    code = "import sys, pie_stylegan.plugin as p; p.pie_generators(); assert 'torch' not in sys.modules"
+    code = "import sys, pie_stylegan.plugin as p; p.pie_components(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_declared_targets_exist() -> None:
-    for component in (*pie_generators(), *pie_trainers()):
+    for component in pie_components():
         assert callable(component.load())
 
 

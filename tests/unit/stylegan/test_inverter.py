@@ -21,7 +21,7 @@ from pie_stylegan.component import build_inverter
 from pie_stylegan.inverter import FeedbackInverter, Inverter, InverterConfig
 from pie_stylegan.inverter_training import InverterRecipe, train_inverter
 from pie_stylegan.io import load_inverter, read_notes, save_inverter
-from pie_stylegan.plugin import pie_inverters, pie_trainers
+from pie_stylegan.plugin import pie_components
 from pie_stylegan.settings import InverterSettings, InverterTraining
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
 
@@ -184,7 +184,7 @@ def context(made_for: Any) -> Any:
 
 
 def test_declared_targets_exist() -> None:
-    for component in (*pie_inverters(), *pie_trainers()):
+    for component in pie_components():
         assert callable(component.load())
 
 

@@ -44,8 +44,12 @@ def test_converted_files_give_the_same_images(tmp_path: Path, name: str, half: b
     latent = generator.sample(2, torch.Generator().manual_seed(0))
     with torch.no_grad():
         first, second = generator.synthesize(latent), again.synthesize(latent)
-    assert torch.equal(again.mean_latent(), generator.mean_latent()) or half
-    assert torch.equal(first, second) or (half and float((first - second).abs().max()) < 0.05)
+    if half:
+        assert float((first - second).abs().max()) < 0.05
+    else:
+        for name, value in generator.state_dict().items():
+            assert torch.equal(again.state_dict()[name], value), name
+        torch.testing.assert_close(second, first, rtol=1e-4, atol=1e-5)
 
 
 # ---- architectures that no golden file has: the same weights under both programs' names ----------------------------
@@ -113,7 +117,7 @@ def test_every_architecture_is_recognised(tmp_path: Path, variant: str, key: str
     assert checkpoint.notes["network"] == (key or "(bare)")
     again = build_generator(checkpoint, path)
     latent = torch.randn(2, 6, 12)
-    assert torch.equal(again.synthesize(latent), generator.synthesize(latent))
+    torch.testing.assert_close(again.synthesize(latent), generator.synthesize(latent), rtol=1e-4, atol=1e-5)
 
 
 def upfirdn(x: Tensor, kernel: Tensor, pad: tuple[int, int]) -> Tensor:
@@ -239,7 +243,7 @@ def test_bare_wrapped_and_legacy_state_dicts(tmp_path: Path, ros: dict[str, Any]
         for zipped in (True, False):
             torch.save(content, path, _use_new_zipfile_serialization=zipped)
             generator = load_generator(path)
-            assert torch.equal(generator.synthesize(latent), expected)
+            torch.testing.assert_close(generator.synthesize(latent), expected, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         mean = generator.mapping(torch.randn(20_000, 32, generator=torch.Generator().manual_seed(9))).mean(
             dim=0

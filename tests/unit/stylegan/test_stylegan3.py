@@ -93,7 +93,7 @@ def test_contract(kind: str) -> None:
     image = generator.synthesize(latent)
     assert image.shape == (2, 3, 16, 16) and image.is_contiguous()
     alone = torch.cat([generator.synthesize(row[None]) for row in latent])
-    torch.testing.assert_close(image, alone, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(image, alone, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(
         generator.sample(2, torch.Generator().manual_seed(1), truncation=0.0)[1, 3], generator.mean_latent()
     )
@@ -116,7 +116,7 @@ def test_frozen_thawed_and_checkpointed_are_the_same_function() -> None:
     third = gradient()
     generator.thaw()
     for image, slope in (second, third):
-        torch.testing.assert_close(image, first[0], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(image, first[0], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(slope, first[1], rtol=1e-3, atol=1e-5)
     generator.synthesize(latent).sum().backward()
     assert all(p.grad is not None for name, p in generator.named_parameters() if "mapping" not in name)
@@ -268,7 +268,7 @@ def test_pickles_of_both_configurations(kind: str, others: dict[str, object]) ->
     again = read(nvidia_of(generator))
     assert again.config == generator.config
     latent = torch.randn(1, 8, 16)
-    assert torch.equal(again.synthesize(latent), generator.synthesize(latent))
+    torch.testing.assert_close(again.synthesize(latent), generator.synthesize(latent), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,12 @@ def test_converted_file_gives_the_same_images(tmp_path: Path, half: bool) -> Non
     latent = generator.sample(2, torch.Generator().manual_seed(0))
     with torch.no_grad():
         first, second = generator.synthesize(latent), again.synthesize(latent)
-    assert torch.equal(first, second) or (half and float((first - second).abs().max()) < 0.01)
+    if half:
+        assert float((first - second).abs().max()) < 0.01
+    else:
+        torch.testing.assert_close(second, first, rtol=1e-4, atol=1e-5)
+        for name, value in generator.state_dict().items():
+            assert torch.equal(again.state_dict()[name], value), name
     assert torch.equal(again.input.freqs, generator.input.freqs)
     once_more = convert(target, "safetensors")
     assert once_more is not None and once_more.use == "generator=stylegan3 generator.weights="

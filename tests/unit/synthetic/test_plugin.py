@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from pie_framework.api import Component
+from pie_framework.api import Component, Kind
 from pie_framework.errors import ConfigError
 from pie_synthetic import plugin
 from pie_synthetic.dataset import PortraitDataset
@@ -19,13 +19,13 @@ from pie_synthetic.settings import PortraitRecipe, SceneSettings
 CONTEXT = cast(Any, SimpleNamespace(device=torch.device("cpu"), dtype=torch.float64))
 
 
-def _only(components: list[Component]) -> Component:
-    (component,) = components
+def _only(kind: Kind) -> Component:
+    (component,) = [component for component in plugin.pie_components() if component.kind is kind]
     return component
 
 
 def test_scenes_draw_portraits_with_their_parameters() -> None:
-    scenes = _only(plugin.pie_scenes()).load()(SceneSettings(size=16), CONTEXT)
+    scenes = _only(Kind.SCENES).load()(SceneSettings(size=16), CONTEXT)
     portraits = scenes.draw(2, np.random.default_rng(0))
     assert portraits.images.dtype == portraits.theta.dtype == torch.float64
     assert portraits.images.shape == (2, 3, 16, 16)
@@ -33,10 +33,10 @@ def test_scenes_draw_portraits_with_their_parameters() -> None:
 
 
 def test_recipe_renders_a_dataset_that_the_scenes_open(tmp_path: Path) -> None:
-    recipe = _only(plugin.pie_trainers()).load()
+    recipe = _only(Kind.TRAINER).load()
     settings = PortraitRecipe(folder=str(tmp_path / "data"), persons=2, shots=1, seed=5, size=16, edits=True)
     assert recipe(settings, CONTEXT) == 0
-    dataset = _only(plugin.pie_scenes()).load()(SceneSettings(), CONTEXT).open(tmp_path / "data")
+    dataset = _only(Kind.SCENES).load()(SceneSettings(), CONTEXT).open(tmp_path / "data")
     assert isinstance(dataset, PortraitDataset)
     assert len(dataset) == 2 * (1 + 3)
 

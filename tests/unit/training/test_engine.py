@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from pie_framework.errors import ConfigError, RunError
 from pie_framework.training import EngineSettings
+from pie_framework.training import estimate as estimates
 from pie_framework.training.engine import Engine
 from pie_framework.training.estimate import estimate, words
 from pie_framework.training.recipe import Notes, Phase, Progress, TrainingFiles, TrainingRecipe
@@ -198,12 +200,13 @@ def test_the_estimate_leaves_everything_as_it_was(tmp_path: Path) -> None:
     assert any("for 18 more steps" in line for line in lines)
 
 
-def test_the_estimate_weighs_kinds_of_steps(tmp_path: Path) -> None:
+def test_the_estimate_weighs_kinds_of_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(seconds=5.0)
+    monkeypatch.setattr(estimates, "now", lambda device: clock.seconds)
+
     class Slow(Line):
         def losses(self, progress: Progress, notes: Notes) -> Iterator[Tensor]:
-            import time
-
-            time.sleep(0.04 if progress.fraction > 0.5 else 0.01)
+            clock.seconds += 0.04 if progress.fraction > 0.5 else 0.01
             return super().losses(progress, notes)
 
         def phases(self) -> Sequence[Phase]:
@@ -215,13 +218,13 @@ def test_the_estimate_weighs_kinds_of_steps(tmp_path: Path) -> None:
     lines: list[str] = []
     files = TrainingFiles.in_folder(tmp_path)
     seconds, each = estimate(Engine(Slow(), settings(steps=1000), files, report=lines.append))
-    assert 100 + 25 < seconds < 100 + 120  # a busy machine sleeps longer
-    assert 25 < each < 120
+    assert seconds == pytest.approx(100 + 25)
+    assert each == pytest.approx(25)
     assert "after 2 min of preparation" in lines[0]
-    # Half of the time each: 50 quick steps a second and 25 slow ones, on average 62.5.
+    # Half of the time each: 100 quick steps a second and 25 slow ones, on average 62.5.
     estimate(Engine(Slow(), settings(steps=0, seconds=100), files, report=lines.append))
     count = int(lines[1].split(" are about ")[1].split()[0])
-    assert 1000 < count < 6500
+    assert count == 6250
     assert (words(40), words(720), words(9000)) == ("40 s", "12 min", "2.5 h")
 
 

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from pie_framework.api import Networks
-from pie_framework.embed import CANDIDATES, search_distance, start_latent
-from pie_framework.errors import ComponentError, ConfigError
+from pie_framework.api import EmptyConfig, Initializer, Networks
+from pie_framework.embed import start_latent
+from pie_framework.errors import ComponentError, ConfigError, PluginError
 from pie_framework.testing.toys import toy_networks
+from pie_starts.search import EncoderSearch, Nearest, search_distance
+from pie_starts.settings import NearestConfig, SearchConfig
+from pie_starts.simple import Inverted, Mean
+
+CONTEXT: Any = None
+STARTS: dict[str, Initializer] = {
+    "mean": Mean(EmptyConfig(), CONTEXT),
+    "nearest": Nearest(NearestConfig(), CONTEXT),
+    "encoder_search": EncoderSearch(SearchConfig(), CONTEXT),
+    "inverter": Inverted(EmptyConfig(), CONTEXT),
+}
+
+
+def begin(networks: Networks, images: Tensor, init: str, seed: int = 0) -> Tensor:
+    return start_latent(STARTS[init], networks, images, seed)
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +44,32 @@ def portraits(networks: Networks, count: int = 2, seed: int = 5) -> tuple[Tensor
 @pytest.mark.parametrize("init", ["mean", "nearest", "inverter", "encoder_search"])
 def test_every_start_is_a_latent_per_portrait_of_its_own(networks: Networks, init: str) -> None:
     _, images = portraits(networks, 3)
-    start = start_latent(networks, images, init)
+    start = begin(networks, images, init)
     g = networks.generator
     assert start.shape == (3, g.num_layers, g.latent_dim)
     assert start.is_contiguous() and not start.requires_grad
-    torch.testing.assert_close(start_latent(networks, images[1:2], init), start[1:2])
+    torch.testing.assert_close(begin(networks, images[1:2], init), start[1:2])
 
 
 def test_the_mean_is_the_generator_s(networks: Networks) -> None:
     _, images = portraits(networks)
-    assert torch.equal(start_latent(networks, images)[1, 2], networks.generator.mean_latent())
+    assert torch.equal(begin(networks, images, "mean")[1, 2], networks.generator.mean_latent())
 
 
 def test_the_inverter_s_answer_is_taken_as_it_is(networks: Networks) -> None:
     latent, images = portraits(networks)
-    torch.testing.assert_close(start_latent(networks, images, "inverter"), latent, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(begin(networks, images, "inverter"), latent, atol=1e-4, rtol=1e-4)
+
+
+CANDIDATES = {"nearest": 64, "encoder_search": 256}
+
+
+def begin_with_few(networks: Networks, images: Tensor, init: str) -> Tensor:
+    few: dict[str, Initializer] = {
+        "nearest": Nearest(NearestConfig(20), CONTEXT),
+        "encoder_search": EncoderSearch(SearchConfig(20), CONTEXT),
+    }
+    return start_latent(few[init], networks, images, 7)
 
 
 @pytest.mark.parametrize("init", ["nearest", "encoder_search"])
@@ -50,9 +77,9 @@ def test_a_portrait_of_the_prior_is_found_among_the_candidates(networks: Network
     drawn = networks.generator.sample(CANDIDATES[init], torch.Generator().manual_seed(7))
     wanted = drawn[[3, 60]]
     images = networks.generator.synthesize(wanted)
-    assert torch.equal(start_latent(networks, images, init, seed=7), wanted)
-    assert not torch.equal(start_latent(networks, images, init, seed=8), wanted)
-    assert not torch.equal(start_latent(networks, images, init, seed=7, candidates=20)[1], wanted[1])
+    assert torch.equal(begin(networks, images, init, seed=7), wanted)
+    assert not torch.equal(begin(networks, images, init, seed=8), wanted)
+    assert not torch.equal(begin_with_few(networks, images, init)[1], wanted[1])
 
 
 @pytest.mark.parametrize("with_model", [True, False])
@@ -73,13 +100,12 @@ def test_the_search_counts_faces_and_images_alike(networks: Networks, with_model
 def test_what_a_start_needs_must_be_there(networks: Networks) -> None:
     _, images = portraits(networks)
     with pytest.raises(ComponentError, match="inverter"):
-        start_latent(replace(networks, inverter=None), images, "inverter")
+        begin(replace(networks, inverter=None), images, "inverter")
     with pytest.raises(ComponentError, match="encoder"):
-        start_latent(replace(networks, encoder=None), images, "encoder_search")
-    with pytest.raises(ConfigError, match="nearest"):
-        start_latent(networks, images, "nearst")
-    with pytest.raises(ConfigError, match="at least 1"):
-        start_latent(networks, images, "nearest", candidates=0)
+        begin(replace(networks, encoder=None), images, "encoder_search")
+    for settings in (NearestConfig, SearchConfig):
+        with pytest.raises(ConfigError, match="at least 1"):
+            settings(candidates=0)
 
 
 class Narrow:
@@ -92,4 +118,21 @@ class Narrow:
 def test_an_inverter_for_another_generator_is_refused(networks: Networks) -> None:
     _, images = portraits(networks)
     with pytest.raises(ComponentError, match=r"\(2, 2, 44\)"):
-        start_latent(replace(networks, inverter=Narrow()), images, "inverter")
+        begin(replace(networks, inverter=Narrow()), images, "inverter")
+
+
+def test_what_a_start_does_wrong_names_it(networks: Networks) -> None:
+    _, images = portraits(networks)
+    named = replace(networks, origins={"init": "the init 'odd' of odd-dist 1.0"})
+
+    class Raising:
+        def start(self, networks: Networks, images: Tensor, rng: torch.Generator) -> Tensor:
+            raise KeyError("lost")
+
+    class Listing:
+        def start(self, networks: Networks, images: Tensor, rng: torch.Generator) -> Any:
+            return [0.0]
+
+    for broken, said in ((Raising(), "failed in start.*KeyError: 'lost'"), (Listing(), "gave list")):
+        with pytest.raises(PluginError, match=f"'odd' of odd-dist 1.0 {said}"):
+            start_latent(broken, named, images)

@@ -1,0 +1,25 @@
+"""What the installed plugins offer, what is wrong with them, and whose fault an error is. Imports no torch."""
+
+from __future__ import annotations
+
+from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone
+from pie_framework.plugins.discovery import ENTRY_POINT_GROUP, ENVIRONMENT_VARIABLE, discover
+from pie_framework.plugins.observers import Observers
+from pie_framework.plugins.records import Problem, Provenance, describe
+from pie_framework.plugins.registry import Registry, parse_kind
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "ENVIRONMENT_VARIABLE",
+    "Observers",
+    "Problem",
+    "Provenance",
+    "Registry",
+    "blame",
+    "culprit",
+    "describe",
+    "discover",
+    "gone",
+    "naming_the_gone",
+    "parse_kind",
+]

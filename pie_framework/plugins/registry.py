@@ -1,0 +1,125 @@
+"""What was found: components and commands by name, configuration folders, catalogues, observers, problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pie_framework.api import Command, Component, Kind
+from pie_framework.errors import ComponentError, did_you_mean
+from pie_framework.plugins.names import Names
+from pie_framework.plugins.observers import Observers
+from pie_framework.plugins.records import Problem, Provenance
+
+#: Group of the names of sub-commands.
+COMMAND = "command"
+
+
+class UnknownComponent(ComponentError):
+    """No plugin offers a component of that kind and name."""
+
+    def __init__(self, kind: Kind, name: str, hint: str) -> None:
+        super().__init__(f"there is no {kind} named '{name}'", hint)
+        self.kind, self.name = kind, name
+
+
+@dataclass
+class Registry:
+    """What the plugins offer, and what is wrong with them.
+
+    Attributes:
+        problems: what is wrong, in the order it was found.
+        plugins: the plugins that could be imported.
+        packages: import package of every entry point, whether it could be imported or not.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    plugins: list[Provenance] = field(default_factory=list)
+    packages: dict[str, Provenance] = field(default_factory=dict)
+    _components: Names[Component] = field(default_factory=Names)
+    _commands: Names[Command] = field(default_factory=Names)
+    _config_paths: list[tuple[Provenance, Path]] = field(default_factory=list)
+    _asset_catalogues: list[tuple[Provenance, Path]] = field(default_factory=list)
+    _observers: list[tuple[Provenance, str, Callable[..., Any], dict[str, Any]]] = field(default_factory=list)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of which there is at least one component, in the contract's order."""
+        return tuple(kind for kind in Kind if self.components(kind))
+
+    def components(self, kind: Kind | str | None = None) -> list[Component]:
+        """The components that have their plain name, of one kind or of all, sorted by kind and name."""
+        return [component for name, component in self.named(kind) if name == component.name]
+
+    def named(self, kind: Kind | str | None = None) -> list[tuple[str, Component]]:
+        """Every component under the name that means it: plain, or `distribution:name` where that is another's."""
+        wanted = None if kind is None else parse_kind(kind)
+        order = list(Kind)
+        found = [(n, c.item) for n, c in self._components if wanted is None or c.item.kind is wanted]
+        return sorted(found, key=lambda pair: (order.index(pair[1].kind), pair[1].name, pair[0]))
+
+    def get(self, kind: Kind | str, name: str) -> Component:
+        """The component of that kind and name, plain or `distribution:name`.
+
+        Raises:
+            ComponentError: there is none (names the near ones), or several claim the name (names them).
+        """
+        kind = parse_kind(kind)
+        claim = self._components.find(kind.value, name)
+        if claim is None:
+            broken = sorted({f"'{problem.provenance.plugin}'" for problem in self.problems})
+            hint = did_you_mean(name, [known for known, _ in self.named(kind)])
+            if broken:
+                hint += f" Plugins with problems: {', '.join(broken)}; 'pie plugins list' says which."
+            raise UnknownComponent(kind, name, hint)
+        return claim.item
+
+    def find(self, kind: Kind | str, name: str) -> Component | None:
+        """The component of that kind and name; None where there is none that can be used."""
+        try:
+            return self.get(kind, name)
+        except ComponentError:
+            return None
+
+    def provenance(self, component: Component) -> Provenance:
+        """The plugin and the installed package that declare the component."""
+        claims = [claim for _, claim in self._components]
+        same = [claim for claim in claims if claim.item is component]
+        return (same or [claim for claim in claims if claim.item == component])[0].provenance
+
+    def commands(self) -> list[tuple[str, Command, Provenance]]:
+        """The sub-commands of plugins under the name that means each, sorted by it."""
+        found = [(n, c.item, c.provenance) for n, c in self._commands if not c.provenance.shipped]
+        return sorted(found, key=lambda entry: entry[0])
+
+    def command(self, name: str) -> tuple[Command, Provenance] | None:
+        """A plugin's sub-command of that name, plain or `distribution:name`.
+
+        Raises:
+            ComponentError: several claim the name.
+        """
+        claim = self._commands.find(COMMAND, name)
+        return None if claim is None or claim.provenance.shipped else (claim.item, claim.provenance)
+
+    def config_paths(self) -> list[tuple[Provenance, Path]]:
+        """The folders of Hydra configuration that plugins add, in the order in which they are searched."""
+        return list(self._config_paths)
+
+    def asset_catalogues(self) -> list[tuple[Provenance, Path]]:
+        """The catalogues of assets that plugins add, those that ship first."""
+        return list(self._asset_catalogues)
+
+    def observers(self, *others: object) -> Observers:
+        """Everyone to be told about a run: the plugins' hooks, then `others` (objects with methods of those names)."""
+        return Observers(self._observers, others)
+
+
+def parse_kind(kind: Kind | str) -> Kind:
+    """The kind by its value; ComponentError names the near ones."""
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise ComponentError(
+            f"there is no kind of component named '{kind}'", did_you_mean(str(kind), [k.value for k in Kind])
+        ) from None

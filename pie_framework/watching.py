@@ -1,0 +1,84 @@
+"""Whether somebody changed tensors that are not his own: the view, the portraits, the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from pie_framework.api import LatentView, Networks, TargetView
+from pie_framework.api.view import EditedView, Memo
+
+
+@dataclass(frozen=True)
+class _Seen:
+    what: str
+    tensor: Tensor
+    version: int
+    sums: tuple[float, float] | None
+
+
+class Watch:
+    """Remembers tensors before a term is evaluated, so that a change can be named afterwards.
+
+    Every in-place operation raises a tensor's version. The values of a view and of the portraits are summed as well, as
+    changes through `.data` raise none; weights of networks are not, as they are large. Reading the sums waits for the
+    device: for a first evaluation, not for every step.
+    """
+
+    def __init__(self, view: LatentView, target: TargetView) -> None:
+        shown = [*_shown("view", view), *_shown("target", target), ("view.latent", view.latent)]
+        shown.append(("target.image", target.image))
+        self._seen = [_Seen(what, t, _version(t), _sums(t)) for what, t in shown]
+        self._seen += [_Seen(what, t, _version(t), None) for what, t in _weights(view.networks)]
+
+    def changed(self) -> str:
+        """The first tensor that is not what it was, in words; empty where all are."""
+        for seen in self._seen:
+            same_sums = seen.sums is None or _same(seen.sums, _sums(seen.tensor))
+            if _version(seen.tensor) != seen.version or not same_sums:
+                return seen.what
+        return ""
+
+
+def _shown(name: str, memo: Memo) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that a view holds, with how a term writes them."""
+    for key, value in memo.values().items():
+        label = (
+            f"{name}.{key[0]}('{key[1]}')" if isinstance(key, tuple) and len(key) == 2 else f"{name}.{key}"
+        )
+        if isinstance(value, Tensor):
+            yield label, value
+        elif isinstance(value, EditedView):
+            yield from _shown(label, value)
+        elif isinstance(value, Mapping):
+            yield from ((f"{label}['{k}']", v) for k, v in value.items() if isinstance(v, Tensor))
+
+
+def _weights(networks: Networks) -> Iterator[tuple[str, Tensor]]:
+    """Weights and buffers of the networks that are modules."""
+    for entry in fields(networks):
+        value = getattr(networks, entry.name)
+        parts = value.items() if isinstance(value, Mapping) else [("", value)]
+        for role, part in parts:
+            if isinstance(part, nn.Module):
+                who = f"weights of the component '{entry.name}{'.' + role if role else ''}'"
+                yield from ((who, t) for t in [*part.parameters(), *part.buffers()])
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+@torch.no_grad()
+def _sums(tensor: Tensor) -> tuple[float, float]:
+    values = tensor.detach()
+    if not values.is_floating_point():
+        return float(values.sum()), 0.0
+    return float(values.sum(dtype=torch.float64)), float(torch.linalg.vector_norm(values))
+
+
+def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return all(a == b or (a != a and b != b) for a, b in zip(one, other, strict=True))
