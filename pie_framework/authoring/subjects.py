@@ -13,6 +13,7 @@ from pie_framework import hookspecs
 from pie_framework.api.events import EVENT_HOOKS
 from pie_framework.errors import ComponentError, did_you_mean
 from pie_framework.plugins import ENTRY_POINT_GROUP, Provenance, Registry
+from pie_framework.plugins.records import canonical
 
 OBSERVER, COMMAND = "observer", "command"
 
@@ -25,23 +26,15 @@ class Subject:
         kind: a kind of component, "observer" or "command".
         name: of the component or command; of the plugin where it observes.
         module: of the plugin.
-        plugin: its name.
-        distribution, version: of the installed package.
+        origin: the plugin and the installed package.
         item: the `Component`, the `Command`, or the plugin itself where it observes.
     """
 
     kind: str
     name: str
     module: str
-    plugin: str
-    distribution: str
-    version: str
+    origin: Provenance
     item: Any
-
-    @property
-    def package(self) -> str:
-        """ "distribution version"."""
-        return f"{self.distribution} {self.version}"
 
 
 def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
@@ -55,18 +48,19 @@ def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
     Raises:
         ComponentError: there is nothing of that name, or the plugin that would offer it is broken.
     """
-    points = _entry_points()
+    points = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
     distribution, _, wanted = name.rpartition(":")
     offered = [
         subject
         for subject in _everything(points, registry)
-        if distribution in ("", subject.distribution) and kind in (None, subject.kind)
+        if canonical(distribution) in ("", canonical(subject.origin.distribution))
+        and kind in (None, subject.kind)
     ]
     # What is called so comes before what a plugin or distribution that is called so offers.
     subjects = [subject for subject in offered if subject.name == wanted] or [
         subject
         for subject in offered
-        if not distribution and wanted in (subject.plugin, subject.distribution)
+        if not distribution and wanted in (subject.origin.plugin, subject.origin.distribution)
     ]
     if not subjects:
         raise _unknown(name, kind, registry, points)
@@ -74,46 +68,27 @@ def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
 
 
 def _everything(points: Iterable[importlib.metadata.EntryPoint], registry: Registry) -> Iterator[Subject]:
-    for component in registry.components():
-        origin = registry.provenance(component)
-        module = _module(points, origin.plugin, origin.distribution)
-        yield Subject(component.kind.value, component.name, module, *_origin(origin), component)
-    for point in points:
-        yield from _others(point)
-
-
-def _origin(provenance: Provenance) -> tuple[str, str, str]:
-    return provenance.plugin, provenance.distribution, provenance.version
-
-
-def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    return list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
-
-
-def _module(points: Iterable[importlib.metadata.EntryPoint], plugin: str, distribution: str) -> str:
-    for point in points:
-        if point.name == plugin and (point.dist is None or point.dist.name == distribution):
-            return point.module
-    return ""
-
-
-def _others(point: importlib.metadata.EntryPoint) -> list[Subject]:
-    """The commands of a plugin, and the plugin itself where it observes; nothing where it cannot be loaded."""
-    owner, version = ("unknown", "") if point.dist is None else (point.dist.name, point.dist.version)
-    origin = (point.name, owner, version)
-    try:
-        plugin = point.load()
-        manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
-        manager.add_hookspecs(hookspecs)
-        manager.register(plugin)
-        declared = [item for offered in manager.hook.pie_commands() for item in offered or ()]
-        observes = any(getattr(manager.hook, hook).get_hookimpls() for hook in EVENT_HOOKS.values())
-    except (Exception, SystemExit):
-        return []  # the registry reports it
-    commands = [
-        Subject(COMMAND, str(getattr(item, "name", item)), point.module, *origin, item) for item in declared
+    """All components, commands and observers of the plugins that could be loaded."""
+    modules = {(point.name, "" if point.dist is None else point.dist.name): point for point in points}
+    declared: list[tuple[str, Any, Provenance]] = [
+        (component.kind.value, component, registry.provenance(component)) for _, component in registry.named()
     ]
-    return [*commands, *([Subject(OBSERVER, point.name, point.module, *origin, plugin)] if observes else [])]
+    declared += [(COMMAND, command, origin) for _, command, origin in registry.commands()]
+    for kind, item, origin in declared:
+        point = modules.get((origin.plugin, origin.distribution))
+        yield Subject(kind, item.name, "" if point is None else point.module, origin, item)
+    for origin in registry.plugins:
+        point = modules.get((origin.plugin, origin.distribution))
+        if point is not None and not origin.shipped and _observes(plugin := point.load()):
+            yield Subject(OBSERVER, origin.plugin, point.module, origin, plugin)
+
+
+def _observes(plugin: Any) -> bool:
+    """Whether a plugin implements the hook of an event."""
+    manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin)
+    return any(getattr(manager.hook, hook).get_hookimpls() for hook in EVENT_HOOKS.values())
 
 
 def _unknown(
