@@ -69,7 +69,7 @@ def check_name(name: str, recipe: Recipe, registry: Registry) -> None:
         raise ConfigError(f"'{name}' means something else in Python or in YAML", "Choose another name.")
     if recipe.kind is not None and any(c.name == name for c in registry.components(recipe.kind)):
         raise ConfigError(f"there is {recipe.kind.article} named '{name}' already", "Choose another name.")
-    if recipe.kind is None and name in _commands():
+    if recipe.kind is None and name in (*_commands(), *(known for known, _, _ in registry.commands())):
         raise ConfigError(f"there is a command 'pie {name}' already", "Choose another name.")
     for place in _conf_folders(registry):
         if recipe.group and (place / recipe.group / f"{name}.yaml").exists():

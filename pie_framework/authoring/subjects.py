@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ import pluggy
 from pie_framework import hookspecs
 from pie_framework.api.events import EVENT_HOOKS
 from pie_framework.errors import ComponentError, did_you_mean
-from pie_framework.plugins import ENTRY_POINT_GROUP, Registry
+from pie_framework.plugins import ENTRY_POINT_GROUP, Provenance, Registry
+from pie_framework.plugins.records import canonical
 
 OBSERVER, COMMAND = "observer", "command"
 
@@ -25,14 +26,14 @@ class Subject:
         kind: a kind of component, "observer" or "command".
         name: of the component or command; of the plugin where it observes.
         module: of the plugin.
-        package: "distribution version".
+        origin: the plugin and the installed package.
         item: the `Component`, the `Command`, or the plugin itself where it observes.
     """
 
     kind: str
     name: str
     module: str
-    package: str
+    origin: Provenance
     item: Any
 
 
@@ -47,57 +48,47 @@ def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
     Raises:
         ComponentError: there is nothing of that name, or the plugin that would offer it is broken.
     """
-    points = _entry_points()
+    points = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
     distribution, _, wanted = name.rpartition(":")
-    found: dict[tuple[str, str, str], Subject] = {}
-    for component in registry.components():
-        origin = registry.provenance(component)
-        if distribution and distribution not in (origin.distribution, origin.plugin):
-            continue
-        if wanted == component.name or (not distribution and wanted in (origin.plugin, origin.distribution)):
-            module = _module(points, origin.plugin, origin.distribution)
-            subject = Subject(component.kind.value, component.name, module, str(origin), component)
-            found[subject.kind, subject.name, subject.package] = subject
-    for point in points:
-        owner = "" if point.dist is None else point.dist.name
-        whole = not distribution and wanted in (point.name, owner)
-        if distribution in ("", owner):
-            for subject in _others(point):
-                if whole or wanted == subject.name:
-                    found[subject.kind, subject.name, subject.package] = subject
-    subjects = [subject for subject in found.values() if kind in (None, subject.kind)]
+    offered = [
+        subject
+        for subject in _everything(points, registry)
+        if canonical(distribution) in ("", canonical(subject.origin.distribution))
+        and kind in (None, subject.kind)
+    ]
+    # What is called so comes before what a plugin or distribution that is called so offers.
+    subjects = [subject for subject in offered if subject.name == wanted] or [
+        subject
+        for subject in offered
+        if not distribution and wanted in (subject.origin.plugin, subject.origin.distribution)
+    ]
     if not subjects:
-        raise _unknown(name, kind, registry, points, list(found.values()))
+        raise _unknown(name, kind, registry, points)
     return subjects
 
 
-def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    return list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
-
-
-def _module(points: Iterable[importlib.metadata.EntryPoint], plugin: str, distribution: str) -> str:
-    for point in points:
-        if point.name == plugin and (point.dist is None or point.dist.name == distribution):
-            return point.module
-    return ""
-
-
-def _others(point: importlib.metadata.EntryPoint) -> list[Subject]:
-    """The commands of a plugin, and the plugin itself where it observes; nothing where it cannot be loaded."""
-    package = "unknown" if point.dist is None else f"{point.dist.name} {point.dist.version}"
-    try:
-        plugin = point.load()
-        manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
-        manager.add_hookspecs(hookspecs)
-        manager.register(plugin)
-        declared = [item for offered in manager.hook.pie_commands() for item in offered or ()]
-        observes = any(getattr(manager.hook, hook).get_hookimpls() for hook in EVENT_HOOKS.values())
-    except (Exception, SystemExit):
-        return []  # the registry reports it
-    commands = [
-        Subject(COMMAND, str(getattr(item, "name", item)), point.module, package, item) for item in declared
+def _everything(points: Iterable[importlib.metadata.EntryPoint], registry: Registry) -> Iterator[Subject]:
+    """All components, commands and observers of the plugins that could be loaded."""
+    modules = {(point.name, "" if point.dist is None else point.dist.name): point for point in points}
+    declared: list[tuple[str, Any, Provenance]] = [
+        (component.kind.value, component, registry.provenance(component)) for _, component in registry.named()
     ]
-    return [*commands, *([Subject(OBSERVER, point.name, point.module, package, plugin)] if observes else [])]
+    declared += [(COMMAND, command, origin) for _, command, origin in registry.commands()]
+    for kind, item, origin in declared:
+        point = modules.get((origin.plugin, origin.distribution))
+        yield Subject(kind, item.name, "" if point is None else point.module, origin, item)
+    for origin in registry.plugins:
+        point = modules.get((origin.plugin, origin.distribution))
+        if point is not None and not origin.shipped and _observes(plugin := point.load()):
+            yield Subject(OBSERVER, origin.plugin, point.module, origin, plugin)
+
+
+def _observes(plugin: Any) -> bool:
+    """Whether a plugin implements the hook of an event."""
+    manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin)
+    return any(getattr(manager.hook, hook).get_hookimpls() for hook in EVENT_HOOKS.values())
 
 
 def _unknown(
@@ -105,14 +96,13 @@ def _unknown(
     kind: str | None,
     registry: Registry,
     points: Iterable[importlib.metadata.EntryPoint],
-    others: list[Subject],
 ) -> ComponentError:
     """Why nothing is found: another kind, a broken plugin, two that claim the name, or no such name."""
     wanted = name.rpartition(":")[2]
-    if others:
-        return ComponentError(
-            f"'{name}' is no {kind}", f"It is: {', '.join(sorted({s.kind for s in others}))}."
-        )
+    if kind is not None and (
+        others := sorted({s.kind for s in _everything(points, registry) if s.name == wanted})
+    ):
+        return ComponentError(f"'{name}' is no {kind}", f"It is: {', '.join(others)}.")
     for problem in registry.problems:
         origin = problem.provenance
         if wanted in (origin.plugin, origin.distribution) or f"'{wanted}'" in problem.message:

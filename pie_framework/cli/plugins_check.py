@@ -66,7 +66,7 @@ def _check(subject: Any, registry: Any, given: dict[str, Any], strict: bool) -> 
     from pie_framework.testing.outcomes import Status
 
     console = Console()
-    table = Table(title=f"{subject.kind} {subject.name} of {subject.package}", title_justify="left", box=None)
+    table = Table(title=f"{subject.kind} {subject.name} of {subject.origin}", title_justify="left", box=None)
     table.add_column("check", no_wrap=True)
     table.add_column("result", no_wrap=True)
     table.add_column("", overflow="fold")
