@@ -45,7 +45,7 @@ class BuildContext(Protocol):
 
     device: torch.device
     dtype: torch.dtype
-    #: The blocks τ of this run.
+    #: The blocks τ of this run, in the order of its setting `blocks`.
     blocks: tuple[str, ...]
 
     def get(self, kind: Kind | str, name: str | None = None) -> Any:

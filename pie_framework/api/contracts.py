@@ -32,11 +32,14 @@ class Generator(Protocol):
     latent_dim: int
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """`n` latents from the generator's own prior, (n, L, D); the same `rng` state gives the same latents."""
+        """`n` latents from the generator's own prior as W+, (n, L, D): one w for all layers where it has one.
+
+        The same state of `rng` (on the CPU) gives the same latents, and each call moves it on. May be an expanded view.
+        """
         ...
 
     def mean_latent(self) -> Tensor:
-        """The centre of the prior, (D,)."""
+        """The centre of the prior, (D,), one w for all layers; a copy that the caller may change."""
         ...
 
     def synthesize(self, latent: Tensor) -> Tensor:

@@ -25,7 +25,8 @@ class Block:
 
     Attributes:
         name: rotation, translation, identity, albedo, expression or illumination (others are allowed).
-        size: number of coefficients.
+        size: number of coefficients; illumination has 27, three colour channels of the nine bands 1, y, z, x, xy, yz,
+            3z² - 1, xz, x² - y², channel first (`pie_framework.rendering`).
         unit: "radians", "model units", "standard deviations", "activation" or "spherical harmonics".
         names: names of the first coefficients, for controls; may be shorter than `size`.
     """

@@ -16,6 +16,11 @@ from pie_framework.plugins import Registry, discover
 SUBCOMMANDS: Mapping[str, tuple[str, str]] = {
     "list": ("pie_framework.cli.plugins:list_", "list [KIND]"),
     "show": ("pie_framework.cli.plugins:show", "show [KIND] NAME"),
+    "new": ("pie_framework.cli.plugins_new:main", "new NAME --kind KIND [--folder DIR]"),
+    "check": (
+        "pie_framework.cli.plugins_check:main",
+        "check NAME [--kind KIND] [--strict] [KEY=VALUE ...]",
+    ),
 }
 
 USAGE = "\n".join(
@@ -25,7 +30,8 @@ USAGE = "\n".join(
             for number, (_, line) in enumerate(SUBCOMMANDS.values())
         ),
         "",
-        "Lists the components and commands that plugins offer, or shows one with its settings, assets and licences.",
+        "Lists the components and commands that plugins offer, shows one with its settings, assets and licences,",
+        "writes a new plugin, or checks one against the contract.",
         "PIE_PLUGINS=a,b takes only those plugins, PIE_PLUGINS=-a,-b all but those, PIE_PLUGINS=none none.",
     ]
 )

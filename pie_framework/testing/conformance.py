@@ -8,9 +8,11 @@ class TestMyGenerator(GeneratorTests):
         return MyGenerator(...)
 ```
 
-`build` is called once for each class, with small or random weights if possible: nothing here asks for quality. Set
-`dtype = torch.float64` and build in it to have gradients compared with finite differences; in float32 they are only
-required to be there and finite. Needs pytest, which `pip install pie-framework[test]` brings.
+`build` makes the component, with small or random weights if possible: nothing here asks for quality. `self.component`
+is one that is kept for the class, `self.context` the toy world as a factory's context. Set `dtype = torch.float64` and
+build in it to have gradients compared with finite differences; in float32 they need only be there and be finite.
+
+pytest runs the classes, and so does `pie plugins check`, which needs no pytest.
 """
 
 from __future__ import annotations
@@ -24,20 +26,27 @@ from pie_framework.testing.suites.images import (
     FeatureNetworkTests,
     LandmarkDetectorTests,
 )
+from pie_framework.testing.suites.observers import CommandTests, ObserverTests
+from pie_framework.testing.suites.optimizers import OptimizerTests
 from pie_framework.testing.suites.photos import AlignerTests
 from pie_framework.testing.suites.rigs import RigNetworkTests
 from pie_framework.testing.suites.scenes import ScenesTests
+from pie_framework.testing.suites.starting import InitializerTests
 
 __all__ = [
     "AlignerTests",
+    "CommandTests",
     "EditorTests",
     "EnergyTermTests",
     "FaceEncoderTests",
     "FaceModelTests",
     "FeatureNetworkTests",
     "GeneratorTests",
+    "InitializerTests",
     "InverterTests",
     "LandmarkDetectorTests",
+    "ObserverTests",
+    "OptimizerTests",
     "RigNetworkTests",
     "ScenesTests",
 ]

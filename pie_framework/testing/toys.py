@@ -108,18 +108,27 @@ class ToyGenerator(nn.Module):
         return self.face_model.image(self.theta(latent))
 
 
-class ToyEncoder(nn.Module):
-    """The exact inverse of the toy face model's image."""
+def _fitted(image: Tensor, size: int) -> Tensor:
+    """An image of any size as the toy world's networks look at it, (B, 3, size, size)."""
+    if image.shape[-1] == size:
+        return image
+    return nn.functional.interpolate(image, (size, size), mode="bilinear", align_corners=False)
 
-    def __init__(self, face_model: ToyFaceModel) -> None:
+
+class ToyEncoder(nn.Module):
+    """The exact inverse of the toy face model's image, times `gain`; other sizes are resized."""
+
+    def __init__(self, face_model: ToyFaceModel, gain: float = 1.0) -> None:
         super().__init__()
         self.face_model = face_model
         self.layout = face_model.layout
+        self.gain = gain
         self.calls = 0
 
     def encode(self, image: Tensor) -> Tensor:
         self.calls += 1
-        return image.flatten(1) @ self.face_model.pixels
+        theta = _fitted(image, self.face_model.size).flatten(1) @ self.face_model.pixels
+        return theta if self.gain == 1.0 else self.gain * theta
 
 
 class ToyInverter(nn.Module):
@@ -132,18 +141,23 @@ class ToyInverter(nn.Module):
 
     def invert(self, image: Tensor) -> Tensor:
         self.calls += 1
-        return self.generator.latent(image.flatten(1) @ self.generator.face_model.pixels)
+        model = self.generator.face_model
+        return self.generator.latent(_fitted(image, model.size).flatten(1) @ model.pixels)
 
 
 class ToyRig(nn.Module):
-    """Changes exactly its block; with `strength` below 1 it goes only part of the way."""
+    """Changes exactly its block; with `strength` below 1 it goes only part of the way, and `offset` is added to every
+    coordinate of what comes out, so that E_identity is offset² where the encoder is exact."""
 
-    def __init__(self, generator: ToyGenerator, block: str, strength: float = 1.0) -> None:
+    def __init__(
+        self, generator: ToyGenerator, block: str, strength: float = 1.0, offset: float = 0.0
+    ) -> None:
         super().__init__()
         self.generator = generator
         self.layout = generator.face_model.layout
         self.block = block
         self.strength = strength
+        self.offset = offset
         self.calls = 0
 
     def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
@@ -151,7 +165,8 @@ class ToyRig(nn.Module):
         theta = self.generator.theta(latent)
         change = torch.zeros_like(theta)
         change[:, self.layout.slice(self.block)] = parameters - self.layout.get(theta, self.block)
-        return latent + self.strength * (change @ self.generator.mixing.T)[:, None]
+        rigged = latent + self.strength * (change @ self.generator.mixing.T)[:, None]
+        return rigged if self.offset == 0.0 else rigged + self.offset
 
 
 class IdentityRig(nn.Module):
@@ -174,12 +189,13 @@ class ToyFeatures(nn.Module):
     def __init__(self, size: int = 16, channels: int = 8, seed: int = 2) -> None:
         super().__init__()
         rng = torch.Generator().manual_seed(seed)
+        self.size = size
         self.register_buffer("projection", torch.randn(channels, 3 * size * size, generator=rng) / size)
         self.calls = 0
 
     def features(self, image: Tensor) -> Mapping[str, Tensor]:
         self.calls += 1
-        return {"projected": torch.tanh(image.flatten(1) @ self.projection.T)}
+        return {"projected": torch.tanh(_fitted(image, self.size).flatten(1) @ self.projection.T)}
 
     def embed(self, image: Tensor) -> Tensor:
         return nn.functional.normalize(self.features(image)["projected"], dim=1)
@@ -196,25 +212,43 @@ class ToyLandmarks(nn.Module):
 
     def detect(self, image: Tensor) -> Tensor:
         self.calls += 1
-        return self.face_model.landmarks(image.flatten(1) @ self.face_model.pixels, image.shape[-1])
+        theta = _fitted(image, self.face_model.size).flatten(1) @ self.face_model.pixels
+        return self.face_model.landmarks(theta, image.shape[-1])
 
 
 def toy_networks(
-    blocks: tuple[str, ...] = TOY_LAYOUT.editable, strength: float = 1.0, dtype: torch.dtype = torch.float32
+    blocks: tuple[str, ...] = TOY_LAYOUT.editable,
+    strength: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+    offset: float = 0.0,
+    gain: float = 1.0,
+    device: torch.device | str = "cpu",
 ) -> Networks:
-    """The whole toy world as one set of components; exact in float64 up to the float32 of its matrices."""
-    face_model = ToyFaceModel().to(dtype)
+    """The whole toy world as one set of components; exact in float64 up to the float32 of its matrices.
+
+    Args:
+        blocks: the blocks τ, one rig network for each.
+        strength: how much of the way the rigs go.
+        dtype: of all of them.
+        offset: what the rigs add to every coordinate of ŵ.
+        gain: what the encoder multiplies θ by; other than 1 it makes E_identity depend on w.
+        device: of all of them.
+    """
+    face_model = ToyFaceModel().to(device, dtype)
     face_model.pixels = torch.linalg.qr(face_model.pixels)[0]
-    generator = ToyGenerator(face_model).to(dtype)
+    generator = ToyGenerator(face_model).to(device, dtype)
     generator.mixing = torch.linalg.qr(generator.mixing)[0]
-    features = ToyFeatures(face_model.size).to(dtype)
-    rigs = {block: ToyRig(generator, block, strength) for block in blocks}
+    features = ToyFeatures(face_model.size).to(device, dtype)
+    rigs = {block: ToyRig(generator, block, strength, offset) for block in blocks}
     return Networks(
         generator=generator,
-        encoder=ToyEncoder(face_model),
+        encoder=ToyEncoder(face_model, gain),
         face_model=face_model,
         rigs=rigs,
-        features={"perceptual": features, "recognition": ToyFeatures(face_model.size, seed=3).to(dtype)},
+        features={
+            "perceptual": features,
+            "recognition": ToyFeatures(face_model.size, seed=3).to(device, dtype),
+        },
         landmarks=ToyLandmarks(face_model),
         editor=RigEditor(rigs),
         inverter=ToyInverter(generator),

@@ -13,6 +13,7 @@ from pie_directions.directions import LinearEditor
 from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_features.perceptual import PerceptualNetwork
 from pie_features.recognition import RecognitionNetwork
+from pie_framework.api import EmptyConfig
 from pie_framework.testing.conformance import (
     AlignerTests,
     EditorTests,
@@ -20,12 +21,21 @@ from pie_framework.testing.conformance import (
     FaceModelTests,
     FeatureNetworkTests,
     GeneratorTests,
+    InitializerTests,
     LandmarkDetectorTests,
+    OptimizerTests,
     RigNetworkTests,
 )
 from pie_framework.testing.toys import TOY_LAYOUT
 from pie_mofa.network import MofaEncoder
 from pie_mofa.settings import Architecture as EncoderArchitecture
+from pie_optimizers.adadelta import AdaDelta
+from pie_optimizers.adam import Adam
+from pie_optimizers.settings import AdaDeltaConfig, AdamConfig, TorchConfig
+from pie_optimizers.torch_optim import TorchOptim
+from pie_starts.search import EncoderSearch, Nearest
+from pie_starts.settings import NearestConfig, SearchConfig
+from pie_starts.simple import Inverted, Mean
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
 from pie_stylegan.stylegan3 import StyleGAN3, StyleGAN3Config
 from pie_stylerig.network import RigNet
@@ -150,3 +160,49 @@ class TestAutoAligner(AlignerTests):
 
     def build(self) -> Any:
         return AutoAligner(AlignerSettings())
+
+
+class TestAdaDelta(OptimizerTests):
+    lr = 10.0
+
+    def build(self) -> Any:
+        return AdaDelta(AdaDeltaConfig(), self.context)
+
+
+class TestAdam(OptimizerTests):
+    def build(self) -> Any:
+        return Adam(AdamConfig(), self.context)
+
+
+class TestTorchNAdam(OptimizerTests):
+    def build(self) -> Any:
+        return TorchOptim(TorchConfig("NAdam"), self.context)
+
+
+class TestTorchSGD(OptimizerTests):
+    def build(self) -> Any:
+        return TorchOptim(TorchConfig("SGD", {"momentum": 0.9}), self.context)
+
+
+class TestMeanStart(InitializerTests):
+    def build(self) -> Any:
+        return Mean(EmptyConfig(), self.context)
+
+
+class TestNearestStart(InitializerTests):
+    def build(self) -> Any:
+        return Nearest(NearestConfig(16), self.context)
+
+
+class TestEncoderSearchStart(InitializerTests):
+    requires = frozenset({"encoder"})
+
+    def build(self) -> Any:
+        return EncoderSearch(SearchConfig(16), self.context)
+
+
+class TestInvertedStart(InitializerTests):
+    requires = frozenset({"inverter"})
+
+    def build(self) -> Any:
+        return Inverted(EmptyConfig(), self.context)

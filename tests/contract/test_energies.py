@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from pie_energies import plugin
 from pie_framework.testing.conformance import EnergyTermTests
 
-CONTEXT = cast(Any, SimpleNamespace())
 DECLARED = {component.name: component for component in plugin.pie_components()}
 
 
@@ -17,7 +15,7 @@ class _Declared(EnergyTermTests):
 
     def build(self) -> Any:
         component = DECLARED[self.name]
-        return component.load()(component.config(), CONTEXT)
+        return component.load()(component.config(), self.context)
 
 
 class TestSynthesis(_Declared):

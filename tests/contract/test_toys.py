@@ -92,6 +92,6 @@ class TestToyScenes(ScenesTests):
         assert isinstance(face_model, ToyFaceModel)
         return ToyScenes(face_model)
 
-    def test_the_encoder_reads_the_true_coefficients(self, component: ToyScenes) -> None:
-        drawn = self.drawn(component)
+    def test_the_encoder_reads_the_true_coefficients(self) -> None:
+        drawn = self.drawn(self.component)
         self.close(WORLD.need_encoder().encode(drawn.images), drawn.theta, "θ as the encoder reads it")

@@ -75,7 +75,7 @@ def test_every_command_is_documented(command: str) -> None:
 
 def _shown_runs() -> list[str]:
     """Every `pie run` in a code block or in the text that can be composed here."""
-    others = r"--|resume|-m |full_close|full_backdrop|mine|closeness|OPTION|\.\.\."
+    others = r"--|resume|-m |full_close|backdrop|glow|mine|closeness|OPTION|\.\.\."
     found = set()
     for path in TEXTS:
         text = path.read_text(encoding="utf-8")
@@ -260,7 +260,7 @@ def _shown_benches() -> list[str]:
     found = set()
     for path in TEXTS:
         for line in re.findall(r"^pie bench\b.*$", path.read_text(encoding="utf-8"), re.M):
-            if not re.search(r"-m |models|mine|\.\.\.", line):
+            if not re.search(r"-m |models|mine|backdrop|\.\.\.", line):
                 found.add(line.split("  #")[0].strip())
     return sorted(found)
 
@@ -408,28 +408,3 @@ def test_readme_s_term_is_found_composed_and_evaluated(
     latent = networks.generator.sample(3, torch.Generator().manual_seed(0))
     value = term.energy(LatentView(networks, latent), TargetView(networks, torch.zeros(3, 3, 16, 16)))
     torch.testing.assert_close(value, latent.square().mean(dim=(1, 2)))
-
-
-def test_the_tutorial_s_term_is_found_composed_and_conforms(
-    install: Callable[..., Path], fresh_hydra: None
-) -> None:
-    files = _installed(DOCS / "plugins" / "term-tutorial.md", "pie_backdrop", install)
-    registry = discover()
-    assert not registry.problems
-    component = registry.get(Kind.ENERGY, "backdrop")
-    config = compose(["energy=full_backdrop"], registry)
-    assert config.terms.backdrop.options.size == component.config().size == 32
-    scope: dict[str, Any] = {"__name__": "test_backdrop"}
-    exec(compile(files["tests/test_backdrop.py"], "test_backdrop.py", "exec"), scope)
-    suite = scope["TestBackdrop"]()
-    assert suite.requires == component.requires
-    networks = conformance.EnergyTermTests.networks.__wrapped__(suite)  # type: ignore[attr-defined]
-    term = suite.build()
-    ran = 0
-    for name in dir(suite):
-        if name.startswith("test_"):
-            method = getattr(suite, name)
-            needed = method.__func__.__code__.co_varnames[1 : method.__func__.__code__.co_argcount]
-            method(**{key: {"component": term, "networks": networks}[key] for key in needed})
-            ran += 1
-    assert ran >= 7

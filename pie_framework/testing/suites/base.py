@@ -1,15 +1,31 @@
-"""What all conformance suites share: building once, random inputs, and the checks of a function of tensors."""
+"""What all conformance suites share: building once, random inputs, and the checks of a function of tensors.
+
+Nothing here needs pytest: a suite is a class whose methods `test_*` take no arguments, fail by AssertionError, skip by
+`unittest.SkipTest` and give advice by a `ConformanceWarning`. `pie plugins check` runs them by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NoReturn, TypeVar
+from unittest import SkipTest
 
-import pytest
 import torch
 from torch import Tensor, nn
 
+from pie_framework.api import BuildContext
+from pie_framework.testing.context import toy_context
+from pie_framework.testing.suites.watching import Snapshot, untouched_globals
+
 Values = Tensor | Mapping[str, Tensor]
+Same = TypeVar("Same", bound="Suite")
+
+
+class ConformanceWarning(UserWarning):
+    """Something that is allowed and yet better mended."""
 
 
 class Suite:
@@ -17,7 +33,8 @@ class Suite:
 
     Attributes:
         dtype: of the component and of its inputs; float64 adds finite differences.
-        device: where the component was built.
+        device: where the component is built.
+        requires: as in the declaration: what `context` gives; None gives all.
         tolerance: largest difference, relative and absolute, of results that must be equal; None takes 1e-4 in
             float32 and 1e-8 in float64.
         seed: of the random inputs.
@@ -25,20 +42,63 @@ class Suite:
 
     dtype: ClassVar[torch.dtype] = torch.float32
     device: ClassVar[torch.device] = torch.device("cpu")
+    requires: ClassVar[frozenset[str] | None] = None
     tolerance: ClassVar[float | None] = None
     seed: ClassVar[int] = 0
 
     def build(self) -> Any:
-        """The component under test, on `device` and in `dtype`; called once for each class."""
+        """The component under test, on `device` and in `dtype`; a new one at each call."""
         raise NotImplementedError("override build() to return the component under test")
 
-    @pytest.fixture
+    @property
+    def context(self) -> BuildContext:
+        """What a factory gets: the toy world, limited to what the component requires."""
+        made: BuildContext = self._once(
+            "context", lambda: toy_context(self.dtype, device=self.device, requires=self.requires)
+        )
+        return made
+
+    @property
     def component(self) -> Any:
-        """What `build` returned."""
+        """What `build` returned, the same for all tests of a class."""
         return self._once("component", self.build)
 
+    def twin(self: Same, dtype: torch.dtype) -> Same:
+        """The same suite in another precision, with a component of its own."""
+        if dtype == self.dtype:
+            return self
+        kind = type(self)
+        made: Same = self._once(f"twin {dtype}", lambda: type(kind.__name__, (kind,), {"dtype": dtype})())
+        return made
+
+    def skip(self, reason: str) -> NoReturn:
+        """Leave a test out where it does not apply."""
+        raise SkipTest(reason)
+
+    def advise(self, fine: bool, message: str) -> None:
+        """Warn when something is allowed and yet better mended."""
+        if not fine:
+            warnings.warn(message, ConformanceWarning, stacklevel=2)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was measured, for those who print it."""
+        found: list[str] = self.__dict__.setdefault("_notes", [])
+        return found
+
+    @contextmanager
+    def refused(self, error: type[Exception], word: str = "") -> Iterator[None]:
+        """What is done inside must be refused by such an error, whose text has the word."""
+        text = None
+        try:
+            yield
+        except error as found:
+            text = str(found)
+        assert text is not None, f"there is no {error.__name__}"
+        assert word in text, f"the error does not name '{word}': {text}"
+
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        """A value kept for the whole class."""
+        """A value kept for the whole class, and for no other."""
         kept = type(self).__dict__.get("_kept")
         if kept is None:
             kept = {}
@@ -74,23 +134,30 @@ class Suite:
     def check_place(self, values: Values) -> None:
         """Every tensor is finite, on the device and in the dtype."""
         for name, value in named(values).items():
+            assert isinstance(value, Tensor), f"{name or 'the result'} is a {type(value).__name__}, no tensor"
             assert value.dtype == self.dtype, f"{name or 'the result'} is {value.dtype}, not {self.dtype}"
             assert value.device.type == self.device.type, f"{name or 'the result'} is on {value.device}"
             assert torch.isfinite(value).all(), f"{name or 'the result'} holds values that are not finite"
 
+    @contextmanager
+    def untouched(self, **objects: Any) -> Iterator[None]:
+        """Nothing global is changed inside, nor the component's weights, nor a tensor of the objects."""
+        before = Snapshot(component=self.component, **objects)
+        with untouched_globals():
+            yield
+        before.check()
+
     def check_function(self, function: Callable[..., Values], *inputs: Tensor) -> None:
         """The same answer each time, for each row alone as in the batch, whatever was asked before, without touching
-        its inputs or the global random generator."""
+        its inputs, the component's weights or anything global."""
         kept = [value.clone() for value in inputs]
-        state = torch.random.get_rng_state()
-        with torch.no_grad():
+        with torch.no_grad(), self.untouched():
             first = {name: value.clone() for name, value in named(function(*inputs)).items()}
             for value, before in zip(inputs, kept, strict=True):
                 assert torch.equal(value, before), "an input was changed in place"
             function(*(value.flip(0) * 0.5 for value in inputs))
             again = named(function(*inputs))
             rows = [named(function(*(value[i : i + 1] for value in inputs))) for i in range(len(inputs[0]))]
-        assert torch.equal(torch.random.get_rng_state(), state), "the global random generator was used"
         for name, value in first.items():
             assert torch.equal(value, again[name]), f"{name or 'the result'} differs when asked again"
             alone = torch.cat([row[name] for row in rows])
@@ -114,15 +181,20 @@ class Suite:
                     weights[name] = self.randn(*value.shape, number=100 + number)
             return torch.stack([(value * weights[name]).sum() for name, value in result.items()]).sum()
 
-        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(total(*leaves), leaves, allow_unused=zero)
+        whole = total(*leaves)
+        assert zero or whole.requires_grad, "no gradient flows to the inputs"
+        gradients: tuple[Tensor | None, ...] = tuple(None for _ in leaves)
+        if whole.requires_grad:
+            gradients = torch.autograd.grad(whole, leaves, allow_unused=True)
         for number, gradient in enumerate(gradients):
+            assert zero or gradient is not None, f"no gradient flows to input {number}"
             if gradient is None:
                 continue
             assert torch.isfinite(gradient).all(), f"the gradient of input {number} is not finite"
             assert zero or gradient.abs().max() > 0, f"the gradient of input {number} is 0 everywhere"
         if self.dtype != torch.float64:
             return
-        step = 1e-6
+        step, length = 1e-6, _length(gradients)
         for number in range(3):
             directions = [
                 nn.functional.normalize(
@@ -137,10 +209,10 @@ class Suite:
                 ((g * d).sum() for g, d in zip(gradients, directions, strict=True) if g is not None),
                 torch.zeros((), dtype=self.dtype, device=self.device),
             )
-            size = max(1.0, float(expected.abs()))
-            assert float((expected - (ahead - behind) / (2 * step)).abs()) < 1e-5 * size, (
-                "the gradient differs from finite differences"
-            )
+            found = float((ahead - behind) / (2 * step))
+            # Directions have length 1; the differences carry the rounding of the function's own size.
+            allowed = 1e-5 * max(length, abs(found)) + 1e-8 * max(1.0, abs(float(ahead)))
+            assert abs(float(expected) - found) < allowed, "the gradient differs from finite differences"
 
     def check_frozen(self, component: Any) -> None:
         """No weight asks for a gradient, and nothing is in training mode."""
@@ -160,6 +232,21 @@ _MODES = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 def has_modes(module: nn.Module) -> bool:
     """Whether training mode changes what the layer computes."""
     return isinstance(module, _MODES)
+
+
+def seconds(function: Callable[[], object], often: int = 3, enough: float = 1.0) -> float:
+    """Wall time of a call: the least of a few, or of fewer where they take long."""
+    found: list[float] = []
+    while len(found) < often and sum(found) < enough:
+        started = time.perf_counter()
+        function()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def _length(gradients: Sequence[Tensor | None]) -> float:
+    """Euclidean length of all gradients together."""
+    return float(sum(float(g.square().sum()) for g in gradients if g is not None) ** 0.5)
 
 
 def named(values: Values) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -41,44 +40,44 @@ class EditorTests(Suite):
         with torch.no_grad():
             return component.edit(latent, before, asked, block)
 
-    def test_satisfies_the_protocol(self, component: Editor) -> None:
-        assert isinstance(component, Editor)
-        assert component.blocks and set(component.blocks) <= set(EDITABLE_BLOCKS)
-        assert len(set(component.blocks)) == len(component.blocks)
+    def test_satisfies_the_protocol(self) -> None:
+        assert isinstance(self.component, Editor)
+        assert self.component.blocks and set(self.component.blocks) <= set(EDITABLE_BLOCKS)
+        assert len(set(self.component.blocks)) == len(self.component.blocks)
 
-    def test_edited_latent(self, component: Editor) -> None:
-        for block in component.blocks:
+    def test_edited_latent(self) -> None:
+        for block in self.component.blocks:
             inputs = self.inputs()
-            edited = self.edited(component, block, *inputs)
+            edited = self.edited(self.component, block, *inputs)
             assert edited.shape == inputs[0].shape
             self.check_place(edited)
             assert not torch.equal(edited, inputs[0]), f"an edit of the block '{block}' changes nothing"
 
-    def test_editing_is_a_function_of_each_row(self, component: Editor) -> None:
-        for block in component.blocks:
-            self.check_function(partial(self.edited, component, block), *self.inputs(3))
+    def test_editing_is_a_function_of_each_row(self) -> None:
+        for block in self.component.blocks:
+            self.check_function(partial(self.edited, self.component, block), *self.inputs(3))
 
-    def test_only_the_block_is_asked_for(self, component: Editor) -> None:
-        for block in component.blocks:
+    def test_only_the_block_is_asked_for(self) -> None:
+        for block in self.component.blocks:
             latent, before, asked = self.inputs()
             own = self.layout.replace(before, asked, [block])
-            found = self.edited(component, block, latent, before, asked)
-            self.close(self.edited(component, block, latent, before, own), found, "other blocks of θ'")
+            found = self.edited(self.component, block, latent, before, asked)
+            self.close(self.edited(self.component, block, latent, before, own), found, "other blocks of θ'")
 
-    def test_asking_for_what_is_there(self, component: Editor) -> None:
-        for block in component.blocks:
+    def test_asking_for_what_is_there(self) -> None:
+        for block in self.component.blocks:
             latent, before, _ = self.inputs()
-            edited = self.edited(component, block, latent, before, before)
+            edited = self.edited(self.component, block, latent, before, before)
             self.check_place(edited)
             if self.keeps:
                 self.close(edited, latent, "the latent after an edit to what is there")
 
-    def test_an_unknown_block_is_refused(self, component: Editor) -> None:
-        with pytest.raises(PieError, match="nowhere"):
-            self.edited(component, "nowhere", *self.inputs())
+    def test_an_unknown_block_is_refused(self) -> None:
+        with self.refused(PieError, "nowhere"):
+            self.edited(self.component, "nowhere", *self.inputs())
 
-    def test_frozen(self, component: Editor) -> None:
-        self.check_frozen(component)
+    def test_frozen(self) -> None:
+        self.check_frozen(self.component)
 
 
 class InverterTests(Suite):
@@ -94,19 +93,19 @@ class InverterTests(Suite):
     latent_dim: ClassVar[int] = 44
     sizes: ClassVar[tuple[int, ...]] = (64,)
 
-    def test_satisfies_the_protocol(self, component: Inverter) -> None:
-        assert isinstance(component, Inverter)
+    def test_satisfies_the_protocol(self) -> None:
+        assert isinstance(self.component, Inverter)
 
-    def test_latent(self, component: Inverter) -> None:
+    def test_latent(self) -> None:
         for size in self.sizes:
             with torch.no_grad():
-                latent = component.invert(self.rand_images(2, size))
+                latent = self.component.invert(self.rand_images(2, size))
             assert latent.shape == (2, self.num_layers, self.latent_dim)
             self.check_place(latent)
 
-    def test_inverting_is_a_function_of_each_image(self, component: Inverter) -> None:
+    def test_inverting_is_a_function_of_each_image(self) -> None:
         for size in self.sizes:
-            self.check_function(component.invert, self.rand_images(3, size))
+            self.check_function(self.component.invert, self.rand_images(3, size))
 
-    def test_frozen(self, component: Inverter) -> None:
-        self.check_frozen(component)
+    def test_frozen(self) -> None:
+        self.check_frozen(self.component)

@@ -36,13 +36,13 @@ class FaceModelTests(Suite):
             theta[:, [first, first + 9, first + 18]] += self.ambient
         return theta
 
-    def test_satisfies_the_protocol(self, component: FaceModel) -> None:
-        assert isinstance(component, FaceModel)
-        assert component.num_landmarks > 0
+    def test_satisfies_the_protocol(self) -> None:
+        assert isinstance(self.component, FaceModel)
+        assert self.component.num_landmarks > 0
 
-    def test_mesh(self, component: FaceModel) -> None:
+    def test_mesh(self) -> None:
         with torch.no_grad():
-            mesh = component.mesh(self.theta(component))
+            mesh = self.component.mesh(self.theta(self.component))
         self.check_place({"vertices": mesh.vertices, "colours": mesh.colours})
         assert mesh.vertices.shape == mesh.colours.shape
         assert mesh.vertices.shape[0] == 2 and mesh.vertices.shape[2] == 3
@@ -50,70 +50,75 @@ class FaceModelTests(Suite):
         assert int(mesh.faces.min()) >= 0 and int(mesh.faces.max()) < mesh.vertices.shape[1]
         assert float(mesh.colours.min()) >= 0 and float(mesh.colours.max()) <= 1
 
-    def test_rendering(self, component: FaceModel) -> None:
-        theta = self.theta(component)
+    def test_rendering(self) -> None:
+        theta = self.theta(self.component)
         with torch.no_grad():
-            rendering = component.render(theta, self.size)
-            landmarks = component.landmarks(theta, self.size)
+            rendering = self.component.render(theta, self.size)
+            landmarks = self.component.landmarks(theta, self.size)
         assert rendering.image.shape == (2, 3, self.size, self.size)
         assert rendering.mask.shape == (2, 1, self.size, self.size)
-        assert landmarks.shape == (2, component.num_landmarks, 2)
+        assert landmarks.shape == (2, self.component.num_landmarks, 2)
         self.check_place({"image": rendering.image, "mask": rendering.mask, "landmarks": landmarks})
         assert ((rendering.mask == 0) | (rendering.mask == 1)).all()
         assert (rendering.mask.sum(dim=(1, 2, 3)) > 0).all(), "the face is not in the image"
         self.close(rendering.landmarks, landmarks, "landmarks of the rendering")
 
-    def test_landmarks_scale_with_the_image(self, component: FaceModel) -> None:
-        theta = self.theta(component)
+    def test_landmarks_scale_with_the_image(self) -> None:
+        theta = self.theta(self.component)
         with torch.no_grad():
-            small, large = component.landmarks(theta, self.size), component.landmarks(theta, 2 * self.size)
+            small, large = (
+                self.component.landmarks(theta, self.size),
+                self.component.landmarks(theta, 2 * self.size),
+            )
         torch.testing.assert_close(2 * small, large, rtol=1e-4, atol=1e-3)
 
-    def test_functions_of_each_row(self, component: FaceModel) -> None:
+    def test_functions_of_each_row(self) -> None:
         def everything(theta: Tensor) -> dict[str, Tensor]:
-            rendering = component.render(theta, self.size)
-            mesh = component.mesh(theta)
+            rendering = self.component.render(theta, self.size)
+            mesh = self.component.mesh(theta)
             image = rendering.image * rendering.mask
             return {"image": image, "vertices": mesh.vertices, "landmarks": rendering.landmarks}
 
-        self.check_function(everything, self.theta(component, 3))
+        self.check_function(everything, self.theta(self.component, 3))
 
-    def test_gradient_of_the_landmarks(self, component: FaceModel) -> None:
-        self.check_gradient(lambda theta: component.landmarks(theta, self.size), self.theta(component))
+    def test_gradient_of_the_landmarks(self) -> None:
+        self.check_gradient(
+            lambda theta: self.component.landmarks(theta, self.size), self.theta(self.component)
+        )
 
-    def test_gradient_of_the_colours(self, component: FaceModel) -> None:
-        theta = self.theta(component).requires_grad_(True)
-        rendering = component.render(theta, self.size)
+    def test_gradient_of_the_colours(self) -> None:
+        theta = self.theta(self.component).requires_grad_(True)
+        rendering = self.component.render(theta, self.size)
         assert not rendering.mask.requires_grad, "the mask carries no gradient"
         (gradient,) = torch.autograd.grad((rendering.image * rendering.mask).sum(), theta)
         assert torch.isfinite(gradient).all()
         for name in ("albedo", "illumination"):
-            if name in component.layout.block_names:
-                assert component.layout.get(gradient, name).abs().max() > 0, (
+            if name in self.component.layout.block_names:
+                assert self.component.layout.get(gradient, name).abs().max() > 0, (
                     f"colours do not depend on {name}"
                 )
 
-    def test_rotation_has_the_contract_s_signs(self, component: FaceModel) -> None:
+    def test_rotation_has_the_contract_s_signs(self) -> None:
         """Only for models with the 66 landmarks: yaw to the image's right, pitch bows, roll counter-clockwise."""
-        if component.num_landmarks != 66 or "rotation" not in component.layout.block_names:
-            return
-        layout = component.layout
+        if self.component.num_landmarks != 66 or "rotation" not in self.component.layout.block_names:
+            self.skip("it has not the 66 landmarks")
+        layout = self.component.layout
         theta = torch.zeros(4, layout.size, dtype=self.dtype, device=self.device)
         for row, angle in enumerate(("pitch", "yaw", "roll"), start=1):
             theta[row, layout.index("rotation", angle)] = 0.2
         with torch.no_grad():
-            points = component.landmarks(theta, 100)
+            points = self.component.landmarks(theta, 100)
         nose = points[:, NOSE_TIP] - (points[:, JAW_LEFT] + points[:, JAW_RIGHT]) / 2
         assert nose[2, 0] > nose[0, 0] + 1, "yaw > 0 must turn the nose to the image's right"
         assert nose[1, 1] > nose[0, 1] + 1, "pitch > 0 must bow the head"
         assert points[3, JAW_RIGHT, 1] < points[0, JAW_RIGHT, 1] - 1, "roll > 0 must turn counter-clockwise"
 
-    def test_mirror_image(self, component: FaceModel) -> None:
+    def test_mirror_image(self) -> None:
         """Only for models that offer `mirror_theta`: θ of the flipped image has the contract's signs, and shows it."""
-        mirror = getattr(component, "mirror_theta", None)
+        mirror = getattr(self.component, "mirror_theta", None)
         if mirror is None:
-            return
-        theta, layout = self.theta(component), component.layout
+            self.skip("it offers no mirror_theta")
+        theta, layout = self.theta(self.component), self.component.layout
         with torch.no_grad():
             flipped = mirror(theta)
             self.close(mirror(flipped), theta, "the mirror image's mirror image", 0.02)
@@ -127,11 +132,11 @@ class FaceModelTests(Suite):
                 light = layout.get(theta, "illumination")
                 self.close(layout.get(flipped, "illumination"), mirror_illumination(light), "illumination")
             size = 4 * self.size
-            first, second = component.render(theta, size), component.render(flipped, size)
+            first, second = self.component.render(theta, size), self.component.render(flipped, size)
         both = first.mask * second.mask.flip(-1)
         assert both.sum() > 0.9 * first.mask.sum(), "the mirrored face lies elsewhere"
         apart = ((first.image - second.image.flip(-1)) * both).abs().sum() / (3 * both.sum())
         assert apart < 0.05, "the mirrored face looks different"
 
-    def test_frozen(self, component: FaceModel) -> None:
-        self.check_frozen(component)
+    def test_frozen(self) -> None:
+        self.check_frozen(self.component)

@@ -27,22 +27,22 @@ class RigNetworkTests(Suite):
         size = component.layout.block(component.block).size
         return self.randn(count, self.num_layers, self.latent_dim), self.randn(count, size, number=1)
 
-    def test_satisfies_the_protocol(self, component: RigNetwork) -> None:
-        assert isinstance(component, RigNetwork)
-        assert component.block in component.layout.editable
+    def test_satisfies_the_protocol(self) -> None:
+        assert isinstance(self.component, RigNetwork)
+        assert self.component.block in self.component.layout.editable
 
-    def test_edited_latent(self, component: RigNetwork) -> None:
-        latent, parameters = self.inputs(component)
+    def test_edited_latent(self) -> None:
+        latent, parameters = self.inputs(self.component)
         with torch.no_grad():
-            edited = component.rig(latent, parameters)
+            edited = self.component.rig(latent, parameters)
         assert edited.shape == latent.shape
         self.check_place(edited)
 
-    def test_rigging_is_a_function_of_each_row(self, component: RigNetwork) -> None:
-        self.check_function(component.rig, *self.inputs(component, 3))
+    def test_rigging_is_a_function_of_each_row(self) -> None:
+        self.check_function(self.component.rig, *self.inputs(self.component, 3))
 
-    def test_gradient_reaches_latent_and_parameters(self, component: RigNetwork) -> None:
-        self.check_gradient(component.rig, *self.inputs(component))
+    def test_gradient_reaches_latent_and_parameters(self) -> None:
+        self.check_gradient(self.component.rig, *self.inputs(self.component))
 
-    def test_frozen(self, component: RigNetwork) -> None:
-        self.check_frozen(component)
+    def test_frozen(self) -> None:
+        self.check_frozen(self.component)

@@ -7,7 +7,7 @@ have two layers of different sizes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -362,7 +362,9 @@ def test_settings_are_checked() -> None:
     for kind in (DistanceConfig, AnalysisConfig):
         with pytest.raises(ConfigError, match=r"reduction: 'summ' is not one of its values.*'sum'"):
             kind(reduction="summ")
-    with pytest.raises(ConfigError, match="size: -1"):
+        with pytest.raises(FrozenInstanceError):
+            kind().reduction = "sum"  # type: ignore[misc]
+    with pytest.raises(ConfigError, match=r"size: -1 is not a side.*0 means"):
         AnalysisConfig(size=-1)
 
 

@@ -1,0 +1,246 @@
+"""`pie plugins check` passes what is right, names what is wrong, and needs no pytest."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from pie_framework.authoring.create import create
+from pie_framework.authoring.recipes import RECIPES
+from pie_framework.cli.main import main
+from pie_framework.plugins import discover
+
+Install = Callable[..., Path]
+
+PLUGIN = """
+from dataclasses import dataclass
+from pie_framework.api import Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+{extra}
+
+@dataclass(frozen=True)
+class Settings:
+    {settings}
+
+
+@hookimpl
+def pie_components():
+    return [Component(Kind.ENERGY, "fog", "fog_term:build", Settings, "Fog.", requires=frozenset({{{requires}}}),
+                      api_version=(1, 1))]
+"""
+TERM = """
+class Fog:
+    def __init__(self, config, context):
+        {init}
+
+    def energy(self, view, target):
+        return (view.latent {latent}).square().mean(dim=(1, 2))
+
+
+build = Fog
+"""
+DOCUMENTED = '''"""Settings of the fog.
+
+    Attributes:
+        depth: of it.
+    """
+
+    depth: float = 1.0'''
+
+
+@pytest.fixture(autouse=True)
+def _fresh_hydra() -> Iterator[None]:
+    GlobalHydra.instance().clear()
+    yield
+    GlobalHydra.instance().clear()
+
+
+def fog(install: Install, settings: str = DOCUMENTED, **parts: str) -> None:
+    """Install a term that is right but for the parts given."""
+    plugin = {"extra": "", "requires": "", "settings": settings} | parts
+    term = {"init": "pass", "latent": "- 1"} | parts
+    install(
+        "pie-fog",
+        {"fog": "fog_plugin"},
+        {"fog_plugin.py": PLUGIN.format(**plugin), "fog_term.py": TERM.format(**term)},
+    )
+
+
+def table(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """The result of each check that was printed."""
+    printed = capsys.readouterr().out
+    return dict(re.findall(r"^ (\S.*?)  +(pass|FAIL|warn|skip)\b", printed, re.M))
+
+
+def test_a_good_term(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    fog(install)
+    assert main(["plugins", "check", "fog", "--strict"]) == 0
+    results = table(capsys)
+    assert len(results) > 18
+    assert set(results.values()) == {"pass", "skip"}
+    assert results["float32 agrees with float64"] == results["cost"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("parts", "check", "result"),
+    [
+        ({"extra": "import torch"}, "import of the plugin", "FAIL"),
+        ({"init": "context.get('encoder')"}, "declaration against use", "FAIL"),
+        (
+            {"init": "self.encoder = context.get('encoder')", "requires": "'encoder'"},
+            "declaration against use",
+            "pass",
+        ),
+        ({"init": "raise RuntimeError('thunder')"}, "build", "FAIL"),
+        ({"init": "raise SystemExit(3)"}, "build", "FAIL"),
+        ({"requires": "'encoder'"}, "uses what it requires", "warn"),
+        ({"settings": "depth: float = 1.0"}, "settings documented", "warn"),
+        ({"settings": "depth: complex = 1j"}, "settings round trip", "FAIL"),
+        ({"settings": "depth: float"}, "conformance", "warn"),
+        ({"latent": ".detach()"}, "gradient equals finite differences", "FAIL"),
+        ({"latent": ".mul_(0.5)"}, "changes nothing that it is given", "FAIL"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    parts: dict[str, str], check: str, result: str, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fog(install, **parts)
+    status = main(["plugins", "check", "fog"])
+    results = table(capsys)
+    assert results[check] == result
+    assert status == ("FAIL" in results.values())
+    if result == "warn":
+        assert main(["plugins", "check", "fog", "--strict"]) == 1
+
+
+@pytest.mark.parametrize("kind", list(RECIPES))
+def test_what_new_writes_passes_strictly(
+    kind: str, install: Install, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = create("mist", kind, tmp_path / "made", discover())
+    files = {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
+    }
+    entry = re.search(r'^mist = "(.+)"$', files.pop("pyproject.toml"), re.M)
+    assert entry is not None
+    install("pie-mist", {"mist": entry[1]}, files)
+    assert main(["plugins", "check", "mist", "--strict"]) == 0
+    results = table(capsys)
+    assert len(results) >= 4
+    assert set(results.values()) <= {"pass", "skip"}
+
+
+OBSERVER = """
+from pie_framework.hookspecs import hookimpl
+
+
+@hookimpl
+def pie_steps_done(event):
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("pass", 0),
+        ("raise RuntimeError", 1),
+        ("event.weighted.clear()", 1),
+        ("import random; random.random()", 1),
+    ],
+)
+def test_observers(body: str, status: int, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("pie-fog", {"fog": "fog_plugin"}, {"fog_plugin.py": OBSERVER.format(body=body)})
+    assert main(["plugins", "check", "fog"]) == status
+    assert ("FAIL" in table(capsys).values()) == bool(status)
+
+
+COMMAND = """
+from pie_framework.api import Command
+from pie_framework.hookspecs import hookimpl
+
+
+@hookimpl
+def pie_commands():
+    return [Command("fog", "fog_plugin:main", "Fog.", (1, 1))]
+
+
+def main(words):
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("print('usage'); return 0 if words == ['--help'] else 2", 0),
+        ("return 0", 1),
+        ("print('usage'); return None", 1),
+        ("raise RuntimeError", 1),
+        ("raise SystemExit(0)", 1),
+    ],
+)
+def test_commands(body: str, status: int, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("pie-fog", {"fog": "fog_plugin"}, {"fog_plugin.py": COMMAND.format(body=body)})
+    assert main(["plugins", "check", "fog"]) == status
+    assert ("FAIL" in table(capsys).values()) == bool(status)
+
+
+def test_names(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    fog(install)
+    for name in ("pie-fog:fog", "pie-fog"):
+        assert main(["plugins", "check", name, "--kind", "energy", "depth=2.0"]) == 0
+        assert "energy fog of pie-fog 1.2.3" in capsys.readouterr().out
+    for wrong, words in {
+        ("fogg",): "Did you mean 'fog'?",
+        ("fog", "--kind", "rig"): "It is: energy.",
+        ("pie-fog:rain",): "no plugin offers",
+        ("fog", "dept=1"): "Did you mean 'depth'?",
+        ("fog", "fog"): "takes one name",
+        ("optimizers", "lr=1"): "is several",
+    }.items():
+        assert main(["plugins", "check", *wrong]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_plugin_that_cannot_be_loaded_is_named(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("pie-fog", {"fog": "fog_plugin"}, {"fog_plugin.py": "raise RuntimeError('no view')"})
+    assert main(["plugins", "check", "fog"]) == 2
+    assert "no view" in capsys.readouterr().err
+
+
+def test_pytest_is_not_needed() -> None:
+    code = (
+        "import sys; sys.modules['pytest'] = sys.modules['_pytest'] = None\n"
+        "from pie_framework.cli.main import main\n"
+        "sys.exit(main(['plugins', 'check', 'adam']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "goes on from its state" in done.stdout
+
+
+def test_without_assertions_it_refuses() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-O", "-m", "pie_framework.cli.main", "plugins", "check", "adam"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "without -O" in done.stderr
