@@ -10,6 +10,8 @@ import torch
 
 from pie_framework.api import BuildContext, Component, Kind
 from pie_framework.authoring import declaration
+from pie_framework.authoring.outcomes import Outcome, Status
+from pie_framework.authoring.running import explain, run
 from pie_framework.authoring.subjects import COMMAND, OBSERVER, Subject
 from pie_framework.build import Builder
 from pie_framework.compose import compose
@@ -17,9 +19,7 @@ from pie_framework.config import merge
 from pie_framework.errors import InputError, PieError
 from pie_framework.plugins import Registry
 from pie_framework.testing import conformance
-from pie_framework.testing.context import DeclaredContext, UndeclaredError, toy_context
-from pie_framework.testing.outcomes import Outcome, Status
-from pie_framework.testing.running import explain, run
+from pie_framework.testing._context import DeclaredContext, UndeclaredError, toy_context
 from pie_framework.testing.suites.base import Suite
 
 #: Kinds that the toy world serves in any case.

@@ -15,10 +15,10 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pie_framework.api import Component
+from pie_framework.authoring.outcomes import Outcome, Status
 from pie_framework.authoring.subjects import Subject
 from pie_framework.config import merge
 from pie_framework.errors import PieError
-from pie_framework.testing.outcomes import Outcome, Status
 
 #: Measures the import of a module in a process of its own, in which the contract is there already.
 _PROBE = """

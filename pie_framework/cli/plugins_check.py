@@ -63,7 +63,7 @@ def _check(subject: Any, registry: Any, given: dict[str, Any], strict: bool) -> 
     from rich.text import Text
 
     from pie_framework.authoring.check import check
-    from pie_framework.testing.outcomes import Status
+    from pie_framework.authoring.outcomes import Status
 
     console = Console()
     table = Table(title=f"{subject.kind} {subject.name} of {subject.origin}", title_justify="left", box=None)

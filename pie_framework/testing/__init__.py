@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pie_framework.testing.context import toy_context
+    from pie_framework.testing._context import toy_context
 
 __all__ = ["toy_context"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "toy_context":
-        from pie_framework.testing.context import toy_context
+        from pie_framework.testing._context import toy_context
 
         return toy_context
     raise AttributeError(f"module 'pie_framework.testing' has no attribute '{name}'")

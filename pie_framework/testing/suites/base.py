@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from pie_framework.api import BuildContext
-from pie_framework.testing.context import toy_context
-from pie_framework.testing.suites.watching import Snapshot, untouched_globals
+from pie_framework.testing._context import toy_context
+from pie_framework.testing.suites._watching import Snapshot, untouched_globals
 
 Values = Tensor | Mapping[str, Tensor]
 Same = TypeVar("Same", bound="Suite")

@@ -14,9 +14,8 @@ from pie_framework.api import EnergyTerm, LatentView, Networks, TargetView
 from pie_framework.api.component import NAME
 from pie_framework.errors import ComponentError
 from pie_framework.requirements import PRIOR_REQUIRES
-from pie_framework.testing.suites.base import Suite, seconds
-from pie_framework.testing.suites.watching import Snapshot, untouched_globals
-from pie_framework.testing.suites.worlds import (
+from pie_framework.testing.suites._watching import Snapshot, untouched_globals
+from pie_framework.testing.suites._worlds import (
     WatchedNetworks,
     WatchedPrior,
     drawn,
@@ -24,6 +23,7 @@ from pie_framework.testing.suites.worlds import (
     inexact_world,
     limited,
 )
+from pie_framework.testing.suites.base import Suite, seconds
 from pie_framework.testing.toys import TOY_LAYOUT, toy_networks
 
 BLOCKS = TOY_LAYOUT.editable

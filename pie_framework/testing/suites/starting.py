@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Initializer, Networks
+from pie_framework.testing.suites._worlds import inexact_world, limited
 from pie_framework.testing.suites.base import Suite
-from pie_framework.testing.suites.worlds import inexact_world, limited
 
 
 class InitializerTests(Suite):

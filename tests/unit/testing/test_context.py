@@ -12,7 +12,7 @@ from pie_framework import testing
 from pie_framework.api import Kind, LatentView
 from pie_framework.errors import ComponentError
 from pie_framework.testing import toy_context
-from pie_framework.testing.context import UndeclaredError
+from pie_framework.testing._context import UndeclaredError
 from pie_framework.testing.toys import TOY_LAYOUT, ToyFeatures, ToyRig, toy_networks
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pie_framework.authoring.outcomes import Outcome, Status
+from pie_framework.authoring.running import run
 from pie_framework.testing.conformance import EnergyTermTests
-from pie_framework.testing.outcomes import Outcome, Status
-from pie_framework.testing.running import run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty_terms import FAULTY, GOOD, Case

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Networks
+from pie_framework.authoring.outcomes import Status
+from pie_framework.authoring.running import run
 from pie_framework.testing.conformance import InitializerTests, OptimizerTests
-from pie_framework.testing.outcomes import Status
-from pie_framework.testing.running import run
 from pie_framework.testing.suites.base import Suite
 
 State = tuple[Tensor, ...]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import FeatureNetwork, LatentView, Networks, PriorDraw, TargetView
-from pie_framework.testing.context import toy_features
+from pie_framework.testing._context import toy_features
 from pie_framework.testing.toys import toy_networks
 
 T = TypeVar("T")

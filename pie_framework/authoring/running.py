@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Iterator
 from unittest import SkipTest
 
+from pie_framework.authoring.outcomes import Outcome, Status
 from pie_framework.errors import PieError
-from pie_framework.testing.outcomes import Outcome, Status
+from pie_framework.testing.suites._watching import globals_kept
 from pie_framework.testing.suites.base import ConformanceWarning, Suite
-from pie_framework.testing.suites.watching import globals_kept
 
 
 def run(suite: type[Suite], only: str = "") -> Iterator[Outcome]:
