@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.api import Component, Kind, Slot
 from pie_framework.config import CHOSEN
-from pie_framework.errors import ComponentError, ConfigError, did_you_mean
+from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.merging import defaults, resolved, typed
 from pie_framework.plugins import Registry
 from pie_framework.requirements import NONE, naming
@@ -121,8 +121,8 @@ def _settle(
 ) -> None:
     """Complete the settings of one component in place."""
     key = naming(node)
-    component = _registered(registry, kind, name)
-    if component is None:
+    component = registry.find(kind, name)
+    if component is None:  # `requirements.check` says so where a run needs it
         if name == NONE and len(node) > 1:
             other = next(str(k) for k in node if k != key)
             raise ConfigError(
@@ -146,19 +146,12 @@ def _complete_term(config: DictConfig, registry: Registry, name: str, given: Seq
         if others and where not in given and _gives(given, where):
             raise ConfigError(f"there is no setting '{where}'", did_you_mean(name, others))
         raise ConfigError(f"{where}.term must be given", f"Give {where}.term=NAME.")
-    component = _registered(registry, Kind.ENERGY, str(term.get("term")))
+    component = registry.find(Kind.ENERGY, str(term.get("term")))
     options = term.get("options", OmegaConf.create({}))
     if component is not None and isinstance(options, DictConfig):
         settings = _completed(component, options, f"{where}.options")
         if settings is not None:
             OmegaConf.update(config, f"{where}.options", settings, merge=False)
-
-
-def _registered(registry: Registry, kind: Kind, name: str) -> Component | None:
-    try:
-        return registry.get(kind, name)
-    except ComponentError:
-        return None  # `requirements.check` says so where a run needs it
 
 
 def _completed(component: Component, node: DictConfig, where: str, key: str = "") -> dict[str, Any] | None:

@@ -137,11 +137,15 @@ def explained(root: str, overrides: Sequence[str], job: CodeType | None = None) 
     except PieError:
         raise
     except Exception as error:
-        if job is not None and any(
-            frame.f_code is job for frame, _ in traceback.walk_tb(error.__traceback__)
-        ):
+        if job is not None and _from(job, error):
             raise
         raise explain(error, root, overrides) from error
+
+
+def _from(job: CodeType, error: Exception) -> bool:
+    """Whether a job raised it, here or in another process of a launcher, whose traceback comes as a text."""
+    here = any(frame.f_code is job for frame, _ in traceback.walk_tb(error.__traceback__))
+    return here or job.co_filename in str(error.__cause__)
 
 
 def _flags(program: str, arguments: Sequence[str]) -> Namespace:

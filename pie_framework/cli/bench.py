@@ -159,7 +159,7 @@ def explain() -> str:
 
     lines = [USAGE, "sets:"]
     names = {group: options(group) for group in ("set", "method")}
-    with compose.initialised():
+    with compose.explained(ROOT, ()), compose.initialised():
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         read = hydra.config_loader.repository.load_config  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def job(config: DictConfig) -> None:
         try:
-            compose.finish(config, registry)
+            compose.finish(config)  # discovers again: a launcher may have sent this to another process
             status = run(config)
         except PieError as error:
             if not multirun:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         left = compose.start(job, PROGRAM, arguments)
     except FailedJob as error:
-        left = error.args[0]
+        left = error.status
     if errors:
         raise errors[0]
     return max([left, *statuses])
@@ -62,8 +62,13 @@ def _check_resume(arguments: Sequence[str]) -> None:
         )
 
 
-class FailedJob(Exception):
+class FailedJob(PieError):
     """A job in another process failed, with this exit status; it has been reported."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"exit status {status}")
+        self.status = status
+        self.args = (status,)  # what it is made of again in this process
 
 
 def run(config: DictConfig) -> int:

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pie_framework.api.events import EVENT_HOOKS, Event
@@ -94,8 +93,23 @@ class _Watched(Guard):
         _log.warning("the observer %s failed in %s and is left out: %s", self.label, hook, describe(error))
 
 
+class FrozenDict(dict[Any, Any]):
+    """A dictionary that cannot be written to; it reads, prints, copies and turns into JSON as any other."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("an event cannot be changed; dict(...) makes a copy that can")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[Any, Any]:
+        return {key: copy.deepcopy(value, memo) for key, value in self.items()}
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
+
 def frozen(value: T) -> T:
-    """A deep copy that cannot be written to: mappings as read-only views of copies, lists as tuples."""
+    """A deep copy that cannot be written to: mappings as `FrozenDict`, lists as tuples."""
     made: Any = value
     if value is None or isinstance(value, (str, bytes, int, float, PurePath)):
         return value
@@ -103,7 +117,7 @@ def frozen(value: T) -> T:
         fields = {f.name: frozen(getattr(value, f.name)) for f in dataclasses.fields(value)}
         made = dataclasses.replace(value, **fields)
     elif isinstance(value, Mapping):
-        made = MappingProxyType({key: frozen(item) for key, item in value.items()})
+        made = FrozenDict({key: frozen(item) for key, item in value.items()})
     elif isinstance(value, (list, tuple)):
         made = tuple(frozen(item) for item in value)
     else:

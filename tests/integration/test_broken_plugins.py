@@ -54,3 +54,14 @@ def test_there_are_many_and_no_two_alike() -> None:
     everyone = [*CASES, *declarations.CASES]
     assert len(everyone) >= 100
     assert len({(case.kind, case.fault) for case in everyone}) == len(everyone)
+
+
+def test_the_page_has_a_row_for_every_case() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plugins" / "faults.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| kind")]
+    everyone = [*CASES, *declarations.CASES]
+    assert len(rows) == len(everyone)
+    for case in everyone:
+        (row,) = [line for line in rows if line.startswith(f"| {case.kind} | {case.fault} |")]
+        assert row.endswith(f"| {case.status} | {case.kept or '-'} |"), row
+        assert case.said.split(" (at step")[0] in row, row

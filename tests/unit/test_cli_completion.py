@@ -15,7 +15,7 @@ from pie_framework.cli.main import main
         ("pie run generator.trunc", ["generator.truncation=", "generator.truncation_cutoff="]),
         ("pie run optimizer=torch optimizer.", ["optimizer.component=", "optimizer.name=", "optimizer.parameters."]),
         ("pie run optimizer.name=adadelta optimizer.", ["optimizer.eps=", "optimizer.name=", "optimizer.rho="]),
-        ("pie run terms.edit.options.", ["terms.edit.options.size="]),
+        ("pie run terms.edit.options.si", ["terms.edit.options.size="]),
         ("pie doctor init=nearest init.candidates=", ["init.candidates=64"]),
         ("pie run settin", []),
         ("pie run generator.trunc[ x", []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from pie_framework.api import Component, Kind
 from pie_framework.component_settings import complete, opened
 from pie_framework.errors import ConfigError
-from pie_framework.plugins import Provenance, Registry
+from pie_framework.hookspecs import hookimpl
+from pie_framework.plugins import Registry, discover
 
 
 class Colour(enum.Enum):
@@ -67,23 +69,28 @@ DEFAULTS = {
 }
 
 
-@pytest.fixture
+@hookimpl
+def pie_components() -> list[Component]:
+    return [
+        Component(kind, name, "nowhere:nothing", schema, api_version=(1, 1))
+        for kind, name, schema in (
+            (Kind.GENERATOR, "mine", Settings),
+            (Kind.GENERATOR, "other", Strict),
+            (Kind.OPTIMIZER, "torch", Named),
+            (Kind.RIG, "mine", Settings),
+            (Kind.FEATURES, "mine", Settings),
+            (Kind.ENERGY, "mine", Settings),
+            (Kind.SCENES, "mine", Settings),
+            (Kind.ENCODER, "mine", Settings),
+            (Kind.ENCODER, "broken", Broken),
+        )
+    ]
+
+
+@pytest.fixture(scope="module")
 def registry() -> Registry:
-    registry = Registry()
-    for kind, name, schema in (
-        (Kind.GENERATOR, "mine", Settings),
-        (Kind.GENERATOR, "other", Strict),
-        (Kind.OPTIMIZER, "torch", Named),
-        (Kind.RIG, "mine", Settings),
-        (Kind.FEATURES, "mine", Settings),
-        (Kind.ENERGY, "mine", Settings),
-        (Kind.SCENES, "mine", Settings),
-        (Kind.ENCODER, "mine", Settings),
-        (Kind.ENCODER, "broken", Broken),
-    ):
-        registry._components[kind, name] = Component(kind, name, "a:b", schema, api_version=(1, 1))
-        registry._provenance[kind, name] = Provenance("p", "d", "1")
-    return registry
+    """This module is the plugin."""
+    return discover(entry_points=[EntryPoint(name="mine", value=__name__, group="pie_framework")])
 
 
 def completed(registry: Registry, values: Any, *overrides: str, before: Any = None) -> dict[str, Any]:

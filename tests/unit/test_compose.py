@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from pie_framework.cli.main import main
-from pie_framework.compose import compose
+from pie_framework.cli.run import FailedJob
+from pie_framework.compose import compose, explained
 from pie_framework.config import parse, values
 from pie_framework.errors import LONGEST, ConfigError
 from pie_framework.plugins import Registry, discover
@@ -68,13 +70,10 @@ def test_every_setting_of_a_chosen_component_can_be_given(registry: Registry) ->
         "name": "NAdam",
         "parameters": {"weight_decay": 0.01, "betas": [0.9, 0.95]},
     }
-    assert config.terms.edit.options == {"size": 32}
-    assert config.terms.mine == {
-        "term": "invariance",
-        "weight": 1,
-        "parts": {"photometric": 2},
-        "options": {"size": 16},
-    }
+    assert config.terms.edit.options.size == 32
+    assert (config.terms.mine.term, config.terms.mine.weight) == ("invariance", 1)
+    assert config.terms.mine.parts == {"photometric": 2}
+    assert config.terms.mine.options.size == 16
     assert values(parse(config))["init"] == {"name": "nearest", "candidates": 10}
 
 
@@ -336,4 +335,18 @@ def test_a_fault_of_the_engine_is_not_called_a_wrong_configuration(monkeypatch: 
 
     monkeypatch.setattr("pie_framework.cli.run.run", fails)
     with pytest.raises(TypeError):
-        main(["run", "energy=synth"])
+        main(["run", "energy=synth", "--debug"])
+
+
+def test_what_a_job_in_another_process_raised_comes_as_it_is() -> None:
+    """Launchers send the traceback as a text."""
+
+    def job() -> None:
+        """Of another process."""
+
+    remote = Exception(f'  File "{job.__code__.co_filename}", line 3, in job')
+    with pytest.raises(ZeroDivisionError), explained("config", (), job.__code__):
+        raise ZeroDivisionError from remote
+    with pytest.raises(ConfigError, match="ZeroDivisionError"), explained("config", (), job.__code__):
+        raise ZeroDivisionError from Exception("elsewhere")
+    assert pickle.loads(pickle.dumps(FailedJob(130))).status == 130

@@ -23,8 +23,10 @@ OPTIONS: dict[str, list[str]] = {}
 for _file in sorted(CONF.glob("*/**/*.yaml")):
     OPTIONS.setdefault(_file.parent.relative_to(CONF).as_posix(), []).append(_file.stem)
 #: The groups are composed together, the first options of all, then the second ones, ...: each option once.
+#: Chosen by themselves: sets are of the bench, an experiment decides other groups.
+ALONE = ("set", "experiment")
 TOGETHER = [
-    {group: options[i] for group, options in OPTIONS.items() if i < len(options) and group != "set"}
+    {group: options[i] for group, options in OPTIONS.items() if i < len(options) and group not in ALONE}
     for i in range(max(map(len, OPTIONS.values())))
 ]
 #: How a group is chosen, and where its option is then found, where that is not under the group's own name.
@@ -88,6 +90,12 @@ def test_every_set_of_the_bench_composes(registry: Registry, option: str):
     assert_is_composed(composed_with_choices(registry, "bench", f"set={option}"), "set", option)
 
 
+@pytest.mark.parametrize("option", OPTIONS["experiment"])
+def test_every_experiment_composes(registry: Registry, option: str):
+    tree = composed_with_choices(registry, CONFIG_NAME, f"experiment={option}")
+    assert_is_composed(tree, "experiment", option)
+
+
 def _key(group: str) -> str:
     return KEYS.get(group, (group, ""))[0]
 
@@ -132,7 +140,7 @@ def test_every_weight_is_a_value(registry: Registry):
 def test_a_components_own_fields_are_keys_even_when_no_recipe_names_them(registry: Registry):
     run = composed(registry, "features.perceptual.normalize=false", "terms.edit.options.size=32")
     assert run.components["features"]["perceptual"]["normalize"] is False
-    assert run.terms["edit"].options == {"size": 32}
+    assert run.terms["edit"].options == {"size": 32, "reduction": "mean"}
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ CASES = [
     hook("implements a hook with another argument", "return []", "wrong", "pie_components(wrong)"),
     hook("raises in a hook", "raise ValueError('inside')", "failed: ValueError: inside"),
     hook("exits in a hook", "raise SystemExit(1)", "its hook 'pie_components' failed: it exits (1)"),
-    hook("gives a number", "return 5", "5"),
+    hook("gives a number", "return 5", "failed: TypeError: 'int' object is not iterable"),
     hook("raises half way", f"yield {GOOD}; yield 1 / 0", "ZeroDivisionError"),
     declares("declares a text", "'text'", "'text', which is not a pie_framework.api.Component"),
     declares("states no version", 'Component(Kind.ENERGY, "odd", "m:C")', "does not say for which version"),
