@@ -232,7 +232,10 @@ class Builder:
         for name, term in self.run.terms.items():
             if term.active:
                 built: EnergyTerm = self._build(
-                    Kind.ENERGY, {"name": term.term, **term.options}, f"terms.{name}", f"terms.{name}.options"
+                    Kind.ENERGY,
+                    {"component": term.term, **term.options},
+                    f"terms.{name}",
+                    f"terms.{name}.options",
                 )
                 origin = str(self.registry.provenance(self.used[f"terms.{name}"]))
                 terms[name] = WeightedTerm(built, term.weight, term.parts, origin)

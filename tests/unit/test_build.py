@@ -369,3 +369,33 @@ def test_choosing_a_device():
     assert choose_device("auto").type in ("cpu", "cuda")
     with pytest.raises(ConfigError, match="not there"):
         choose_device("cuda:99")
+
+
+NAMED = """
+from dataclasses import dataclass
+from pie_framework.api import Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+@dataclass(frozen=True)
+class Settings:
+    name: str = "nobody"
+
+class Term:
+    def __init__(self, config, context):
+        self.name = config.name
+
+    def energy(self, view, target):
+        return view.latent.sum(dim=(1, 2))
+
+@hookimpl
+def pie_components():
+    return [Component(Kind.ENERGY, "named", "named_plugin:Term", Settings, api_version=(1, 1))]
+"""
+
+
+def test_a_term_may_have_a_setting_called_name(install):
+    install("named-dist", {"named": "named_plugin"}, {"named_plugin.py": NAMED})
+    run = toy_run("named")
+    run.terms["named"].options = {"name": "somebody"}
+    built: Any = Builder(run, discover({"PIE_PLUGINS": "named"})).objective().terms["named"].term
+    assert built.name == "somebody"
