@@ -34,7 +34,10 @@ COMMANDS = {
         "pie_framework.cli.doctor",
         "whether a run can go, with which files and licences: pie doctor ...",
     ),
-    "plugins": ("pie_framework.cli.plugins", "list, show, write and check plugins: pie plugins list | show | new | check"),
+    "plugins": (
+        "pie_framework.cli.plugins",
+        "list, show, write and check plugins: pie plugins list | new NAME | check NAME",
+    ),
     "train": ("pie_framework.cli.train", "train a model from its recipe: pie train NAME key=value ..."),
 }
 
