@@ -22,7 +22,7 @@ from pie_framework.api import (
     Networks,
     Slot,
 )
-from pie_framework.config import RunConfig, merge, parse
+from pie_framework.config import RunConfig, parse
 from pie_framework.errors import AssetError, ComponentError, ConfigError, PieError, PluginError, in_one_line
 from pie_framework.objective import Objective, WeightedTerm
 from pie_framework.plugins import Registry, discover, parse_kind
@@ -157,13 +157,13 @@ class Builder:
 
     def _origins(self) -> dict[str, str]:
         """The components of the run in words, by role; those that are built later than the networks too."""
-        found = {role: self._described(component) for role, component in self.used.items()}
+        found = {role: self.registry.described(component) for role, component in self.used.items()}
         for kind in Kind:
             node = (
                 requirements.selection(self.run, kind) if kind.slot is Slot.ONE and not kind.network else None
             )
             if node is not None and (component := self.registry.find(kind, requirements.name_of(node))):
-                found[kind.value] = self._described(component)
+                found[kind.value] = self.registry.described(component)
         return found
 
     def _check_layouts(self, found: Mapping[str, Any]) -> None:
@@ -221,10 +221,7 @@ class Builder:
 
     def origin(self, kind: Kind) -> str:
         """The chosen component of a kind, in words: what it is, its name, and where it comes from."""
-        return self._described(self.used[kind.value])
-
-    def _described(self, component: Component) -> str:
-        return f"the {component.kind} '{component.name}' of {self.registry.provenance(component)}"
+        return self.registry.described(self.used[kind.value])
 
     def objective(self) -> Objective:
         """E(w): the active terms with their weights."""
@@ -244,7 +241,7 @@ class Builder:
     def _build(self, kind: Kind, node: Mapping[str, Any], role: str, where: str | None = None) -> Any:
         component = self.registry.get(kind, requirements.name_of(node))
         given = requirements.settings_of(node)
-        settings: Any = merge(component.config, given, role if where is None else where)
+        settings = self.registry.settings(component, given, role if where is None else where)
         key = (id(component), repr(sorted(dataclasses.asdict(settings).items())))
         if key not in self._built:
             label = f"{kind} '{component.name}'"
@@ -269,13 +266,13 @@ class Builder:
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(
-                f"{self._described(component)} cannot be built: {in_one_line(error)}",
+                f"{self.registry.described(component)} cannot be built: {in_one_line(error)}",
                 "This is a fault of the plugin; --debug shows where.",
             ) from error
         protocol = getattr(api, component.kind.protocol, None)
         if isinstance(protocol, type) and not isinstance(built, protocol):
             raise PluginError(
-                f"{self._described(component)} is no {component.kind.protocol}: {_lacking(built, protocol)}",
+                f"{self.registry.described(component)} is no {component.kind.protocol}: {_lacking(built, protocol)}",
                 "This is a fault of the plugin.",
             )
         return built

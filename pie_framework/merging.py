@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, MissingMandatoryValue, OmegaConfBaseException
 
-from pie_framework.errors import ConfigError, PieError, did_you_mean
+from pie_framework.errors import ConfigError, PieError, PluginError, did_you_mean, in_one_line
 
 T = TypeVar("T")
 
@@ -29,7 +29,8 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
 
     Raises:
         ConfigError: a key that the dataclass does not have, a value of the wrong type, one that must be given and is
-            not, or one that the dataclass itself refuses.
+            not, or one that the dataclass itself refuses (by a `PieError` or a ValueError).
+        PluginError: making the dataclass fails in another way.
     """
     given = given_values(values, where)
     node = typed(schema, given, where)
@@ -48,9 +49,13 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
         if where:
             error.locate(where)
         raise
-    except Exception as error:  # what a plugin's dataclass checks for itself
-        reason = f"{type(error).__name__}: {error}"
+    except ValueError as error:  # the usual way of a dataclass to refuse a value
+        reason = str(error) or "a value was refused"
         raise ConfigError(f"{where}: {reason}" if where else reason) from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"the settings {schema.__qualname__} cannot be made: {in_one_line(error)}"
+        ) from error
     assert isinstance(result, schema)
     return _tuples(result, where)
 

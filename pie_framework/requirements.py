@@ -9,7 +9,6 @@ from typing import Any
 from pie_framework.api import Component, Kind, Slot
 from pie_framework.config import RunConfig
 from pie_framework.errors import ComponentError, ConfigError
-from pie_framework.merging import merge
 from pie_framework.plugins import Registry
 
 #: What drawing v and describing it takes: θ_v comes from the encoder, its landmarks from the detector.
@@ -159,10 +158,11 @@ def check_settings(run: RunConfig, registry: Registry, edits: bool | None = None
             node = selection(run, kind, role)
             if node is not None:
                 where = kind.value if role is None else f"{kind}.{role}"
-                merge(registry.get(kind, name_of(node)).config, settings_of(node), where)
+                registry.settings(registry.get(kind, name_of(node)), settings_of(node), where)
     for name, term in run.terms.items():
         if term.active:
-            merge(registry.get(Kind.ENERGY, term.term).config, term.options, f"terms.{name}.options")
+            component = registry.get(Kind.ENERGY, term.term)
+            registry.settings(component, term.options, f"terms.{name}.options")
 
 
 def kind_and_roles(run: RunConfig, what: str) -> tuple[Kind, list[str | None]]:

@@ -94,16 +94,16 @@ def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
                 component = registry.get(kind, requirements.name_of(node))
             except PieError:
                 continue  # `requirements.check` says so
-            found[role] = _settled(role, component, node, who)
+            found[role] = _settled(registry, role, component, node, who)
     return list(found.values())
 
 
-def _settled(role: str, component: Component, node: Mapping[str, Any], who: str) -> Chosen:
-    from pie_framework.config import merge
-
+def _settled(
+    registry: Registry, role: str, component: Component, node: Mapping[str, Any], who: str
+) -> Chosen:
     given = requirements.settings_of(node)
     try:
-        settings: Any = merge(component.config, given, role)
+        settings = registry.settings(component, given, role)
     except PieError as error:
         return Chosen(role, component, given, who, str(error))
     return Chosen(role, component, dataclasses.asdict(settings), who)

@@ -15,7 +15,6 @@ from pie_framework.authoring.running import explain, run
 from pie_framework.authoring.subjects import COMMAND, OBSERVER, Subject
 from pie_framework.build import Builder
 from pie_framework.compose import compose
-from pie_framework.config import merge
 from pie_framework.errors import InputError, PieError
 from pie_framework.plugins import Registry
 from pie_framework.testing import conformance
@@ -87,7 +86,7 @@ def _component(component: Component, registry: Registry, given: Mapping[str, Any
         yield Outcome("conformance", Status.WARN, f"{UNCHECKED}: give what has no default, {keys}")
         return
     try:
-        settings: Any = merge(component.config, given)
+        settings = registry.settings(component, given)
     except Exception as error:
         if given and isinstance(error, PieError):
             raise

@@ -14,7 +14,7 @@ from pie_framework.bench import edits
 from pie_framework.bench.measure import Judge, TruthReadings
 from pie_framework.bench.settings import RECONSTRUCTION, BenchConfig
 from pie_framework.build import Builder
-from pie_framework.config import RunConfig, merge
+from pie_framework.config import RunConfig
 from pie_framework.controls import EditRequest
 from pie_framework.parameters import apply_request
 from pie_framework.plugins import Registry
@@ -56,7 +56,7 @@ class World:
         self._builder = Builder(run, registry)
         component = registry.get(Kind.SCENES, bench.scenes["name"])
         given = {key: value for key, value in bench.scenes.items() if key != "name"}
-        settings: object = merge(component.config, given, "scenes")
+        settings: object = registry.settings(component, given, "scenes")
         self.scenes: Scenes = component.load()(settings, self._builder)
         self.requests: Mapping[str, EditRequest] = edits.parse(bench.edits, self.scenes.layout)
         self.chunk = functools.lru_cache(maxsize=1)(self._draw)

@@ -12,7 +12,6 @@ from omegaconf.errors import OmegaConfBaseException
 from pie_framework.api import Component, Kind
 from pie_framework.cli import backbone
 from pie_framework.cli.plugins import settings_of
-from pie_framework.config import merge
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry, discover
 
@@ -74,7 +73,7 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
 def read(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[object, list[str]]:
     """A recipe's settings, and the overrides that are the composition's; ConfigError as for `train`."""
     own, composed = divide(trainer, overrides, registry)
-    settings: object = merge(trainer.config, _parse(own))
+    settings: object = registry.settings(trainer, _parse(own))
     return settings, composed
 
 

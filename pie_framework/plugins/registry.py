@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pie_framework.api import Command, Component, Kind
-from pie_framework.errors import ComponentError, did_you_mean
+from pie_framework.errors import ComponentError, PluginError, did_you_mean
 from pie_framework.plugins.names import Names
 from pie_framework.plugins.observers import Observers
 from pie_framework.plugins.records import Problem, Provenance
@@ -87,6 +87,30 @@ class Registry:
         claims = [claim for _, claim in self._components]
         same = [claim for claim in claims if claim.item is component]
         return (same or [claim for claim in claims if claim.item == component])[0].provenance
+
+    def settings(self, component: Component, values: Mapping[str, Any], where: str = "") -> Any:
+        """A component's settings, from its dataclass and what was given.
+
+        Args:
+            component: whose.
+            values: what differs from the defaults.
+            where: the key these values stand under, for messages.
+
+        Raises:
+            ConfigError: as `merge`.
+            PluginError: the dataclass itself fails; names the component.
+        """
+        from pie_framework.merging import merge
+
+        try:
+            return merge(component.config, values, where)
+        except PluginError as error:
+            error.locate(self.described(component))
+            raise
+
+    def described(self, component: Component) -> str:
+        """A component in words: what it is, its name, and the package it comes from."""
+        return f"the {component.kind} '{component.name}' of {self.provenance(component)}"
 
     def commands(self) -> list[tuple[str, Command, Provenance]]:
         """The sub-commands of plugins under the name that means each, sorted by it."""

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.compose import CONFIG_NAME, compose, initialised, prepare
 from pie_framework.config import RunConfig, TermConfig, merge, parse
-from pie_framework.errors import LONGEST, ConfigError
+from pie_framework.errors import LONGEST, ConfigError, PluginError
 from pie_framework.merging import defaults, typed
 from pie_framework.plugins import Registry, discover
 
@@ -275,12 +275,21 @@ class Careful:
             raise ConfigError("amount is 2")
         if self.amount == 3:
             raise ZeroDivisionError("by three")
+        if self.amount == 4:
+            raise ValueError("amount is 4")
 
 
 def test_what_a_dataclass_refuses_is_told_with_its_key():
     with pytest.raises(ConfigError, match=r"^generator: amount is 2$"):
         merge(Careful, {"amount": 2}, "generator")
-    with pytest.raises(ConfigError, match=r"^generator: ZeroDivisionError: by three$"):
+    with pytest.raises(ConfigError, match=r"^generator: amount is 4$"):
+        merge(Careful, {"amount": 4}, "generator")
+
+
+def test_a_dataclass_that_fails_is_a_fault_of_its_author():
+    with pytest.raises(
+        PluginError, match=r"^the settings Careful cannot be made: ZeroDivisionError: by three$"
+    ):
         merge(Careful, {"amount": 3}, "generator")
 
 

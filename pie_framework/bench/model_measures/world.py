@@ -13,7 +13,7 @@ from torch import Tensor
 from pie_framework.api import FaceEncoder, Kind, KnownPortraits, Networks, Scenes
 from pie_framework.bench.model_settings import ModelsConfig
 from pie_framework.build import Builder
-from pie_framework.config import RunConfig, merge
+from pie_framework.config import RunConfig
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import Registry
 from pie_framework.requirements import selection
@@ -79,7 +79,7 @@ def build(settings: ModelsConfig, run: RunConfig, registry: Registry) -> World:
         ).get(Kind.ENCODER)
     component = registry.get(Kind.SCENES, settings.scenes["name"])
     given = {key: value for key, value in settings.scenes.items() if key != "name"}
-    options: object = merge(component.config, given, "scenes")
+    options: object = registry.settings(component, given, "scenes")
     scenes: Scenes = component.load()(options, builder)
     if scenes.size != networks.generator.resolution:
         raise ConfigError(

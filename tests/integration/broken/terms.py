@@ -60,10 +60,39 @@ def module(fault: str, text: str, said: str, kept: str = "", status: int = 1) ->
     return Case("energy", fault, files, WITH_TERM, status, said, kept)
 
 
+def settings(fault: str, check: str, said: str, status: int) -> Case:
+    """A term whose dataclass of settings ends with `check`."""
+    declared = (
+        "\n\n@dataclass(frozen=True)\nclass Settings:\n    strength: float = 1.0\n\n"
+        f"    def __post_init__(self):\n        {check}\n"
+        + DECLARED.replace("{requires}", "set()").replace(
+            "odd.term:Term", 'odd.term:Term", config=Settings, summary="'
+        )
+    )
+    text = TERM.replace("{body}", "return fine")
+    files = {"odd/plugin.py": HEADER + declared, "odd/state.py": "calls = 0\n", "odd/term.py": text}
+    return Case("energy", fault, files, WITH_TERM, status, said)
+
+
 WHO = "the energy term 'odd' of odd-dist 1.0"
 MANY = "\n        "
 
 CASES = [
+    settings(
+        "has settings that fail",
+        "1 / 0",
+        "the energy 'odd' of odd-dist 1.0: the settings Settings cannot be made: ZeroDivisionError",
+        1,
+    ),
+    settings(
+        "has settings that exit", "raise SystemExit(0)", "the settings Settings cannot be made: SystemExit", 1
+    ),
+    settings(
+        "has settings that refuse a value",
+        "raise ValueError('strength is too small')",
+        "terms.odd.options: strength is too small",
+        2,
+    ),
     term(
         "raises at once", "raise KeyError('gone')", f"{WHO} failed: KeyError: 'gone' (at step 1 of stage 'w')"
     ),
