@@ -39,7 +39,7 @@ class PriorSampler:
             the generator, the encoder and the detector per step.
     """
 
-    def __init__(self, networks: Networks, seed: int, per_step: int = 1, pool: int = 64) -> None:
+    def __init__(self, networks: Networks, seed: int, per_step: int, pool: int) -> None:
         self.networks = networks
         self.seed = seed
         self.per_step = per_step

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pie_framework.cli.main import main
 from pie_framework.folder import RunFolder
 
 SHORT = ("schedule.stages.0.steps=4", "schedule.stages.1.steps=4", "prior.pool=2", "schedule.check_every=2")
@@ -68,7 +69,7 @@ def test_the_main_job_then_an_edit_and_a_sweep(tmp_path: Path) -> None:
 
 
 def test_kill_and_resume_is_bit_exact(tmp_path: Path) -> None:
-    arguments = ("run", *SHORT, "schedule.stages.0.steps=16", "checkpoint_every=2", "edit=none")
+    arguments = ("run", *SHORT, "schedule.stages.0.steps=10", "checkpoint_every=2", "edit=none")
     process = pie(tmp_path, *arguments, wait=False)
     deadline = time.monotonic() + 900
     while not list(tmp_path.glob("outputs/*/checkpoint.safetensors")):
@@ -95,7 +96,10 @@ def test_a_sweep_makes_one_run_for_each_energy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "dot", "truncated", "no_face"])
-def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(tmp_path: Path, kind: str) -> None:
+def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     photo = tmp_path / "photo.jpg"
     if kind == "text":
         photo.write_text("this is no picture")
@@ -107,11 +111,8 @@ def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(tmp_path: Path, k
         photo.write_bytes(photo.read_bytes()[:1500])
     else:
         Image.linear_gradient("L").resize((400, 500)).convert("RGB").save(photo)
-    done = pie(tmp_path, "run", f"input={photo}", *SHORT)
-    assert done.stdout is not None
-    assert done.stderr is not None
-    error = done.stderr.read()
-    assert done.returncode == 2
+    assert main(["run", f"input={photo}", *SHORT]) == 2
+    error = capsys.readouterr().err
     assert error.startswith("pie: error: ")
     assert len(error.strip().splitlines()) == 1
     assert "Traceback" not in error

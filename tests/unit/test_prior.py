@@ -67,13 +67,14 @@ def test_what_is_known_of_v_belongs_to_its_row() -> None:
 
 def test_describing_in_parts_is_describing_at_once() -> None:
     networks: Any = toy_networks()
-    latent = networks.generator.sample(7, torch.Generator().manual_seed(0))
+    latent = networks.generator.sample(7, torch.Generator().manual_seed(0)).requires_grad_()
     whole = describe(networks, latent, batch=7)
     before = networks.generator.calls
     parts = describe(networks, latent, batch=3)
     assert networks.generator.calls == before + 3
     for name in ("image", "theta", "landmarks"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-5)
+        assert not getattr(parts, name).requires_grad
 
 
 def test_the_generator_of_a_step_depends_on_both_numbers() -> None:
@@ -82,6 +83,8 @@ def test_the_generator_of_a_step_depends_on_both_numbers() -> None:
 
     assert first(1, 2) == first(1, 2)
     assert len({first(seed, step) for seed in range(4) for step in range(4)}) == 16
+    assert step_rng(3, 5).initial_seed() == 3_000_014
+    assert step_rng(2**63 - 1, 0).initial_seed() == (2**63 - 1) * 1_000_003 % 2**63, "any seed will do"
 
 
 def test_samples_of_a_wrong_shape_name_the_generator() -> None:
@@ -92,6 +95,9 @@ def test_samples_of_a_wrong_shape_name_the_generator() -> None:
             PluginError, match=r"'odd' of odd-dist 1.0 gave \(\d, 44\) as samples of its prior"
         ):
             PriorSampler(networks, 0, 1, pool).draw(0)
+    networks.generator.sample = lambda n, rng: torch.zeros(n, 2, 44)
+    with pytest.raises(PluginError, match=r"gave \(1, 2, 44\)"):
+        PriorSampler(networks, 0, 1, 0).draw(0)
     networks.generator.sample = lambda n, rng: None
     with pytest.raises(PluginError, match="gave NoneType"):
         PriorSampler(networks, 0, 1, 0).draw(0)

@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from pie_framework.config import StageConfig
+from pie_framework.errors import ConfigError
 from pie_framework.stage import Stage
 
 
@@ -39,3 +41,28 @@ def test_a_half_cosine_is_over_the_stage_alone() -> None:
     )
     both = Stage("w", "w", 100, 2.0, decay=0.5, decay_every=50, staircase=True, cosine=True)
     assert both.lr_at(50) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", ["lr", "decay", "decay_every", "window"])
+@pytest.mark.parametrize("value", [0, -1, math.inf, math.nan])
+def test_what_would_never_move_or_jump_to_infinity_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match="schedule stage 'w'"):
+        Stage(**{"name": "w", "space": "w", "steps": 3, "lr": 1.0, name: value})
+
+
+def test_the_other_limits_of_a_stage() -> None:
+    assert Stage("w", "w", 0, 1.0).lr_at(0) == 1.0
+    assert Stage("w", "w", 0, 1.0, cosine=True).lr_at(0) == 1.0
+    assert Stage("w", "w", 1, 1.0, cosine=True).lr_at(1) == pytest.approx(0.0)
+    assert Stage("w", "w", 1, 1.0, tolerance=-1.0, decay=0.1, decay_every=1, window=1).lr_at(
+        1
+    ) == pytest.approx(0.1)
+    for wrong in ({"steps": -1}, {"tolerance": math.nan}, {"tolerance": math.inf}, {"space": "z"}):
+        with pytest.raises(ConfigError, match="schedule stage 'w'"):
+            Stage(**{"name": "w", "space": "w", "steps": 3, "lr": 1.0, **wrong})
+
+
+def test_what_a_stage_does_not_say_is_the_same_in_a_configuration() -> None:
+    given = {"name": "w", "space": "w", "steps": 3, "lr": 1.0}
+    assert vars(Stage(**given)) == vars(StageConfig(**given))
+    assert Stage(**given).lr_at(2000) == 1.0, "no decay"
