@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,25 @@ def test_every_kind_has_its_templates_and_nothing_is_left_to_fill_in(written: Pa
         if kind != "observer":
             assert f"api_version={API_VERSION!r}" in (folder / f"pie_my_{kind}/plugin.py").read_text()
         assert not [p for p in files if "$" in p.read_text() or "NAME" in p.read_text() or ".tmpl" in p.name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("energy", {"margin": -0.1}),
+        ("encoder", {"shift": 0}),
+        ("features", {"levels": 0}),
+        ("optimizer", {"momentum": 1.0}),
+        ("rig", {"block": "hair"}),
+        ("aligner", {"zoom": 0.5}),
+    ],
+)
+def test_their_settings_check_their_ranges(kind: str, given: dict[str, object], written: Path) -> None:
+    module = runpy.run_path(str(written / f"pie-my_{kind}" / f"pie_my_{kind}" / "settings.py"))
+    (settings,) = (made for name, made in module.items() if name.endswith("Settings"))
+    settings()
+    with pytest.raises(ValueError, match="=".join(map(str, *given.items()))):
+        settings(**given)
 
 
 def test_their_own_tests_pass(written: Path) -> None:

@@ -84,6 +84,13 @@ def test_a_few_pixels_at_edges_may_differ() -> None:
         suite.alike(other, image, "the image")
 
 
+def test_bits_are_compared_on_the_processor_only() -> None:
+    found = torch.ones(2, dtype=torch.float64)
+    with pytest.raises(AssertionError, match="not the same"):
+        _Double().same(found, found + 1e-12, "not the same")
+    type("OnGpu", (_Double,), {"device": torch.device("cuda")})().same(found, found + 1e-12, "not the same")
+
+
 def test_what_is_kept_of_objects() -> None:
     deep = torch.nn.Linear(2, 2)
     outer: torch.nn.Module = deep
