@@ -97,7 +97,7 @@ class Builder:
         kind = parse_kind(kind)
         by_role = kind.slot in (Slot.PER_BLOCK, Slot.PER_ROLE)
         if by_role and name is None:
-            raise ComponentError(f"a {kind} was asked for without saying which block or role")
+            raise ComponentError(f"{kind.article} was asked for without saying which block or role")
         node = requirements.selection(self.run, kind, name if by_role else None)
         role = kind.value if name is None or not by_role else f"{kind}.{name}"
         if not by_role and name is not None and (node is None or requirements.name_of(node) != name):

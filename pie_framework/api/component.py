@@ -114,7 +114,7 @@ class Component:
             )
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             return ComponentError(
-                f"the name {self.name!r} of a {self.kind} is no name of a component",
+                f"the name {self.name!r} of {self.kind.article} is no name of a component",
                 "It begins with a small letter and has only small letters, digits and underscores.",
             )
         if (wrong := _version_problem(what, self.api_version, api_version)) is not None:

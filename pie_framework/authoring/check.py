@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,11 @@ import torch
 from pie_framework.api import BuildContext, Component, Kind
 from pie_framework.authoring import declaration
 from pie_framework.authoring.outcomes import Outcome, Status
-from pie_framework.authoring.running import explain, run
+from pie_framework.authoring.running import explain, names, one, run
 from pie_framework.authoring.subjects import COMMAND, OBSERVER, Subject
 from pie_framework.build import Builder
 from pie_framework.compose import compose
-from pie_framework.errors import InputError, PieError
+from pie_framework.errors import AssetError, ConfigError, InputError, PieError
 from pie_framework.plugins import Registry
 from pie_framework.testing import conformance
 from pie_framework.testing._context import DeclaredContext, UndeclaredError, toy_context
@@ -39,17 +40,12 @@ class Variant:
         return str(self.dtype).removeprefix("torch.") + place
 
 
-def variants(kind: Kind) -> list[Variant]:
-    """What is tried here: float64 and float32, on the processor and on what else there is."""
-    both = (torch.float64, torch.float32)
-    # The suite of energy terms looks at float32 by itself.
-    precisions = (torch.float64,) if kind is Kind.ENERGY else both
-    found = [Variant(dtype, torch.device("cpu")) for dtype in precisions]
-    if torch.cuda.is_available():
-        found += [Variant(dtype, torch.device("cuda")) for dtype in precisions]
-    if torch.backends.mps.is_available() and kind is not Kind.ENERGY:
-        found.append(Variant(torch.float32, torch.device("mps")))
-    return found
+def variants() -> list[Variant]:
+    """What is tried here: float64 and float32, on the processor and on CUDA where that is."""
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    return [
+        Variant(dtype, torch.device(device)) for device in devices for dtype in (torch.float64, torch.float32)
+    ]
 
 
 def check(subject: Subject, registry: Registry, given: Mapping[str, Any] | None = None) -> Iterator[Outcome]:
@@ -61,15 +57,23 @@ def check(subject: Subject, registry: Registry, given: Mapping[str, Any] | None 
         given: settings of the component other than its defaults.
 
     Raises:
-        ConfigError: a setting that is given does not exist or has the wrong type.
+        ConfigError: a setting that is given does not exist or has the wrong type, or no setting is used here.
     """
-    yield from declaration.check(subject)
+    tested = isinstance(subject.item, Component) and bool(subject.item.kind.suite)
+    if given and not tested:
+        raise ConfigError(
+            f"settings are given, but the checks of the {subject.kind} '{subject.name}' use none",
+            "Leave them out.",
+        )
+    yield from declaration.check(subject, registry)
     if subject.kind == OBSERVER:
         yield from run(_fixed(conformance.ObserverTests, subject.item))
     elif subject.kind == COMMAND:
         yield from run(_fixed(conformance.CommandTests, subject.item))
-    else:
+    elif tested:
         yield from _component(subject.item, registry, given or {})
+    else:
+        yield Outcome("conformance", Status.SKIP, f"there is no suite for {subject.item.kind.article}")
 
 
 def _fixed(base: type[Suite], item: Any) -> type[Suite]:
@@ -77,9 +81,6 @@ def _fixed(base: type[Suite], item: Any) -> type[Suite]:
 
 
 def _component(component: Component, registry: Registry, given: Mapping[str, Any]) -> Iterator[Outcome]:
-    if not component.kind.suite:
-        yield Outcome("conformance", Status.SKIP, f"there is no suite for {component.kind.article}")
-        return
     left = [name for name in declaration.missing(component.config) if name not in given]
     if left:
         keys = " ".join(f"{name}=..." for name in left)
@@ -97,9 +98,9 @@ def _component(component: Component, registry: Registry, given: Mapping[str, Any
     yield built
     if built.status is not Status.PASS:
         return
-    yield from _merged([(v, list(run(worlds.suite(v)))) for v in variants(component.kind)])
-    if component.kind not in (Kind.ENERGY, Kind.INIT) and component.requires:
-        unused = sorted(component.requires - worlds.used)
+    yield from _merged([(variant, list(_outcomes(worlds.suite(variant)))) for variant in variants()])
+    if component.kind not in (Kind.ENERGY, Kind.INIT) and worlds.requires:
+        unused = sorted(worlds.requires - worlds.used)
         yield Outcome(
             "uses what it requires",
             Status.WARN if unused else Status.PASS,
@@ -107,15 +108,27 @@ def _component(component: Component, registry: Registry, given: Mapping[str, Any
         )
 
 
+def _outcomes(suite: type[Suite]) -> Iterator[Outcome]:
+    """The outcomes of a suite in one precision; what looks at both by itself is left to float64."""
+    left = () if suite.dtype == torch.float64 else getattr(suite, "in_one_precision", ())
+    for name in names(suite):
+        if name not in left:
+            yield one(suite, name)
+
+
 def _merged(results: list[tuple[Variant, list[Outcome]]]) -> Iterator[Outcome]:
-    """One outcome per check, the worst of all variants, which it names where not all are alike."""
-    for position, first in enumerate(results[0][1]):
-        same = [(variant, outcomes[position]) for variant, outcomes in results]
+    """One outcome per check, the worst of all variants, which it names where that is bad and not all are alike."""
+    found: dict[str, list[tuple[Variant, Outcome]]] = {}
+    for variant, outcomes in results:
+        for outcome in outcomes:
+            found.setdefault(outcome.check, []).append((variant, outcome))
+    for same in found.values():
         variant, worst = max(same, key=lambda pair: pair[1].status.badness)
-        if worst.status is first.status and all(o.status is worst.status for _, o in same):
-            yield first
+        alike = all(outcome.status is worst.status for _, outcome in same)
+        if alike or worst.status is Status.PASS:
+            yield worst
         else:
-            yield Outcome(worst.check, worst.status, f"{variant}: {worst.reason}", worst.error)
+            yield dataclasses.replace(worst, reason=f"{variant}: {worst.reason}")
 
 
 class Worlds:
@@ -123,13 +136,14 @@ class Worlds:
 
     def __init__(self, component: Component, registry: Registry, settings: Any) -> None:
         self.component, self.registry, self.settings = component, registry, settings
+        self.requires = frozenset(component.requires)
         self.place = TOY
         self.used: set[str] = set()
 
     def choose(self) -> Outcome:
         """Try to build it; the outcome says where that works, or why it does not."""
         places = (TOY,) if self.component.kind in TOY_ONLY else (TOY, DEFAULT)
-        failure: BaseException | None = None
+        failures: list[tuple[str, BaseException]] = []
         try:
             self.component.load()
         except PieError as found:
@@ -140,27 +154,31 @@ class Worlds:
             except UndeclaredError as found:
                 return Outcome("declaration against use", Status.FAIL, str(found), found)
             except (Exception, SystemExit) as found:
-                failure = found
+                failures.append((self.place, found))
             else:
                 return Outcome("declaration against use", Status.PASS, f"built in {self.place}")
-        assert failure is not None
-        if isinstance(failure, PieError):  # it needs what only its user has
+        faults = [failure for failure in failures if not isinstance(failure[1], PieError)]
+        place, failure = faults[0] if faults else failures[-1]
+        if isinstance(failure, (AssetError, ConfigError)):  # it needs what only its user has
             return Outcome("conformance", Status.WARN, f"{UNCHECKED}: {failure}", failure)
-        return Outcome("build", Status.FAIL, f"in {self.place}: {explain(failure)}", failure)
+        return Outcome("build", Status.FAIL, f"in {place}: {explain(failure)}", failure)
 
     def context(self, variant: Variant) -> DeclaredContext:
         """What its factory gets."""
-        inner: BuildContext
+        return DeclaredContext(self._world(variant), self.requires)
+
+    def _world(self, variant: Variant) -> BuildContext:
         if self.place == TOY:
-            inner = toy_context(variant.dtype, device=variant.device)
-        else:
-            inner = Builder(compose([], self.registry), self.registry, variant.device, variant.dtype)
-        return DeclaredContext(inner, self.component.requires)
+            return toy_context(variant.dtype, device=variant.device)
+        return Builder(compose([], self.registry), self.registry, variant.device, variant.dtype)
 
     def built(self, context: DeclaredContext) -> Any:
-        made = self.component.load()(self.settings, context)
-        self.used |= context.used
-        if isinstance(made, torch.nn.Module):  # as a run does
+        """The component, frozen as by a run; what it asked for counts as used."""
+        try:
+            made = self.component.load()(self.settings, context)
+        finally:
+            self.used |= context.used
+        if isinstance(made, torch.nn.Module):
             made.eval().requires_grad_(False)
         return made
 
@@ -170,46 +188,46 @@ class Worlds:
         base: type[Suite] = getattr(conformance, self.component.kind.suite)
 
         class Declared(base):  # type: ignore[valid-type,misc]
-            dtype, device, requires = variant.dtype, variant.device, worlds.component.requires
+            dtype, device, requires = variant.dtype, variant.device, worlds.requires
 
             @property
             def context(self) -> Any:
                 return self._once("context", lambda: worlds.context(Variant(self.dtype, self.device)))
 
             def build(self) -> Any:
-                try:
-                    return worlds.built(self.context)
-                finally:
-                    worlds.used |= self.context.used
+                return worlds.built(self.context)
 
         for name, value in self._sizes(Declared).items():
             setattr(Declared, name, value)
         return Declared
 
     def _sizes(self, suite: type[Suite]) -> dict[str, Any]:
-        """What the suite of a kind has to know of the component."""
+        """What the suite of a kind has to know of the component, or of the world that it is built in."""
         kind = self.component.kind
         try:
-            made = suite().component
+            if kind in (Kind.ENCODER, Kind.FEATURES, Kind.LANDMARKS):
+                return {"sizes": (64, 96)}
+            if kind is Kind.ALIGNER:
+                return _photo(suite().component)
+            if kind in (Kind.RIG, Kind.EDITOR, Kind.INVERTER):
+                context: Any = suite().context
+                return self._shapes(suite().component, context.inner)
         except (Exception, SystemExit):
-            return {}  # the suite's checks say why
-        shape = {
-            n: v for n in ("num_layers", "latent_dim", "layout") if (v := getattr(made, n, None)) is not None
-        }
-        if kind in (Kind.RIG, Kind.EDITOR):
-            return {name: value for name, value in shape.items() if kind is Kind.EDITOR or name != "layout"}
-        if kind is Kind.INVERTER:
-            generator = suite().context.inner.get(Kind.GENERATOR)  # type: ignore[attr-defined]
-            return {
-                "num_layers": generator.num_layers,
-                "latent_dim": generator.latent_dim,
-                "sizes": (generator.resolution,),
-            }
-        if kind in (Kind.FEATURES, Kind.LANDMARKS):
-            return {"sizes": (64, 96)}
-        if kind is Kind.ALIGNER:
-            return _photo(made)
+            pass  # the suite's checks say why
         return {}
+
+    def _shapes(self, made: Any, world: BuildContext) -> dict[str, Any]:
+        """Of the latents, the images and θ: the component's own where it tells, those of its world elsewhere."""
+        wanted = {"num_layers": Kind.GENERATOR, "latent_dim": Kind.GENERATOR}
+        if self.component.kind is Kind.EDITOR:
+            wanted["layout"] = Kind.FACE_MODEL
+        found: dict[str, Any] = {}
+        for name, kind in wanted.items():
+            own = getattr(made, name, None)
+            found[name] = getattr(world.get(kind), name) if own is None else own
+        if self.component.kind is Kind.INVERTER:
+            found["sizes"] = (world.get(Kind.GENERATOR).resolution,)
+        return found
 
 
 def _photo(aligner: Any) -> dict[str, Any]:

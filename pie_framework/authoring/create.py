@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import keyword
 import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from pie_framework import __version__
 from pie_framework.api import API_VERSION, Kind
 from pie_framework.api.component import NAME
 from pie_framework.authoring.recipes import RECIPES, Recipe
+from pie_framework.authoring.subjects import COMMAND, OBSERVER
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry
 
@@ -40,7 +42,7 @@ def create(name: str, kind: str, folder: Path, registry: Registry) -> Path:
     if kind not in RECIPES:
         raise ConfigError(f"there is nothing to write for --kind {kind}", did_you_mean(kind, RECIPES))
     recipe = RECIPES[kind]
-    check_name(name, recipe, registry)
+    check_name(name, kind, registry)
     target = folder / f"pie-{name}"
     if target.exists():
         raise ConfigError(f"'{target}' is there already", "Choose another name or --folder.")
@@ -58,23 +60,26 @@ def create(name: str, kind: str, folder: Path, registry: Registry) -> Path:
     return target
 
 
-def check_name(name: str, recipe: Recipe, registry: Registry) -> None:
-    """Raise ConfigError when a new plugin cannot be called so."""
-    if not NAME.fullmatch(name) or len(name) > LONGEST:
+def check_name(name: str, kind: str, registry: Registry) -> None:
+    """Raise ConfigError when a new plugin of a kind of `RECIPES` cannot be called so."""
+    recipe = RECIPES[kind]
+    if not NAME.fullmatch(name) or name.endswith("_") or len(name) > LONGEST:
         raise ConfigError(
             f"'{name}' is no name of a plugin",
-            f"It begins with a small letter, has small letters, digits and underscores, and at most {LONGEST} of them.",
+            "It begins with a small letter, ends with a letter or digit, and has small letters, digits and "
+            f"underscores, at most {LONGEST} of them.",
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in NOT_NAMES:
         raise ConfigError(f"'{name}' means something else in Python or in YAML", "Choose another name.")
     if recipe.kind is not None and any(c.name == name for c in registry.components(recipe.kind)):
         raise ConfigError(f"there is {recipe.kind.article} named '{name}' already", "Choose another name.")
-    if recipe.kind is None and name in (*_commands(), *(known for known, _, _ in registry.commands())):
+    if kind == COMMAND and name in (*_commands(), *(known for known, _, _ in registry.commands())):
         raise ConfigError(f"there is a command 'pie {name}' already", "Choose another name.")
     for place in _conf_folders(registry):
-        if recipe.group and (place / recipe.group / f"{name}.yaml").exists():
-            raise ConfigError(f"there is an option {recipe.group}={name} already", "Choose another name.")
-    if recipe.group and recipe.kind is Kind.FEATURES and name in ("perceptual", "recognition"):
+        for group in recipe.groups:
+            if (place / group / f"{name}.yaml").exists():
+                raise ConfigError(f"there is an option {group}={name} already", "Choose another name.")
+    if recipe.kind is Kind.FEATURES and name in ("perceptual", "recognition"):
         raise ConfigError(f"'{name}' is a role of feature networks", "Choose another name.")
     package, distribution = f"pie_{name}", f"pie-{name}"
     if importlib.util.find_spec(package) is not None or _installed(distribution):
@@ -84,13 +89,13 @@ def check_name(name: str, recipe: Recipe, registry: Registry) -> None:
 def next_commands(path: Path, name: str, kind: str) -> str:
     """What to type next, in one line."""
     use = RECIPES[kind].use.replace("NAME", name)
-    return f"pip install -e {path} && pie plugins check {name} && {use}"
+    return f"pip install -e {shlex.quote(str(path))} && pie plugins check {name} && {use}"
 
 
 def _commands() -> list[str]:
     from pie_framework.cli.main import COMMANDS
 
-    return list(COMMANDS)
+    return [*COMMANDS, "help"]
 
 
 def _conf_folders(registry: Registry) -> list[Path]:
@@ -113,17 +118,18 @@ def _values(name: str, kind: str, recipe: Recipe) -> dict[str, str]:
     return {
         "name": name,
         "Name": "".join(word.capitalize() for word in name.split("_")),
-        "kind": kind,
         "KIND": "" if recipe.kind is None else recipe.kind.name,
         "words": recipe.words,
         "summary": recipe.summary,
         "module": recipe.module,
         "requires": f"\n            requires=frozenset({{{requires}}})," if requires else "",
-        "group": recipe.group,
         "suite": recipe.suite,
         "use": recipe.use.replace("NAME", name),
         "api_version": repr(API_VERSION),
-        "entry": ":plugin" if kind == "observer" else "",
+        "entry": ":plugin" if kind == OBSERVER else "",
+        "where": f"`pie_{name}/plugin.py` declares it, `pie_{name}/{recipe.module}.py` does the work."
+        if recipe.module != "plugin"
+        else f"`pie_{name}/plugin.py` does the work.",
         "core": ".".join(re.findall(r"\d+", __version__)[:2]),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pie_framework.api import Kind
+from pie_framework.authoring.subjects import COMMAND, OBSERVER
 
 
 @dataclass(frozen=True)
@@ -15,20 +16,20 @@ class Recipe:
     Attributes:
         words: what it makes, in words.
         summary: the component's summary.
-        use: the command that uses it; NAME stands for its name.
         kind: of the component; None for what is no component.
-        module: of the component, in the package.
+        module: in the package, what does the work.
         requires: of the declaration.
-        group: the folder under conf/ that its configuration is an option of; empty where it has none.
+        groups: folders under conf/ that it has an option in, the one that is used first.
+        use: the command that uses it; NAME stands for its name.
     """
 
     words: str
     summary: str
-    use: str
-    kind: Kind | None = None
-    module: str = ""
+    kind: Kind | None
+    module: str
     requires: tuple[str, ...] = ()
-    group: str = ""
+    groups: tuple[str, ...] = ()
+    use: str = ""
 
     @property
     def suite(self) -> str:
@@ -36,80 +37,72 @@ class Recipe:
         return "" if self.kind is None else self.kind.suite
 
 
-RECIPES: Mapping[str, Recipe] = {
-    "energy": Recipe(
+def _component(
+    kind: Kind,
+    words: str,
+    summary: str,
+    module: str = "",
+    requires: tuple[str, ...] = (),
+    groups: tuple[str, ...] = (),
+) -> Recipe:
+    """A recipe for a component; module and group are called as the kind unless they are given."""
+    groups = groups or (kind.value,)
+    return Recipe(words, summary, kind, module or kind.value, requires, groups, f"pie run {groups[0]}=NAME")
+
+
+_COMPONENTS = (
+    _component(
+        Kind.ENERGY,
         "energy term",
         "The latent stays near the mean of the generator's prior.",
-        "pie run energy=NAME",
-        Kind.ENERGY,
-        "term",
-        group="energy",
+        module="term",
+        groups=("energy", "method"),
     ),
-    "generator": Recipe(
-        "generator",
-        "Another generator whose samples are drawn nearer to the mean of its prior.",
-        "pie run generator=NAME",
+    _component(
         Kind.GENERATOR,
         "generator",
-        group="generator",
+        "Another generator whose samples are drawn nearer to the mean of its prior.",
     ),
-    "encoder": Recipe(
+    _component(
+        Kind.ENCODER,
         "face encoder",
         "Another encoder, asked for a portrait and for slightly shifted copies of it.",
-        "pie run encoder=NAME",
-        Kind.ENCODER,
-        "encoder",
-        group="encoder",
     ),
-    "face_model": Recipe(
+    _component(
+        Kind.FACE_MODEL,
         "face model",
         "Another face model with stronger expressions: a caricature.",
-        "pie run face_model=NAME",
-        Kind.FACE_MODEL,
-        "face_model",
-        group="face_model",
     ),
-    "rig": Recipe(
+    _component(
+        Kind.RIG,
         "rig network",
         "A linear rig, fitted to samples of the run's generator when it is built.",
-        "pie run rig=NAME",
-        Kind.RIG,
-        "rig",
-        ("encoder", "generator"),
-        "rig",
+        requires=("encoder", "generator"),
     ),
-    "features": Recipe(
+    _component(
+        Kind.FEATURES,
         "feature network",
         "Edges at several sizes: a perceptual distance without weights.",
-        "pie run features/perceptual=NAME",
-        Kind.FEATURES,
-        "features",
-        group="features/perceptual",
+        groups=("features/perceptual",),
     ),
-    "landmarks": Recipe(
+    _component(
+        Kind.LANDMARKS,
         "landmark detector",
         "Another detector, asked for a portrait and for slightly shifted copies of it.",
-        "pie run landmarks=NAME",
-        Kind.LANDMARKS,
-        "landmarks",
-        group="landmarks",
     ),
-    "aligner": Recipe(
-        "aligner",
-        "The square in the middle of the photo, a little nearer.",
-        "pie run aligner=NAME",
-        Kind.ALIGNER,
-        "aligner",
-        group="aligner",
-    ),
-    "optimizer": Recipe(
-        "optimizer",
-        "Gradient descent with momentum on gradients of length one.",
-        "pie run optimizer=NAME",
+    _component(Kind.ALIGNER, "aligner", "The square in the middle of the photo, a little nearer."),
+    _component(
         Kind.OPTIMIZER,
         "optimizer",
-        group="optimizer",
+        "Gradient descent with momentum on gradients of length one.",
     ),
-    "observer": Recipe("observer", "Writes a line per check into the run folder.", "pie run"),
-    "command": Recipe("command", "Lists the runs in a folder.", "pie NAME"),
+)
+
+#: By what `--kind` takes.
+RECIPES: Mapping[str, Recipe] = {
+    **{str(recipe.kind): recipe for recipe in _COMPONENTS},
+    OBSERVER: Recipe(
+        "observer", "Writes a line per check into the run folder.", None, "plugin", use="pie run"
+    ),
+    COMMAND: Recipe("command", "Lists the runs in a folder.", None, "command", use="pie NAME"),
 }

@@ -13,16 +13,10 @@ from pie_framework.testing.suites._watching import globals_kept
 from pie_framework.testing.suites.base import ConformanceWarning, Suite
 
 
-def run(suite: type[Suite], only: str = "") -> Iterator[Outcome]:
-    """The outcome of every check of a suite, in the order in which they are written; what they raise is caught.
-
-    Args:
-        suite: its class.
-        only: words that a check must have in its name.
-    """
+def run(suite: type[Suite]) -> Iterator[Outcome]:
+    """The outcome of every check of a suite, in the order in which they are written."""
     for name in names(suite):
-        if only in words(name):
-            yield _one(suite, name)
+        yield one(suite, name)
 
 
 def names(suite: type[Suite]) -> list[str]:
@@ -38,7 +32,8 @@ def words(name: str) -> str:
     return name.removeprefix("test_").replace("_", " ")
 
 
-def _one(suite: type[Suite], name: str) -> Outcome:
+def one(suite: type[Suite], name: str) -> Outcome:
+    """The outcome of one check, by the name of its method; what it raises is caught."""
     check = words(name)
     instance = suite()
     with globals_kept(), warnings.catch_warnings(record=True) as given:

@@ -7,15 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pluggy
-
-from pie_framework import hookspecs
-from pie_framework.api.events import EVENT_HOOKS
-from pie_framework.errors import ComponentError, did_you_mean
+from pie_framework.api import Kind
+from pie_framework.errors import ComponentError, ConfigError, did_you_mean
 from pie_framework.plugins import ENTRY_POINT_GROUP, Provenance, Registry
 from pie_framework.plugins.records import canonical
 
 OBSERVER, COMMAND = "observer", "command"
+KINDS = (*(kind.value for kind in Kind), OBSERVER, COMMAND)
 
 
 @dataclass(frozen=True)
@@ -46,25 +44,38 @@ def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
         registry: the installed plugins.
 
     Raises:
+        ConfigError: there is no such kind.
         ComponentError: there is nothing of that name, or the plugin that would offer it is broken.
     """
+    if kind is not None and kind not in KINDS:
+        raise ConfigError(f"there is no --kind {kind}", did_you_mean(kind, KINDS))
     points = list(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
     distribution, _, wanted = name.rpartition(":")
-    offered = [
+    everything = [
         subject
         for subject in _everything(points, registry)
         if canonical(distribution) in ("", canonical(subject.origin.distribution))
-        and kind in (None, subject.kind)
     ]
+    named = [subject for subject in everything if subject.name == wanted]
+    offered = [subject for subject in everything if not distribution and _offers(subject.origin, wanted)]
     # What is called so comes before what a plugin or distribution that is called so offers.
-    subjects = [subject for subject in offered if subject.name == wanted] or [
-        subject
-        for subject in offered
-        if not distribution and wanted in (subject.origin.plugin, subject.origin.distribution)
-    ]
-    if not subjects:
-        raise _unknown(name, kind, registry, points)
-    return subjects
+    for subjects in (named, offered):
+        if found := [subject for subject in subjects if kind in (None, subject.kind)]:
+            return found
+    if named:
+        raise ComponentError(f"'{name}' is no {kind}", f"It is: {_kinds(named)}.")
+    if offered:
+        raise ComponentError(f"'{name}' offers no {kind}", f"It offers: {_kinds(offered)}.")
+    raise _unknown(name, registry, points)
+
+
+def _offers(origin: Provenance, name: str) -> bool:
+    """Whether the plugin is called so, or its distribution, however that is written."""
+    return name == origin.plugin or canonical(name) == canonical(origin.distribution)
+
+
+def _kinds(subjects: Iterable[Subject]) -> str:
+    return ", ".join(sorted({subject.kind for subject in subjects}))
 
 
 def _everything(points: Iterable[importlib.metadata.EntryPoint], registry: Registry) -> Iterator[Subject]:
@@ -77,35 +88,19 @@ def _everything(points: Iterable[importlib.metadata.EntryPoint], registry: Regis
     for kind, item, origin in declared:
         point = modules.get((origin.plugin, origin.distribution))
         yield Subject(kind, item.name, "" if point is None else point.module, origin, item)
-    for origin in registry.plugins:
+    for origin in registry.observing():
         point = modules.get((origin.plugin, origin.distribution))
-        if point is not None and not origin.shipped and _observes(plugin := point.load()):
-            yield Subject(OBSERVER, origin.plugin, point.module, origin, plugin)
-
-
-def _observes(plugin: Any) -> bool:
-    """Whether a plugin implements the hook of an event."""
-    manager = pluggy.PluginManager(ENTRY_POINT_GROUP)
-    manager.add_hookspecs(hookspecs)
-    manager.register(plugin)
-    return any(getattr(manager.hook, hook).get_hookimpls() for hook in EVENT_HOOKS.values())
+        if point is not None and not origin.shipped:
+            yield Subject(OBSERVER, origin.plugin, point.module, origin, point.load())
 
 
 def _unknown(
-    name: str,
-    kind: str | None,
-    registry: Registry,
-    points: Iterable[importlib.metadata.EntryPoint],
+    name: str, registry: Registry, points: Iterable[importlib.metadata.EntryPoint]
 ) -> ComponentError:
-    """Why nothing is found: another kind, a broken plugin, two that claim the name, or no such name."""
+    """Why nothing is found: a broken plugin, two that claim the name, or no such name."""
     wanted = name.rpartition(":")[2]
-    if kind is not None and (
-        others := sorted({s.kind for s in _everything(points, registry) if s.name == wanted})
-    ):
-        return ComponentError(f"'{name}' is no {kind}", f"It is: {', '.join(others)}.")
     for problem in registry.problems:
-        origin = problem.provenance
-        if wanted in (origin.plugin, origin.distribution) or f"'{wanted}'" in problem.message:
+        if _offers(problem.provenance, wanted) or f"'{wanted}'" in problem.message:
             return ComponentError(str(problem))
     known = {component.name for component in registry.components()} | {point.name for point in points}
     return ComponentError(f"no plugin offers '{name}'", did_you_mean(wanted, known))

@@ -1,4 +1,4 @@
-"""`pie plugins list | show NAME`: what is installed, where it comes from, and what is wrong with it."""
+"""`pie plugins`: `new` and `check` are handed on; `list` and `show` say what is installed and what is wrong with it."""
 
 from __future__ import annotations
 

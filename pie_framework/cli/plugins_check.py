@@ -6,11 +6,14 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pie_framework.cli.plugins_new import split
+from pie_framework.cli.arguments import split
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import discover
+
+if TYPE_CHECKING:
+    from pie_framework.authoring.subjects import Subject
 
 USAGE = """usage: pie plugins check NAME [--kind KIND] [--strict] [KEY=VALUE ...]
 
@@ -21,42 +24,65 @@ Runs the conformance suite of a component that a plugin declares, and checks its
   --strict     warnings count as failures
   KEY=VALUE    settings of the component other than its defaults
 
-Exit status: 0 all pass, 1 a check fails, 2 there is nothing of that name."""
+Exit status: 0 all pass, 1 a check fails, 2 there is nothing of that name, or the arguments are wrong."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Returns 0 when all checks pass, 1 when one fails; raises ComponentError for a name that means nothing."""
+    """Returns 0 when all checks pass, 1 when one fails; raises PieError for a name or arguments that mean nothing."""
     words = list(arguments)
     if not words or any(word in ("-h", "--help") for word in words):
         print(USAGE)
         return 0
     if not __debug__:
         raise PieError("checks need assertions, which python -O leaves out", "Run without -O.")
-    strict = "--strict" in words
     given = [word for word in words if "=" in word and not word.startswith("-")]
-    rest = [word for word in words if word not in given and word != "--strict"]
-    names, options = split(rest, ("--kind",), "pie plugins check")
+    rest = [word for word in words if word not in given]
+    names, options = split(rest, ("--kind",), "pie plugins check", ("--strict",))
     if len(names) != 1:
         raise ConfigError(f"'pie plugins check' takes one name, not {len(names)}", USAGE.splitlines()[0])
+    settings = _settings(given)
     from pie_framework.authoring.subjects import find
 
     registry = discover()
     subjects = find(names[0], options.get("--kind"), registry)
     if given and len(subjects) > 1:
-        kinds = ", ".join(sorted({f"{s.kind} {s.name}" for s in subjects}))
-        raise ConfigError(f"settings are given, but '{names[0]}' is several: {kinds}", "Add --kind.")
-    statuses = [_check(subject, registry, _settings(given), strict) for subject in subjects]
-    return max(statuses)
+        raise ConfigError(
+            f"settings are given, but '{names[0]}' is several: "
+            + ", ".join(sorted({f"{subject.kind} {subject.name}" for subject in subjects})),
+            _which(subjects),
+        )
+    return max(_check(subject, registry, settings, "--strict" in options) for subject in subjects)
+
+
+def _which(subjects: Sequence[Subject]) -> str:
+    """How to mean one of several."""
+    if len({subject.kind for subject in subjects}) == len(subjects):
+        return f"Add --kind {subjects[0].kind}."
+    full = sorted({f"{subject.origin.distribution}:{subject.name}" for subject in subjects})
+    return "Name one: " + " or ".join(f"'{name}'" for name in full) + "."
 
 
 def _settings(given: Sequence[str]) -> dict[str, Any]:
+    """Settings from words KEY=VALUE; ConfigError names the one that cannot be read."""
+    import yaml
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    plain: Any = OmegaConf.to_container(OmegaConf.from_dotlist(list(given)))
+    node = OmegaConf.create()
+    for word in given:
+        key, _, _ = word.partition("=")
+        if not all(part.strip("[] ") for part in key.split(".")):
+            raise ConfigError(f"'{word}' does not say which setting", "Write KEY=VALUE.")
+        try:
+            node.merge_with_dotlist([word])
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+            reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+            raise ConfigError(f"'{word}' cannot be read: {reason}", "Write KEY=VALUE, as in YAML.") from error
+    plain: Any = OmegaConf.to_container(node)
     return {str(key): value for key, value in plain.items()}
 
 
-def _check(subject: Any, registry: Any, given: dict[str, Any], strict: bool) -> int:
+def _check(subject: Subject, registry: Any, given: dict[str, Any], strict: bool) -> int:
     """Check one subject and print its table; the exit status."""
     from rich.console import Console
     from rich.table import Table

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.cli.arguments import split
+from pie_framework.errors import ConfigError
 from pie_framework.plugins import discover
 
 USAGE = """usage: pie plugins new NAME --kind KIND [--folder DIR]
 
 Writes the folder pie-NAME: a plugin that installs, runs and passes its own tests as it is.
 
-  NAME          [a-z][a-z0-9_]*; the package is called pie_NAME
+  NAME          [a-z][a-z0-9_]*, with no underscore at its end; the package is called pie_NAME
   --kind KIND   energy, generator, encoder, face_model, rig, features, landmarks, aligner, optimizer, observer, command
   --folder DIR  where it is made, here by default"""
 OPTIONS = ("--kind", "--folder")
@@ -40,23 +41,3 @@ def main(arguments: Sequence[str]) -> int:
         print(f"  {file}")
     print(f"Next:\n  {next_commands(path, name, options['--kind'])}")
     return 0
-
-
-def split(words: Sequence[str], known: Sequence[str], command: str) -> tuple[list[str], dict[str, str]]:
-    """The names and the options with their values, `--option VALUE` or `--option=VALUE`."""
-    names: list[str] = []
-    options: dict[str, str] = {}
-    rest = iter(words)
-    for word in rest:
-        option, equals, value = word.partition("=")
-        if not option.startswith("-"):
-            names.append(word)
-            continue
-        if option not in known:
-            raise ConfigError(f"'{command}' has no option '{option}'", did_you_mean(option, known))
-        if not equals:
-            value = next(rest, "")
-        if not value:
-            raise ConfigError(f"'{command} {option}' needs a value")
-        options[option] = value
-    return names, options

@@ -134,6 +134,7 @@ def _import(registry: Registry, point: EntryPoint, provenance: Provenance) -> ob
                 provenance,
                 f"importing it {what} ({seconds:.1f} s), and every command waits for it. Import models in the "
                 f"module that a component's target names, not in '{point.value}'",
+                mild=True,
             )
         )
     return plugin
@@ -160,7 +161,7 @@ def _register(
             guard.problem(str(error))
             continue
         for warning in told:
-            guard.problem(str(warning.message))
+            guard.problem(str(warning.message), mild=True)
         if hook in EVENT_HOOKS.values():
             registry._observers.insert(0, (guard.provenance, hook, function, options))
 
@@ -172,8 +173,8 @@ class _Offers(Guard):
         self.provenance = provenance
         self._problems, self._origins = registry.problems, origins
 
-    def problem(self, message: str) -> None:
-        self._problems.append(Problem(self.provenance, message))
+    def problem(self, message: str, mild: bool = False) -> None:
+        self._problems.append(Problem(self.provenance, message, mild=mild))
 
     def failed(self, hook: str, error: BaseException) -> None:
         self.problem(f"its hook '{hook}' failed: {describe(error)}")

@@ -54,11 +54,13 @@ class Problem:
         provenance: the plugin.
         message: what is wrong, in one sentence.
         fatal: whether the plugins contradict one another (a name declared twice).
+        mild: whether all that the plugin offers can be used nevertheless.
     """
 
     provenance: Provenance
     message: str
     fatal: bool = False
+    mild: bool = False
 
     def __str__(self) -> str:
         return f"{self.provenance.label}: {self.message}"

@@ -134,6 +134,10 @@ class Registry:
         """The catalogues of assets that plugins add, those that ship first."""
         return list(self._asset_catalogues)
 
+    def observing(self) -> list[Provenance]:
+        """The plugins with a hook that is told about a run."""
+        return [origin for origin in self.plugins if any(origin == known for known, *_ in self._observers)]
+
     def observers(self, *others: object) -> Observers:
         """Everyone to be told about a run: the plugins' hooks, then `others` (objects with methods of those names)."""
         return Observers(self._observers, others)

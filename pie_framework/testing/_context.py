@@ -37,7 +37,7 @@ class ToyContext:
         """The toy component; of rigs that of a block, of feature networks that of a role, which may be any."""
         kind = Kind(kind)
         if kind.slot in (Slot.PER_BLOCK, Slot.PER_ROLE) and name is None:
-            raise ComponentError(f"a {kind} was asked for without saying which block or role")
+            raise ComponentError(f"{kind.article} was asked for without saying which block or role")
         if kind is Kind.RIG:
             return self.networks.need_rig(str(name))
         if kind is Kind.FEATURES:
@@ -54,7 +54,7 @@ class ToyContext:
         return "toy" if there else None
 
     def asset(self, uri: str, folder: bool = False) -> str:
-        """The local path of an asset, as in a run."""
+        """The local path of an asset; unlike in a run, no declared digest is compared."""
         from pie_framework.assets import resolve
 
         return str(resolve(uri, None, folder))
@@ -72,7 +72,7 @@ class DeclaredContext:
     """
 
     def __init__(self, inner: BuildContext, requires: frozenset[str]) -> None:
-        self.inner, self.requires = inner, requires
+        self.inner, self.requires = inner, frozenset(requires)
         self.device, self.dtype, self.blocks = inner.device, inner.dtype, inner.blocks
         self.used: set[str] = set()
         self._asked: set[str] = set()
@@ -93,7 +93,7 @@ class DeclaredContext:
         kind = Kind(kind)
         found = self.inner.chosen(kind, name)
         if found is not None:
-            self._asked |= {kind.value} if name is None else {kind.value, f"{kind}.{name}"}
+            self._asked.add(f"{kind}.{name}" if kind.slot is Slot.PER_ROLE else kind.value)
         return found
 
     def asset(self, uri: str, folder: bool = False) -> str:

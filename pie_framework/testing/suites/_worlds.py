@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from pie_framework.api import FeatureNetwork, LatentView, Networks, PriorDraw, T
 from pie_framework.testing._context import toy_features
 from pie_framework.testing.toys import toy_networks
 
-T = TypeVar("T")
 #: Parts of `Networks` that a declaration may require, all under the name of their kind but the rigs.
 PARTS = {
     "encoder": "encoder",

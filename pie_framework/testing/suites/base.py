@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pie_framework.api import BuildContext
 from pie_framework.testing._context import toy_context
-from pie_framework.testing.suites._watching import Snapshot, untouched_globals
+from pie_framework.testing.suites._watching import Snapshot, inside, untouched_globals
 
 Values = Tensor | Mapping[str, Tensor]
 Same = TypeVar("Same", bound="Suite")
@@ -111,10 +111,45 @@ class Suite:
         self, found: Tensor, expected: Tensor, what: str = "the results", tolerance: float | None = None
     ) -> None:
         """Raise AssertionError unless both are equal within the tolerance, the suite's by default."""
-        wanted = self.tolerance if tolerance is None else tolerance
-        if wanted is None:
-            wanted = 1e-8 if self.dtype == torch.float64 else 1e-4
+        wanted = self._allowed(tolerance)
         torch.testing.assert_close(found, expected, rtol=wanted, atol=wanted, msg=lambda m: f"{what}: {m}")
+
+    def same(self, found: Tensor, expected: Tensor, what: str) -> None:
+        """Raise AssertionError unless both are equal: bit for bit on the processor, within the tolerance on a GPU,
+        whose kernels may add in any order.
+
+        Args:
+            found: of the same computation as `expected`, of as many rows.
+            expected: what it gave before.
+            what: the fault, in words.
+        """
+        if self.device.type == "cpu":
+            assert torch.equal(found, expected), what
+        else:
+            self.close(found, expected, what)
+
+    def alike(self, found: Tensor, expected: Tensor, what: str, share: float = 0.005) -> None:
+        """Raise AssertionError unless two images or masks are equal within the tolerance, up to a few pixels.
+
+        An edge that falls on the middle of a pixel may fall beside it in a batch of another size.
+
+        Args:
+            found: (B, ..., H, W).
+            expected: the same.
+            what: they are, in words.
+            share: of the pixels that may differ.
+        """
+        assert found.shape == expected.shape, f"{what}: {tuple(found.shape)} against {tuple(expected.shape)}"
+        wanted = self._allowed(None)
+        apart = ~torch.isclose(found.double(), expected.double(), rtol=wanted, atol=wanted)
+        apart = apart.flatten(1, -3).any(dim=1) if apart.ndim > 3 else apart
+        differing = float(apart.double().mean())
+        assert differing <= share, f"{what}: {100 * differing:.2g} % of the pixels differ"
+
+    def _allowed(self, tolerance: float | None) -> float:
+        """The tolerance, the suite's where None is given."""
+        wanted = self.tolerance if tolerance is None else tolerance
+        return wanted if wanted is not None else 1e-8 if self.dtype == torch.float64 else 1e-4
 
     def rng(self, number: int = 0) -> torch.Generator:
         """A random generator of its own, on the CPU."""
@@ -139,6 +174,15 @@ class Suite:
             assert value.device.type == self.device.type, f"{name or 'the result'} is on {value.device}"
             assert torch.isfinite(value).all(), f"{name or 'the result'} holds values that are not finite"
 
+    def check_protocol(self, protocol: type) -> None:
+        """Raise AssertionError unless the component has the members of a protocol."""
+        made = type(self.component).__name__
+        assert isinstance(self.component, protocol), f"{made} is no {protocol.__name__}"
+
+    def check_shape(self, value: Tensor, shape: tuple[int, ...], what: str) -> None:
+        """Raise AssertionError unless a tensor has the shape."""
+        assert tuple(value.shape) == shape, f"{what} has the shape {tuple(value.shape)}, not {shape}"
+
     @contextmanager
     def untouched(self, **objects: Any) -> Iterator[None]:
         """Nothing global is changed inside, nor the component's weights, nor a tensor of the objects."""
@@ -147,9 +191,17 @@ class Suite:
             yield
         before.check()
 
-    def check_function(self, function: Callable[..., Values], *inputs: Tensor) -> None:
+    def check_function(
+        self, function: Callable[..., Values], *inputs: Tensor, pixels: Sequence[str] = ()
+    ) -> None:
         """The same answer each time, for each row alone as in the batch, whatever was asked before, without touching
-        its inputs, the component's weights or anything global."""
+        its inputs, the component's weights or anything global.
+
+        Args:
+            function: of the inputs.
+            inputs: batch first.
+            pixels: names of the results that are images with a silhouette, of which a few pixels may differ.
+        """
         kept = [value.clone() for value in inputs]
         with torch.no_grad(), self.untouched():
             first = {name: value.clone() for name, value in named(function(*inputs)).items()}
@@ -159,9 +211,13 @@ class Suite:
             again = named(function(*inputs))
             rows = [named(function(*(value[i : i + 1] for value in inputs))) for i in range(len(inputs[0]))]
         for name, value in first.items():
-            assert torch.equal(value, again[name]), f"{name or 'the result'} differs when asked again"
             alone = torch.cat([row[name] for row in rows])
-            self.close(alone, value, "batch against one by one")
+            edges, told = name in pixels, f"{name or 'the result'} differs when asked again"
+            if edges and self.device.type != "cpu":
+                self.alike(again[name], value, told)
+            else:
+                self.same(again[name], value, told)
+            (self.alike if edges else self.close)(alone, value, "batch against one by one")
 
     def check_gradient(self, function: Callable[..., Values], *inputs: Tensor, zero: bool = False) -> None:
         """A finite gradient reaches every input; in float64 it equals finite differences along random directions.
@@ -215,14 +271,19 @@ class Suite:
             assert abs(float(expected) - found) < allowed, "the gradient differs from finite differences"
 
     def check_frozen(self, component: Any) -> None:
-        """No weight asks for a gradient, and nothing is in training mode."""
-        if isinstance(component, nn.Module):
-            asking = [name for name, weight in component.named_parameters() if weight.requires_grad]
-            assert not asking, f"weights that ask for gradients: {', '.join(asking[:3])}"
-            training = [
-                name or "itself" for name, m in component.named_modules() if m.training and has_modes(m)
-            ]
-            assert not training, f"modules in training mode: {', '.join(training[:3])}"
+        """No weight asks for a gradient and nothing is in training mode, also in the modules that a plain object holds.
+
+        A run freezes the module that a factory returns, and no other.
+        """
+        held = list(inside("", component))
+        asking = [path for path, part in held if isinstance(part, nn.Parameter) and part.requires_grad]
+        assert not asking, f"weights that ask for gradients: {', '.join(asking[:3])}"
+        training = [
+            path or "itself"
+            for path, part in held
+            if isinstance(part, nn.Module) and part.training and has_modes(part)
+        ]
+        assert not training, f"modules in training mode: {', '.join(training[:3])}"
 
 
 #: Layers that compute something else in training mode.

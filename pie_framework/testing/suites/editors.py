@@ -41,15 +41,17 @@ class EditorTests(Suite):
             return component.edit(latent, before, asked, block)
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, Editor)
-        assert self.component.blocks and set(self.component.blocks) <= set(EDITABLE_BLOCKS)
-        assert len(set(self.component.blocks)) == len(self.component.blocks)
+        self.check_protocol(Editor)
+        blocks = self.component.blocks
+        assert blocks and set(blocks) <= set(EDITABLE_BLOCKS) and len(set(blocks)) == len(blocks), (
+            f"its blocks are {blocks}, not some of {', '.join(EDITABLE_BLOCKS)}"
+        )
 
     def test_edited_latent(self) -> None:
         for block in self.component.blocks:
             inputs = self.inputs()
             edited = self.edited(self.component, block, *inputs)
-            assert edited.shape == inputs[0].shape
+            self.check_shape(edited, tuple(inputs[0].shape), "the edited latent")
             self.check_place(edited)
             assert not torch.equal(edited, inputs[0]), f"an edit of the block '{block}' changes nothing"
 
@@ -94,13 +96,13 @@ class InverterTests(Suite):
     sizes: ClassVar[tuple[int, ...]] = (64,)
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, Inverter)
+        self.check_protocol(Inverter)
 
     def test_latent(self) -> None:
         for size in self.sizes:
             with torch.no_grad():
                 latent = self.component.invert(self.rand_images(2, size))
-            assert latent.shape == (2, self.num_layers, self.latent_dim)
+            self.check_shape(latent, (2, self.num_layers, self.latent_dim), "the latent")
             self.check_place(latent)
 
     def test_inverting_is_a_function_of_each_image(self) -> None:

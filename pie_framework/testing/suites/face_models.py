@@ -37,29 +37,34 @@ class FaceModelTests(Suite):
         return theta
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, FaceModel)
-        assert self.component.num_landmarks > 0
+        self.check_protocol(FaceModel)
+        assert self.component.num_landmarks > 0, "it has no landmarks"
 
     def test_mesh(self) -> None:
         with torch.no_grad():
             mesh = self.component.mesh(self.theta(self.component))
         self.check_place({"vertices": mesh.vertices, "colours": mesh.colours})
-        assert mesh.vertices.shape == mesh.colours.shape
-        assert mesh.vertices.shape[0] == 2 and mesh.vertices.shape[2] == 3
-        assert mesh.faces.dtype == torch.int64 and mesh.faces.shape[1] == 3
-        assert int(mesh.faces.min()) >= 0 and int(mesh.faces.max()) < mesh.vertices.shape[1]
-        assert float(mesh.colours.min()) >= 0 and float(mesh.colours.max()) <= 1
+        assert mesh.vertices.ndim == 3 and mesh.vertices.shape[::2] == (2, 3), (
+            f"vertices has the shape {tuple(mesh.vertices.shape)}, not (2, V, 3)"
+        )
+        self.check_shape(mesh.colours, tuple(mesh.vertices.shape), "colours")
+        assert mesh.faces.dtype == torch.int64, f"faces is {mesh.faces.dtype}, not torch.int64"
+        self.check_shape(mesh.faces, (len(mesh.faces), 3), "faces")
+        assert int(mesh.faces.min()) >= 0 and int(mesh.faces.max()) < mesh.vertices.shape[1], (
+            "faces name vertices that are not there"
+        )
+        assert float(mesh.colours.min()) >= 0 and float(mesh.colours.max()) <= 1, "colours leave [0, 1]"
 
     def test_rendering(self) -> None:
         theta = self.theta(self.component)
         with torch.no_grad():
             rendering = self.component.render(theta, self.size)
             landmarks = self.component.landmarks(theta, self.size)
-        assert rendering.image.shape == (2, 3, self.size, self.size)
-        assert rendering.mask.shape == (2, 1, self.size, self.size)
-        assert landmarks.shape == (2, self.component.num_landmarks, 2)
+        self.check_shape(rendering.image, (2, 3, self.size, self.size), "the image")
+        self.check_shape(rendering.mask, (2, 1, self.size, self.size), "the mask")
+        self.check_shape(landmarks, (2, self.component.num_landmarks, 2), "the landmarks")
         self.check_place({"image": rendering.image, "mask": rendering.mask, "landmarks": landmarks})
-        assert ((rendering.mask == 0) | (rendering.mask == 1)).all()
+        assert ((rendering.mask == 0) | (rendering.mask == 1)).all(), "the mask is not 0 or 1"
         assert (rendering.mask.sum(dim=(1, 2, 3)) > 0).all(), "the face is not in the image"
         self.close(rendering.landmarks, landmarks, "landmarks of the rendering")
 
@@ -79,7 +84,7 @@ class FaceModelTests(Suite):
             image = rendering.image * rendering.mask
             return {"image": image, "vertices": mesh.vertices, "landmarks": rendering.landmarks}
 
-        self.check_function(everything, self.theta(self.component, 3))
+        self.check_function(everything, self.theta(self.component, 3), pixels=("image",))
 
     def test_gradient_of_the_landmarks(self) -> None:
         self.check_gradient(
@@ -91,7 +96,7 @@ class FaceModelTests(Suite):
         rendering = self.component.render(theta, self.size)
         assert not rendering.mask.requires_grad, "the mask carries no gradient"
         (gradient,) = torch.autograd.grad((rendering.image * rendering.mask).sum(), theta)
-        assert torch.isfinite(gradient).all()
+        assert torch.isfinite(gradient).all(), "the gradient is not finite"
         for name in ("albedo", "illumination"):
             if name in self.component.layout.block_names:
                 assert self.component.layout.get(gradient, name).abs().max() > 0, (

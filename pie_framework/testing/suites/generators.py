@@ -12,7 +12,7 @@ class GeneratorTests(Suite):
     """Override `build` to return a `Generator`."""
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, Generator)
+        self.check_protocol(Generator)
         for name in ("resolution", "num_layers", "latent_dim"):
             value = getattr(self.component, name)
             assert isinstance(value, int) and value > 0, f"{name} is {value!r}"
@@ -21,11 +21,11 @@ class GeneratorTests(Suite):
         with self.untouched():
             first, again = self.component.sample(3, self.rng()), self.component.sample(3, self.rng())
             other = self.component.sample(3, self.rng(1))
-        assert first.shape == (3, self.component.num_layers, self.component.latent_dim)
+        self.check_shape(first, (3, self.component.num_layers, self.component.latent_dim), "the sample")
         self.check_place(first)
-        assert torch.equal(first, again), "the same state of rng must give the same latents"
+        self.same(first, again, "the same state of rng must give the same latents")
         assert not torch.equal(first, other), "another state of rng must give other latents"
-        assert not first.requires_grad
+        assert not first.requires_grad, "samples carry a gradient"
 
     def test_rng_goes_on(self) -> None:
         rng = self.rng()
@@ -35,7 +35,7 @@ class GeneratorTests(Suite):
 
     def test_mean_latent(self) -> None:
         mean = self.component.mean_latent()
-        assert mean.shape == (self.component.latent_dim,)
+        self.check_shape(mean, (self.component.latent_dim,), "the mean latent")
         self.check_place(mean)
         mean.add_(1.0)
         assert not torch.equal(mean, self.component.mean_latent()), "mean_latent gives its own state away"
@@ -43,7 +43,8 @@ class GeneratorTests(Suite):
     def test_image(self) -> None:
         with torch.no_grad():
             image = self.component.synthesize(self.component.sample(2, self.rng()))
-        assert image.shape == (2, 3, self.component.resolution, self.component.resolution)
+        side = self.component.resolution
+        self.check_shape(image, (2, 3, side, side), "the image")
         self.check_place(image)
 
     def test_synthesis_is_a_function_of_each_latent(self) -> None:

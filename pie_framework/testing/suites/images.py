@@ -27,13 +27,13 @@ class FaceEncoderTests(_ImageSuite):
     """Override `build` to return a `FaceEncoder`, and `sizes`."""
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, FaceEncoder)
+        self.check_protocol(FaceEncoder)
 
     def test_coefficients(self) -> None:
         for size in self.sizes:
             with torch.no_grad():
                 theta = self.component.encode(self.images(size=size))
-            assert theta.shape == (2, self.component.layout.size)
+            self.check_shape(theta, (2, self.component.layout.size), f"θ of an image of {size} pixels")
             self.check_place(theta)
 
     def test_encoding_is_a_function_of_each_image(self) -> None:
@@ -50,7 +50,7 @@ class FeatureNetworkTests(_ImageSuite):
     """Override `build` to return a `FeatureNetwork`, and `sizes`; one with `embed` is also tested for that."""
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, FeatureNetwork)
+        self.check_protocol(FeatureNetwork)
 
     def test_features_have_the_same_names_for_every_image(self) -> None:
         shapes = []
@@ -59,7 +59,8 @@ class FeatureNetworkTests(_ImageSuite):
                 found = self.component.features(self.images(number=number))
                 self.check_place(found)
                 shapes.append({name: tuple(value.shape) for name, value in found.items()})
-        assert shapes[0] and shapes[0] == shapes[1]
+        assert shapes[0], "there are no features"
+        assert shapes[0] == shapes[1], f"two images have other features: {shapes[0]} and {shapes[1]}"
         for name, shape in shapes[0].items():
             assert shape[0] == 2 and len(shape) in (2, 4), f"{name} has the shape {shape}"
 
@@ -80,7 +81,9 @@ class FeatureNetworkTests(_ImageSuite):
             self.skip("it offers no embed")
         with torch.no_grad():
             embedded = embed(self.images())
-        assert embedded.ndim == 2 and len(embedded) == 2
+        assert embedded.ndim == 2 and len(embedded) == 2, (
+            f"the embedding has the shape {tuple(embedded.shape)}, not (2, E)"
+        )
         self.check_place(embedded)
         self.close(embedded.norm(dim=1), torch.ones_like(embedded[:, 0]), "lengths")
         self.check_function(embed, self.images(3))
@@ -93,14 +96,14 @@ class LandmarkDetectorTests(_ImageSuite):
     """Override `build` to return a `LandmarkDetector`, and `sizes`."""
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, LandmarkDetector)
-        assert self.component.num_landmarks > 0
+        self.check_protocol(LandmarkDetector)
+        assert self.component.num_landmarks > 0, "it has no landmarks"
 
     def test_landmarks_are_pixels(self) -> None:
         for size in self.sizes:
             with torch.no_grad():
                 found = self.component.detect(self.images(size=size))
-            assert found.shape == (2, self.component.num_landmarks, 2)
+            self.check_shape(found, (2, self.component.num_landmarks, 2), "the landmarks")
             self.check_place(found)
 
     def test_landmarks_follow_the_size_of_the_image(self) -> None:

@@ -57,11 +57,12 @@ class OptimizerTests(Suite):
             assert value.dim() >= 1 and value.shape[0] == batch, (
                 f"part {number} of the state has the shape {tuple(value.shape)}; the batch of {batch} comes first"
             )
-            assert value.device.type == self.device.type and not value.requires_grad
+            assert value.device.type == self.device.type, f"part {number} of the state is on {value.device}"
+            assert not value.requires_grad, f"part {number} of the state carries a gradient"
             assert torch.isfinite(value).all(), f"part {number} of the state is not finite"
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, Optimizer)
+        self.check_protocol(Optimizer)
 
     def test_change_and_state(self) -> None:
         for shape in self.shapes:
@@ -70,9 +71,9 @@ class OptimizerTests(Suite):
                 state = self.component.init(start)
                 self.check_state(state, shape[0])
                 change, after = self.component.update(start, start, state, self.lr, 1)
-            assert change.shape == start.shape
+            self.check_shape(change, shape, "the change")
             self.check_place(change)
-            assert not change.requires_grad
+            assert not change.requires_grad, "the change carries a gradient"
             self.check_state(after, shape[0])
 
     def test_function_of_what_it_is_given(self) -> None:
@@ -84,10 +85,10 @@ class OptimizerTests(Suite):
             first, kept = self.component.update(variable, gradient, state, self.lr, 4)
             self.component.update(-variable, 2 * gradient, state, 3 * self.lr, 9)
             again, same = self.component.update(variable, gradient, state, self.lr, 4)
-        assert torch.equal(first, again), "the change differs when asked again"
-        assert all(torch.equal(a, b) for a, b in zip(kept, same, strict=True)), (
-            "the state differs when asked again"
-        )
+        self.same(first, again, "the change differs when asked again")
+        assert len(kept) == len(same), "the state has other parts when asked again"
+        for before, now in zip(kept, same, strict=True):
+            self.same(before, now, "the state differs when asked again")
 
     def test_rows_are_independent(self) -> None:
         for shape in self.shapes:
@@ -122,6 +123,4 @@ class OptimizerTests(Suite):
         half, state = self.walk(self.component, start, goal, 4)
         kept = tuple(value.clone() for value in state)
         again, _ = self.walk(self.build(), half, goal, 4, kept, 5)
-        assert torch.equal(straight, again), (
-            "a run that goes on from the state differs from one that never stopped"
-        )
+        self.same(straight, again, "a run that goes on from the state differs from one that never stopped")

@@ -31,25 +31,35 @@ class AlignerTests(Suite):
         return Image.fromarray(colours.clip(0, 255).astype(np.uint8))
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, Aligner)
+        self.check_protocol(Aligner)
 
     def test_portrait(self) -> None:
         photo = self.photo()
         found = self.component.align(photo, self.size)
-        assert found.image.mode == "RGB"
-        assert found.image.size == (self.size, self.size)
-        assert found.source_size == photo.size
-        assert found.faces >= 0
-        assert len(found.to_source) == 6 and all(math.isfinite(number) for number in found.to_source)
+        assert found.image.mode == "RGB", f"the portrait is {found.image.mode}, not RGB"
+        wanted = (self.size, self.size)
+        assert found.image.size == wanted, f"the portrait has the size {found.image.size}, not {wanted}"
+        assert found.source_size == photo.size, f"source_size is {found.source_size}, not {photo.size}"
+        assert found.faces >= 0, f"it found {found.faces} faces"
+        assert len(found.to_source) == 6 and all(math.isfinite(number) for number in found.to_source), (
+            f"to_source is {found.to_source}, not six finite numbers"
+        )
 
     def test_the_photo_stays_as_it_is_and_the_answer_too(self) -> None:
         photo = self.photo()
         before = photo.tobytes()
         with self.untouched():
             first, again = self.component.align(photo, self.size), self.component.align(photo, self.size)
-        assert photo.tobytes() == before
-        assert first.image.tobytes() == again.image.tobytes()
-        assert first.to_source == again.to_source
+        assert photo.tobytes() == before, "the photo was changed"
+        if self.device.type == "cpu":
+            assert first.image.tobytes() == again.image.tobytes(), "the portrait differs when asked again"
+            assert first.to_source == again.to_source, "to_source differs when asked again"
+        else:  # kernels of a GPU may add in any order
+            apart = np.asarray(first.image, dtype=float) - np.asarray(again.image, dtype=float)
+            assert float(np.abs(apart).mean()) < 1, "the portrait differs when asked again"
+            assert np.allclose(first.to_source, again.to_source, rtol=1e-3, atol=1e-2), (
+                "to_source differs when asked again"
+            )
 
     def test_the_way_back_is_true(self) -> None:
         """Sampling the photo where `to_source` says gives the portrait, up to resampling."""
@@ -65,8 +75,9 @@ class AlignerTests(Suite):
             axis=2
         )
         covered = np.asarray(inside) == 255
-        assert covered.any()
-        assert float(np.median(difference[covered])) < 12
+        assert covered.any(), "to_source lies outside of the photo"
+        apart = float(np.median(difference[covered]))
+        assert apart < 12, f"the photo at to_source differs from the portrait by {apart:.0f} of 255"
 
     def test_a_picture_without_a_face_is_refused(self) -> None:
         if not self.needs_face:

@@ -28,14 +28,15 @@ class RigNetworkTests(Suite):
         return self.randn(count, self.num_layers, self.latent_dim), self.randn(count, size, number=1)
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, RigNetwork)
-        assert self.component.block in self.component.layout.editable
+        self.check_protocol(RigNetwork)
+        layout = self.component.layout
+        assert self.component.block in layout.editable, f"its block is '{self.component.block}'"
 
     def test_edited_latent(self) -> None:
         latent, parameters = self.inputs(self.component)
         with torch.no_grad():
             edited = self.component.rig(latent, parameters)
-        assert edited.shape == latent.shape
+        self.check_shape(edited, tuple(latent.shape), "the edited latent")
         self.check_place(edited)
 
     def test_rigging_is_a_function_of_each_row(self) -> None:

@@ -33,22 +33,28 @@ class ScenesTests(Suite):
         return self._once("turned", lambda: self.drawn(component).edited(theta))
 
     def check_same(self, found: KnownPortraits, expected: KnownPortraits) -> None:
-        """Both are the same, bit for bit."""
-        for name in ("images", "theta", "landmarks", "regions", "face", "background"):
-            assert torch.equal(getattr(found, name), getattr(expected, name)), f"{name} differ"
+        """Both are the same within the tolerance, up to a few pixels at edges."""
+        for name in ("theta", "landmarks"):
+            self.close(getattr(found, name), getattr(expected, name), name)
+        for name in ("images", "regions", "face", "background"):
+            self.alike(getattr(found, name), getattr(expected, name), name)
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, Scenes)
-        assert isinstance(self.drawn(self.component), KnownPortraits)
+        self.check_protocol(Scenes)
+        assert isinstance(self.drawn(self.component), KnownPortraits), "draw gives no KnownPortraits"
 
     def test_shapes_and_ranges(self) -> None:
         drawn: KnownPortraits = self.drawn(self.component)
         count, size = self.count, self.component.size
-        assert drawn.images.shape == (count, 3, size, size)
-        assert drawn.theta.shape == (count, self.component.layout.size)
-        assert drawn.landmarks.ndim == 3 and drawn.landmarks.shape[::2] == (count, 2)
-        assert drawn.regions.shape == (count, size, size) and drawn.regions.dtype == torch.uint8
-        assert drawn.face.shape == drawn.background.shape == (count, 1, size, size)
+        self.check_shape(drawn.images, (count, 3, size, size), "images")
+        self.check_shape(drawn.theta, (count, self.component.layout.size), "theta")
+        assert drawn.landmarks.ndim == 3 and drawn.landmarks.shape[::2] == (count, 2), (
+            f"landmarks has the shape {tuple(drawn.landmarks.shape)}, not ({count}, K, 2)"
+        )
+        self.check_shape(drawn.regions, (count, size, size), "regions")
+        assert drawn.regions.dtype == torch.uint8, f"regions is {drawn.regions.dtype}, not torch.uint8"
+        for name in ("face", "background"):
+            self.check_shape(getattr(drawn, name), (count, 1, size, size), name)
         values = ("images", "theta", "landmarks", "face", "background")
         self.check_place({name: getattr(drawn, name) for name in values})
         assert float(drawn.images.abs().max()) <= 1.0, "images leave [-1, 1]"
@@ -68,15 +74,17 @@ class ScenesTests(Suite):
 
     def test_portraits_differ(self) -> None:
         drawn: KnownPortraits = self.drawn(self.component)
-        assert not torch.equal(drawn.theta[0], drawn.theta[1])
-        assert not torch.equal(drawn.images[0], drawn.images[1])
+        assert not torch.equal(drawn.theta[0], drawn.theta[1]), "two portraits have the same theta"
+        assert not torch.equal(drawn.images[0], drawn.images[1]), "two portraits have the same image"
 
     def test_a_person_has_as_many_portraits_as_asked_for(self) -> None:
         shots = self.component.draw(2, np.random.default_rng(self.seed), shots=2)
-        assert shots.images.shape[0] == 4
+        assert len(shots.images) == 4, f"two shots of two persons are {len(shots.images)} portraits"
         theta = {name: shots.theta[:, self.component.layout.slice(name)] for name in ("identity", "rotation")}
         for first, second, same in ((0, 1, True), (2, 3, True), (1, 2, False)):
-            assert torch.equal(theta["identity"][first], theta["identity"][second]) is same
+            assert torch.equal(theta["identity"][first], theta["identity"][second]) is same, (
+                f"portraits {first} and {second} of two persons with two shots: whose they are is wrong"
+            )
         assert not torch.equal(theta["rotation"][0], theta["rotation"][1]), "the shots are the same"
 
     def test_taken_rows_are_those_portraits(self) -> None:

@@ -35,14 +35,14 @@ class InitializerTests(Suite):
         return found
 
     def test_satisfies_the_protocol(self) -> None:
-        assert isinstance(self.component, Initializer)
+        self.check_protocol(Initializer)
 
     def test_latents(self) -> None:
         networks = self.networks
         generator = networks.generator
         for count in (1, 3):
             found = self.start(networks, self.images(networks, count))
-            assert found.shape == (count, generator.num_layers, generator.latent_dim)
+            self.check_shape(found, (count, generator.num_layers, generator.latent_dim), "the start")
             self.check_place(found)
             assert not found.requires_grad, "the start carries a gradient"
 
@@ -53,7 +53,7 @@ class InitializerTests(Suite):
             first = self.start(networks, images)
             self.start(networks, images.flip(0) * 0.5, 1)
             again = self.start(networks, images)
-        assert torch.equal(first, again), "the same portraits and state of rng must give the same start"
+        self.same(first, again, "the same portraits and state of rng must give the same start")
 
     def test_each_portrait_starts_for_itself(self) -> None:
         networks = self.networks
@@ -68,9 +68,7 @@ class InitializerTests(Suite):
         first = self.start(networks, images)
         kept = first.clone()
         first.add_(1.0)
-        assert torch.equal(self.start(networks, images), kept), (
-            "changing a start in place changes the next one"
-        )
+        self.same(self.start(networks, images), kept, "changing a start in place changes the next one")
 
     def test_frozen(self) -> None:
         self.check_frozen(self.component)

@@ -105,10 +105,10 @@ class Deep3DEncoder(nn.Module):
 
 
 def build(config: Deep3DConfig, context: BuildContext) -> Deep3DEncoder:
-    """The frozen encoder; ComponentError unless the face model has Deep3DFaceRecon's layout."""
+    """The frozen encoder; ConfigError unless the face model has Deep3DFaceRecon's layout."""
     face_model = context.get(Kind.FACE_MODEL)
     if not isinstance(face_model, Deep3DFaceModel):
-        raise ComponentError(
+        raise ConfigError(
             "encoder=deep3d needs face_model=bfm: its coefficients mean nothing in another face model",
             "Compose both: face_model=bfm face_model.path=BFM_model_front.mat.",
         )

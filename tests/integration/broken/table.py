@@ -19,8 +19,9 @@ CASES = [*terms.CASES, *components.CASES, *declarations.CASES]
 HEAD = """# When a plugin is wrong
 
 What `pie` does with {count} broken plugins, written by `python -m tests.integration.broken.table`; a test runs every
-one of them. Each ends in one line that names the plugin, none in a traceback (`--debug` shows it). *Kept* is the
-outcome of the run whose latent, pictures and report are kept; `-` where no run had begun.
+one of them. What is printed is a line without a traceback (`--debug` shows it), and names the plugin where the fault is
+known to be its own. *Kept* is the outcome of the run whose latent, pictures and report are kept; `-` where no run had
+begun.
 
 | kind | it ... | what is printed | exit status | kept |
 |---|---|---|--:|---|

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pie_framework.api import API_VERSION
-from pie_framework.authoring.create import TEMPLATES, create, next_commands
+from pie_framework.authoring.create import TEMPLATES, check_name, create, next_commands
 from pie_framework.authoring.recipes import RECIPES
 from pie_framework.cli.main import main
 from pie_framework.plugins import discover
@@ -54,11 +55,29 @@ def test_every_kind_has_its_templates_and_nothing_is_left_to_fill_in(written: Pa
             f"pie_my_{kind}/plugin.py",
             f"tests/test_my_{kind}.py",
         } <= names
-        if recipe.group:
-            assert f"pie_my_{kind}/conf/{recipe.group}/my_{kind}.yaml" in names
+        assert {f"pie_my_{kind}/conf/{group}/my_{kind}.yaml" for group in recipe.groups} <= names
         if kind != "observer":
             assert f"api_version={API_VERSION!r}" in (folder / f"pie_my_{kind}/plugin.py").read_text()
         assert not [p for p in files if "$" in p.read_text() or "NAME" in p.read_text() or ".tmpl" in p.name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("energy", {"margin": -0.1}),
+        ("encoder", {"shift": 0}),
+        ("features", {"levels": 0}),
+        ("optimizer", {"momentum": 1.0}),
+        ("rig", {"block": "hair"}),
+        ("aligner", {"zoom": 0.5}),
+    ],
+)
+def test_their_settings_check_their_ranges(kind: str, given: dict[str, object], written: Path) -> None:
+    module = runpy.run_path(str(written / f"pie-my_{kind}" / f"pie_my_{kind}" / "settings.py"))
+    (settings,) = (made for name, made in module.items() if name.endswith("Settings"))
+    settings()
+    with pytest.raises(ValueError, match="=".join(map(str, *given.items()))):
+        settings(**given)
 
 
 def test_their_own_tests_pass(written: Path) -> None:
@@ -88,17 +107,21 @@ def test_their_types_hold(written: Path) -> None:
     [
         ("Glow", "energy", "no name of a plugin"),
         ("1glow", "energy", "no name of a plugin"),
+        ("glow_", "energy", "no name of a plugin"),
+        ("glow-", "energy", "no name of a plugin"),
         ("glow/../up", "energy", "no name of a plugin"),
         ("g" * 41, "energy", "no name of a plugin"),
         ("class", "energy", "in Python or in YAML"),
         ("none", "aligner", "in Python or in YAML"),
         ("identity", "energy", "an energy term named 'identity' already"),
         ("full", "energy", "an option energy=full already"),
+        ("linear", "energy", "an option method=linear already"),
         ("embedded", "features", "an option features/perceptual=embedded already"),
         ("perceptual", "features", "already"),
         ("energies", "energy", "a package 'pie_energies' is installed already"),
         ("framework", "energy", "a package 'pie_framework' is installed already"),
         ("run", "command", "a command 'pie run' already"),
+        ("help", "command", "a command 'pie help' already"),
         ("glow", "energi", "Did you mean 'energy'"),
     ],
 )
@@ -138,7 +161,10 @@ def test_it_says_what_to_do_next(
     assert "'soft-glow' is called 'soft_glow'" in printed
     last = printed.splitlines()[-1].strip()
     assert last == ("pip install -e pie-soft_glow && pie plugins check soft_glow && pie run energy=soft_glow")
-    assert next_commands(Path("pie-glow"), "glow", "command").endswith("&& pie glow")
+    assert next_commands(Path("my plugins/pie-glow"), "glow", "command") == (
+        "pip install -e 'my plugins/pie-glow' && pie plugins check glow && pie glow"
+    )
+    check_name("run", "observer", discover())  # no command
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,7 @@ class Context:
 
 
 def test_needs_the_face_model_of_its_coefficients(checkpoint: Path) -> None:
-    with pytest.raises(ComponentError, match="encoder=deep3d needs face_model=bfm"):
+    with pytest.raises(ConfigError, match="encoder=deep3d needs face_model=bfm"):
         build(Deep3DConfig(str(checkpoint)), Context(ProceduralFaceModel()))
 
 

@@ -70,9 +70,12 @@ def pixels(view: LatentView, target: TargetView) -> Tensor:
 good("pixels")(pixels)
 
 
+good("the generator is required", "generator")(pixels)
+
+
 @good("parts")
 def _parts(view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
-    return {"l2": pixels(view, target), "latent": view.latent.square().mean(dim=(1, 2))}
+    return {"L2": pixels(view, target), "latent": view.latent.square().mean(dim=(1, 2))}
 
 
 @good("a role of its own", "features.depth")
@@ -219,6 +222,11 @@ def _detached(view: LatentView, target: TargetView) -> Tensor:
     return (view.latent.detach() - 1).square().mean(dim=(1, 2)) + 0 * pixels(view, target)
 
 
+@faulty("the image is cut from its gradient", "leaves the gradients")
+def _cut(view: LatentView, target: TargetView) -> Tensor:
+    return (view.image.detach_() - target.image).square().mean(dim=(1, 2, 3))
+
+
 @faulty("half of it detached", "finite differences")
 def _half_detached(view: LatentView, target: TargetView) -> Tensor:
     return ((view.image - target.image) * (view.image.detach() - target.image)).mean(dim=(1, 2, 3))
@@ -345,6 +353,15 @@ class KeepsItsValues:
         return self.history[-1]
 
 
+class HoldsItInACycle:
+    """What it made is free only when the garbage collector comes by."""
+
+    def energy(self, view: LatentView, target: TargetView) -> Tensor:
+        held: list[object] = [view]
+        held.append(held)
+        return pixels(view, target)
+
+
 class NoEnergy:
     """Has no energy."""
 
@@ -353,6 +370,7 @@ FAULTY["counts its calls"] = Case(Counts, found_by="batch equals single")
 FAULTY["remembers the first portrait"] = Case(RemembersTheFirstPortrait, found_by="remembers nothing")
 FAULTY["keeps the view"] = Case(KeepsTheView, found_by="keeps nothing alive")
 FAULTY["keeps its values"] = Case(KeepsItsValues, found_by="keeps nothing alive")
+FAULTY["holds the view in a cycle"] = Case(HoldsItInACycle, found_by="keeps nothing alive")
 FAULTY["has no energy"] = Case(NoEnergy, found_by="satisfies the protocol")
 
 

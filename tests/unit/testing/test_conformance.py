@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
+from pie_framework.testing.suites._watching import Snapshot
 from pie_framework.testing.suites.base import Suite
 
 
@@ -67,6 +70,43 @@ def test_weights_that_are_not_frozen() -> None:
         Suite().check_frozen(torch.nn.Linear(2, 2))
     with pytest.raises(AssertionError, match="training mode"):
         Suite().check_frozen(torch.nn.Sequential(torch.nn.BatchNorm1d(2, affine=False)))
+    with pytest.raises(AssertionError, match=r"layers\.0\.weight"):
+        Suite().check_frozen(SimpleNamespace(layers=[torch.nn.Linear(2, 2)]))
+
+
+def test_a_few_pixels_at_edges_may_differ() -> None:
+    suite, image = _Double(), torch.zeros(2, 3, 32, 32)
+    other = image.clone()
+    other[0, :, 3, :4] = 1.0
+    suite.alike(other, image, "the image")
+    other[0, :, 4, :] = 1.0
+    with pytest.raises(AssertionError, match=r"1\.8 % of the pixels"):
+        suite.alike(other, image, "the image")
+
+
+def test_bits_are_compared_on_the_processor_only() -> None:
+    found = torch.ones(2, dtype=torch.float64)
+    with pytest.raises(AssertionError, match="not the same"):
+        _Double().same(found, found + 1e-12, "not the same")
+    type("OnGpu", (_Double,), {"device": torch.device("cuda")})().same(found, found + 1e-12, "not the same")
+
+
+def test_what_is_kept_of_objects() -> None:
+    deep = torch.nn.Linear(2, 2)
+    outer: torch.nn.Module = deep
+    for _ in range(9):
+        outer = torch.nn.Sequential(outer)
+    values = torch.tensor([0.0, float("nan"), float("inf")])
+    before = Snapshot(network=SimpleNamespace(part=outer), values=values, module=sys)
+    before.check()
+    values[1] = 0.0
+    with pytest.raises(AssertionError, match="values was changed"):
+        before.check()
+    values[1] = float("nan")
+    with torch.no_grad():
+        deep.bias += 1
+    with pytest.raises(AssertionError, match=r"part(\.0){9}\.bias was changed"):
+        before.check()
 
 
 def test_what_must_be_overridden() -> None:

@@ -58,6 +58,10 @@ def test_what_is_not_declared_is_refused() -> None:
             context.get(kind, name)
     assert context.chosen("landmarks") == "toy"
     assert context.get("landmarks") is not None  # optional, as it was asked for with `chosen` first
+    assert context.chosen("features", "perceptual") == "toy"
+    context.get("features", "perceptual")
+    with pytest.raises(UndeclaredError, match=r"features\.colour"):
+        context.get("features", "colour")  # another role was asked for first
 
 
 def test_the_package_imports_no_torch() -> None:
