@@ -31,7 +31,7 @@ def energy(problem: Problem, latent: torch.Tensor, draws: int) -> dict[str, floa
     last = replace(problem.start(latent), variable=latent, stage=len(problem.stages) - 1)
     sums: dict[str, float] = {}
     for draw in range(draws):
-        breakdown = problem.evaluate(replace(last, total_steps=1_000_000 + draw))
+        breakdown = problem.evaluate(replace(last, step=1_000_000 + draw))
         values = {"E(w)": breakdown.total, **breakdown.weighted}
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + float(value.mean()) / draws

@@ -81,6 +81,34 @@ def test_weight_zero_is_not_evaluated_and_weights_can_differ_by_stage(given: Giv
     assert WeightedTerm(off, {"w": 0.0, "w_plus": 1e-9}).active
 
 
+def test_a_negative_weight_counts_as_any_other(given: Given) -> None:
+    for weight in (-2.0, {"w": -2.0}):
+        assert WeightedTerm(Constant(1.0), weight).active
+        assert Objective({"less": WeightedTerm(Constant(1.0), weight)})(*given, "w").total.tolist() == [
+            -2.0,
+            -2.0,
+        ]
+
+
+def test_a_term_without_a_gradient_is_named_once(given: Given, caplog: pytest.LogCaptureFixture) -> None:
+    view, target = given
+    objective = Objective(
+        {
+            "still": WeightedTerm(Gives(lambda v, t: of(v).detach())),
+            "fine": WeightedTerm(Gives(lambda v, t: of(v))),
+        }
+    )
+    objective(view, target, "w")
+    objective(view, target, "w")
+    assert [r.getMessage() for r in caplog.records] == [
+        "the energy term 'still' has no gradient: it is measured, but changes nothing"
+    ]
+    caplog.clear()
+    detached = LatentView(view.networks, view.latent.detach(), view.prior, view.blocks)
+    Objective(objective.terms)(detached, target, "w")
+    assert not caplog.records, "nothing has a gradient where the latent has none"
+
+
 def test_a_part_of_weight_zero_is_told_but_not_summed(given: Given) -> None:
     objective = Objective({"p": WeightedTerm(TwoParts(), 1.0, {"a": 0.0})})
     breakdown = objective(*given, "w")

@@ -1,0 +1,109 @@
+"""What the engine promises, measured in the bundled world: constant memory, and portraits that do not touch each other.
+
+python benchmarks/engine.py memory      # 200 steps without the garbage collector
+python benchmarks/engine.py batch       # three portraits together, one of them NaN, and each alone
+python benchmarks/engine.py             # both
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pie_framework import Pipeline
+from pie_framework.api import Kind
+from pie_framework.api.view import Memo
+from pie_framework.embed import start_latent
+from pie_framework.history import History
+from pie_framework.solver import Solution, solve
+from pie_framework.state import SolverState
+
+SETTINGS = ("energy=full", "prior.pool=8", "device=cpu", "dtype=float64")
+
+
+def memory() -> None:
+    """Print the process's memory and the living views at every 20th of 200 steps, with the garbage collector off."""
+    pipeline = Pipeline.compose(*SETTINGS, "schedule.stages.0.steps=100", "schedule.stages.1.steps=100")
+    print("| step | resident, MiB | views alive | tensors alive |\n|---|---|---|---|")
+
+    def shown(state: SolverState, history: History) -> None:
+        objects = gc.get_objects()
+        views = sum(isinstance(o, Memo) for o in objects)
+        tensors = sum(type(o) is Tensor for o in objects)
+        print(f"| {state.total_steps} | {resident():.0f} | {views} | {tensors} |", flush=True)
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(pipeline, images(pipeline, 1), shown, check_every=20)
+    finally:
+        gc.enable()
+
+
+def batch() -> None:
+    """Print how far the latents of portraits solved together are from those solved alone."""
+    pipeline = Pipeline.compose(
+        *SETTINGS,
+        "schedule.stages.0.steps=40",
+        "schedule.stages.0.tolerance=0.1",
+        "schedule.stages.0.window=5",
+        "schedule.stages.1.steps=20",
+    )
+    every = 5
+    given = images(pipeline, 4)
+    given[1] = torch.nan
+    together = run(pipeline, given, check_every=every)
+    print(
+        "| portrait | outcome | steps in W, together and alone | largest change of w | relative to max abs w |"
+    )
+    print("|---|---|---|---|---|")
+    for i, portrait in enumerate(together.portraits):
+        alone = run(pipeline, given[i : i + 1], check_every=every)
+        taken = [len(s.history.totals("w", row)) for s, row in ((together, i), (alone, 0))]
+        assert portrait.ending == alone.portraits[0].ending
+        difference = float((together.latent[i] - alone.latent[0]).abs().max())
+        largest = float(alone.latent.abs().max())
+        print(
+            f"| {i} | {portrait.ending} | {taken[0]}, {taken[1]} | {difference:.1e} | {difference / largest:.1e} |"
+        )
+
+
+def images(pipeline: Pipeline, count: int) -> Tensor:
+    """Bundled portraits as a batch, (count, 3, R, R)."""
+    return pipeline.images([pipeline.portrait(f"example:{i}") for i in range(count)])
+
+
+def run(
+    pipeline: Pipeline,
+    given: Tensor,
+    on_check: Callable[[SolverState, History], None] | None = None,
+    check_every: int = 10,
+) -> Solution:
+    """The optimisation of a run, without a run folder."""
+    problem = pipeline.problem(given)
+    initializer = pipeline.builder.get(Kind.INIT)
+    state = problem.start(
+        start_latent(initializer, pipeline.networks, given.nan_to_num(), pipeline.config.seed)
+    )
+    return solve(problem, state, check_every=check_every, on_check=on_check)
+
+
+def resident() -> float:
+    """Memory that this process holds now, MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", nargs="?", choices=("memory", "batch"))
+    chosen = parser.parse_args().what
+    if chosen != "batch":
+        memory()
+    if chosen != "memory":
+        batch()
