@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pie_framework.errors import ComponentError, PieError, PluginError, did_you_mean
+from pie_framework.errors import ComponentError, PieError, PluginError, did_you_mean, in_one_line
 
 if TYPE_CHECKING:
     from pie_framework.plugins import Provenance
@@ -38,7 +38,7 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
         PieError: there is no such command, several plugins claim it, or it says itself that its input is bad.
         PluginError: it cannot be imported, failed, or gave no exit status.
     """
-    from pie_framework.plugins import describe, discover
+    from pie_framework.plugins import discover
 
     registry = discover(shipped=False)
     found = registry.command(name)
@@ -61,7 +61,7 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
     except (PieError, BrokenPipeError):
         raise
     except Exception as error:
-        raise PluginError(f"{what} failed: {describe(error)}") from error
+        raise PluginError(f"{what} failed: {in_one_line(error)}") from error
     if not isinstance(status, int) or isinstance(status, bool):
         raise PluginError(f"{what} gave {status!r}, not an exit status such as 0")
     return status

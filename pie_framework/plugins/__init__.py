@@ -5,7 +5,7 @@ from __future__ import annotations
 from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone
 from pie_framework.plugins.discovery import ENTRY_POINT_GROUP, ENVIRONMENT_VARIABLE, discover
 from pie_framework.plugins.observers import Observers
-from pie_framework.plugins.records import Problem, Provenance, describe
+from pie_framework.plugins.records import Problem, Provenance
 from pie_framework.plugins.registry import Registry, parse_kind
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Registry",
     "blame",
     "culprit",
-    "describe",
     "discover",
     "gone",
     "naming_the_gone",

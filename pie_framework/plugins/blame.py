@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from pie_framework.errors import ComponentError
+from pie_framework.errors import ComponentError, in_one_line
 from pie_framework.plugins.discovery import ENVIRONMENT_VARIABLE
-from pie_framework.plugins.records import Provenance, canonical, describe
+from pie_framework.plugins.records import Provenance, canonical
 from pie_framework.plugins.registry import Registry, UnknownComponent
 
 
@@ -18,8 +18,8 @@ def blame(error: BaseException, registry: Registry) -> str:
     """One line for an exception that nobody expected: the plugin it comes from, or that it is one of the core."""
     origin = culprit(error, registry)
     if origin is None:
-        return f"internal error of pie-framework: {describe(error)}. --debug shows where."
-    return f"{origin.label} failed: {describe(error)}. This is a fault of the plugin; --debug shows where."
+        return f"internal error of pie-framework: {in_one_line(error)}. --debug shows where."
+    return f"{origin.label} failed: {in_one_line(error)}. This is a fault of the plugin; --debug shows where."
 
 
 def culprit(error: BaseException, registry: Registry) -> Provenance | None:

@@ -24,10 +24,10 @@ import pluggy
 from pie_framework import __version__
 from pie_framework.api import Command, Component, Kind
 from pie_framework.api.events import EVENT_HOOKS
-from pie_framework.errors import ComponentError, ConfigError, PieError, did_you_mean
+from pie_framework.errors import ComponentError, ConfigError, PieError, did_you_mean, in_one_line
 from pie_framework.hookspecs import PROJECT
 from pie_framework.plugins.guards import Guard, implementations, new_manager
-from pie_framework.plugins.records import SHIPPED, Problem, Provenance, describe
+from pie_framework.plugins.records import SHIPPED, Problem, Provenance
 from pie_framework.plugins.registry import COMMAND, Registry
 
 ENTRY_POINT_GROUP = PROJECT
@@ -124,7 +124,7 @@ def _import(registry: Registry, point: EntryPoint, provenance: Provenance) -> ob
     try:
         plugin: object = point.load()
     except (Exception, SystemExit) as error:
-        registry.problems.append(Problem(provenance, f"cannot be loaded: {describe(error)}"))
+        registry.problems.append(Problem(provenance, f"cannot be loaded: {in_one_line(error)}"))
         return None
     seconds, heavy = time.perf_counter() - started, light and HEAVY in sys.modules
     if (heavy or seconds > SLOW_IMPORT) and not provenance.shipped:
@@ -146,7 +146,7 @@ def _register(
     try:
         hooks = list(implementations(manager, plugin))
     except (Exception, SystemExit) as error:
-        return guard.problem(f"its hooks cannot be read: {describe(error)}")
+        return guard.problem(f"its hooks cannot be read: {in_one_line(error)}")
     if not hooks:
         guard.problem(
             f"'{point.value}' implements no hook. Mark functions with pie_framework.hookspecs.hookimpl"
@@ -176,7 +176,7 @@ class _Offers(Guard):
         self._problems.append(Problem(self.provenance, message))
 
     def failed(self, hook: str, error: BaseException) -> None:
-        self.problem(f"its hook '{hook}' failed: {describe(error)}")
+        self.problem(f"its hook '{hook}' failed: {in_one_line(error)}")
 
     def returned(self, hook: str, value: Any) -> list[object]:
         """The items of a result, also of a generator that fails on the way."""
@@ -204,7 +204,7 @@ class _Offers(Guard):
         try:
             checked = _checked(hook, item)
         except (Exception, SystemExit) as error:
-            self.problem(describe(error))
+            self.problem(in_one_line(error))
             return []
         self._origins[id(checked)] = self.provenance
         return [checked]
@@ -282,7 +282,7 @@ def _config_folder(name: str) -> Path:
     try:
         folders = _folders(text)
     except (Exception, SystemExit) as error:
-        raise ComponentError(f"its configuration '{text}' cannot be found: {describe(error)}") from error
+        raise ComponentError(f"its configuration '{text}' cannot be found: {in_one_line(error)}") from error
     for folder in folders:
         if folder.is_dir():
             return folder

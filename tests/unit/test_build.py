@@ -339,7 +339,7 @@ def heavy(config, context):
     ("name", "error", "said"),
     [
         ("crashes", ComponentError, "generator 'crashes' of faulty-dist 1.2.3 cannot be built: KeyError"),
-        ("exits", PluginError, "generator 'exits' of faulty-dist 1.2.3 cannot be built: SystemExit: 3"),
+        ("exits", PluginError, "generator 'exits' of faulty-dist 1.2.3 cannot be built: it exits (3)"),
         ("absent", ComponentError, "generator 'absent' cannot be loaded from 'faulty:not_there'"),
         ("circular", ComponentError, "need one another: generator 'circular' -> generator 'circular'"),
         ("heavy", AssetError, "^generator=heavy: the asset 'pkg.* is not the file that was declared"),
