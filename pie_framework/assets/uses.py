@@ -119,7 +119,7 @@ def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
     """Name and licence of every file that a run loads, each once, for its record."""
     from pie_framework.assets.catalogue import load
 
-    declared = {asset.uri: asset.name for c in registry.components() for asset in c.assets}
+    declared = {asset.uri: asset.name for _, c in registry.named() for asset in c.assets}
     found = uses(run, registry, load(registry))
     named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in found if use.uri}
     return [{"name": name, "licence": licence} for name, licence in sorted(named.items())]

@@ -47,7 +47,7 @@ def _others(command: str) -> list[str]:
 
         return [*WORDS, *load().entries]
     if command == "train":
-        return [c.name for c in discover().components(Kind.TRAINER)]
+        return [name for name, _ in discover().named(Kind.TRAINER)]
     return []
 
 

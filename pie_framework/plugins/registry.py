@@ -46,7 +46,7 @@ class Registry:
 
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of which there is at least one component, in the contract's order."""
-        return tuple(kind for kind in Kind if self.components(kind))
+        return tuple(kind for kind in Kind if self.named(kind))
 
     def components(self, kind: Kind | str | None = None) -> list[Component]:
         """The components that have their plain name, of one kind or of all, sorted by kind and name."""
