@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pie_framework.cli.main import COMMANDS
+from pie_framework.cli.names import COMMANDS
 
 
 def complete(arguments: Sequence[str]) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone
+from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone, told
 from pie_framework.plugins.discovery import ENTRY_POINT_GROUP, ENVIRONMENT_VARIABLE, discover
 from pie_framework.plugins.observers import Observers
-from pie_framework.plugins.records import Problem, Provenance
+from pie_framework.plugins.records import PluginProblem, Provenance
 from pie_framework.plugins.registry import Registry, parse_kind
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "ENVIRONMENT_VARIABLE",
     "Observers",
-    "Problem",
+    "PluginProblem",
     "Provenance",
     "Registry",
     "blame",
@@ -21,4 +21,5 @@ __all__ = [
     "gone",
     "naming_the_gone",
     "parse_kind",
+    "told",
 ]

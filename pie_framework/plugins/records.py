@@ -43,13 +43,13 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Problem:
+class PluginProblem:
     """Something that a plugin got wrong.
 
     Attributes:
         provenance: the plugin.
         message: what is wrong, in one sentence.
-        fatal: whether the plugins contradict one another (a name declared twice).
+        fatal: whether the plugins contradict one another, so that a name means nothing.
     """
 
     provenance: Provenance

@@ -171,7 +171,7 @@ CASES = [
     term(
         "changes a tensor that its gradient needs",
         f"root = fine.exp(){MANY}root.mul_(2){MANY}return root",
-        "the gradient of the energy term 'odd' cannot be computed",
+        f"the gradient of {WHO} cannot be computed",
     ),
     term(
         "asks for what it does not require",
@@ -188,7 +188,7 @@ CASES = [
     term(
         "requires what is no kind",
         "return fine",
-        "'depth_map' is required by a component, but is not a kind of component",
+        "requires 'depth_map', which is not what a run can choose",
         "",
         2,
         "{'depth_map'}",
