@@ -145,7 +145,9 @@ def _check_place(config: DictConfig, kind: Kind, where: str, overrides: Sequence
             if role in ("name", "component"):
                 hint = f"Give {parent}.BLOCK.{role}=NAME."
             raise ConfigError(f"there is no setting '{where}': the run has no block '{role}'", hint)
-    elif not any(word.startswith("+") and _gives(_keys([word]), where) for word in overrides):
+    elif not any(
+        re.match(r"\+(?!\+)", word) and _gives(_keys([word]), where) for word in overrides
+    ):  # not of `opened`
         hint = did_you_mean(role, others)
         if not difflib.get_close_matches(role, others, cutoff=0.5):
             hint += f" A role is added with +{where}.name=NAME."

@@ -17,7 +17,6 @@ from omegaconf import MISSING, DictConfig
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.merging import FILE_KEYS as FILE_KEYS
 from pie_framework.merging import given_values
 from pie_framework.merging import merge as merge
 

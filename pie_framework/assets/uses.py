@@ -13,8 +13,9 @@ from pie_framework.api import Component, Kind
 from pie_framework.assets.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, resolve, size
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store
-from pie_framework.config import FILE_KEYS, RunConfig
+from pie_framework.config import RunConfig
 from pie_framework.errors import AssetError, PieError
+from pie_framework.merging import FILE_KEYS
 from pie_framework.plugins import Registry
 
 #: How OmegaConf writes that a value must be given.

@@ -14,13 +14,14 @@ from pie_framework.assets.catalogue import UNKNOWN, Catalogue, load
 from pie_framework.assets.formats import HEAD, page
 from pie_framework.assets.store import Store
 from pie_framework.assets.uses import Chosen, Use, chosen, uses
-from pie_framework.config import FILE_KEYS, RunConfig, parse
+from pie_framework.config import RunConfig, parse
 from pie_framework.doctor import headers as weight_headers
 from pie_framework.doctor import machine
 from pie_framework.doctor.estimate import Estimate, estimate
 from pie_framework.doctor.headers import Header
 from pie_framework.doctor.report import Report, Status
 from pie_framework.errors import PieError
+from pie_framework.merging import FILE_KEYS
 from pie_framework.plugins import Registry, boundary, discover
 from pie_framework.untrusted import sniff
 

@@ -321,14 +321,16 @@ def _asset_catalogue(address: str) -> Path:
     return resolve(str(address))
 
 
+def config_folders(registry: Registry) -> list[tuple[Provenance | None, Path]]:
+    """The folders of Hydra configuration in the order in which they are searched, the core's own first (None)."""
+    return [*((None, folder) for folder in _folders("pie_framework.conf")), *registry.config_paths()]
+
+
 def _hidden_files(registry: Registry) -> list[PluginProblem]:
     """Files of configuration that are never read, because another of the same group and name is found before."""
     found: dict[str, Path] = {}
     problems = []
-    folders: list[tuple[Provenance | None, Path]] = list(registry.config_paths())
-    if folders:
-        folders = [*((None, folder) for folder in _folders("pie_framework.conf")), *folders]
-    for origin, folder in folders:
+    for origin, folder in config_folders(registry) if registry.config_paths() else ():
         try:
             files = sorted(folder.rglob("*.yaml"))
         except OSError as error:

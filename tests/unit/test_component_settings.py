@@ -252,6 +252,8 @@ RECOGNITION = {"recognition": {"name": "mine"}}
         ({"rig": {"rotation": {"level": 1}}}, ["rig.rotation.level=1"], None, "Give rig.rotation.name=NAME."),
         ({"features": {**RECOGNITION, "recogniton": {"name": "mine"}}}, ["features.recogniton.name=mine"],
          {"features": RECOGNITION}, "no setting 'features.recogniton'. Did you mean 'recognition'?"),
+        ({"features": {**RECOGNITION, "recogniton": {"name": "mine"}}}, ["++features.recogniton.name=mine"],
+         {"features": RECOGNITION}, "no setting 'features.recogniton'. Did you mean 'recognition'?"),
         ({"features": {**RECOGNITION, "depth": {"level": 1}}}, ["features.depth.level=1"], None,
          "no setting 'features.depth'. Known: recognition. A role is added with +features.depth.name=NAME."),
         ({"seed": 0, "generator": {"name": "mine"}, "scenes": {"size": 64}}, ["scenes.size=64"], None,

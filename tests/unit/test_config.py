@@ -14,9 +14,9 @@ from hydra import compose as hydra_compose
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.compose import CONFIG_NAME, compose, initialised, prepare
-from pie_framework.config import RunConfig, TermConfig, merge, parse
+from pie_framework.config import RunConfig, TermConfig, parse
 from pie_framework.errors import LONGEST, ConfigError, PluginError, in_one_line
-from pie_framework.merging import defaults, typed
+from pie_framework.merging import defaults, merge, typed
 from pie_framework.plugins import Registry, discover
 
 CONF = Path(__file__).parents[2] / "conf"
