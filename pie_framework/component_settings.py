@@ -159,7 +159,8 @@ def _unnamed(config: DictConfig, where: str, given: Sequence[str]) -> ConfigErro
     chosen = [key for key in CHOSEN if (node := _node(config, key)) and not _only_given(node, key, given)]
     if "." not in where and _gives(given, where) and not (where in CHOSEN and chosen):
         return ConfigError(
-            f"there is no setting '{where}'", did_you_mean(where, (str(k) for k in config if k != where))
+            f"there is no setting '{where}'",
+            did_you_mean(where, (str(k) for k in config if k not in (where, "hydra"))),
         )
     parent, _, role = where.rpartition(".")
     others = [str(key) for key in OmegaConf.select(config, parent)] if parent else []
