@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from omegaconf import DictConfig
 
-from pie_framework import api, assets, requirements
+from pie_framework import assets, requirements
 from pie_framework.api import (
     Component,
     EnergyTerm,
@@ -23,12 +24,13 @@ from pie_framework.api import (
     Slot,
 )
 from pie_framework.config import RunConfig, parse
-from pie_framework.errors import AssetError, ComponentError, ConfigError, PieError, PluginError, in_one_line
+from pie_framework.errors import AssetError, ComponentError, ConfigError
 from pie_framework.objective import Objective, WeightedTerm
-from pie_framework.plugins import Registry, discover, parse_kind
+from pie_framework.plugins import Registry, boundary, discover, parse_kind
 from pie_framework.training import identity
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def choose_device(name: str) -> torch.device:
@@ -77,7 +79,7 @@ class Builder:
         self.blocks = tuple(self.run.blocks)
         self.used: dict[str, Component] = {}
         self._built: dict[tuple[int, str], Any] = {}  # two packages may use the same name
-        self._building: list[str] = []
+        self._building: list[Component] = []
 
     def check(self, edits: bool | None = None) -> None:
         """Find what is missing before anything is loaded; ComponentError names who needs it and what to choose."""
@@ -121,8 +123,9 @@ class Builder:
         return None if node is None else requirements.name_of(node)
 
     def asset(self, uri: str, folder: bool = False) -> str:
-        """The path of an asset; its digest is checked when a component declares one for it."""
-        declared = (a for c in self.registry.components() for a in c.assets if a.uri == uri)
+        """The path of an asset; its digest is checked where a component declares one, first the one being built."""
+        others = [component for _, component in self.registry.named()]
+        declared = (a for c in (*reversed(self._building), *others) for a in c.assets if a.uri == uri)
         return str(assets.resolve(uri, next((a.sha256 for a in declared if a.sha256), None), folder))
 
     def networks(self, edits: bool | None = None) -> Networks:
@@ -168,11 +171,10 @@ class Builder:
 
     def _check_layouts(self, found: Mapping[str, Any]) -> None:
         """Whatever handles θ must mean the same coefficients; ComponentError names the two that do not."""
-        layouts = {
-            role: part.layout
-            for role, part in found.items()
-            if isinstance(getattr(part, "layout", None), Layout)
+        read = {
+            role: self._read(role, partial(getattr, part, "layout", None)) for role, part in found.items()
         }
+        layouts = {role: layout for role, layout in read.items() if isinstance(layout, Layout)}
         first = next((role for role in ("face_model", "encoder", *layouts) if role in layouts), "")
         for role, layout in layouts.items():
             difference = _difference(layouts[first], layout)
@@ -186,29 +188,28 @@ class Builder:
     def _check_landmarks(self, found: Mapping[str, Any]) -> None:
         """Detected and rendered landmarks are compared point by point; ComponentError when they are not as many."""
         model, detector = found.get("face_model"), found.get("landmarks")
-        if model is not None and detector is not None and model.num_landmarks != detector.num_landmarks:
+        if model is None or detector is None:
+            return
+        modelled = self._read("face_model", lambda: model.num_landmarks)
+        detected = self._read("landmarks", lambda: detector.num_landmarks)
+        if modelled != detected:
             raise ComponentError(
-                f"{self._chosen_as('landmarks')} finds {detector.num_landmarks} landmarks, "
-                f"{self._chosen_as('face_model')} has {model.num_landmarks}",
+                f"{self._chosen_as('landmarks')} finds {detected} landmarks, "
+                f"{self._chosen_as('face_model')} has {modelled}",
                 "Choose a detector and a face model of one convention, such as its 66 points.",
             )
 
     def _check_generator(self, generator: Any, rigs: Mapping[str, Any]) -> None:
         """Rigs move the latents of one generator; ComponentError when its latents are of another shape."""
         for block, rig in rigs.items():
-            shape = (
-                {"num_layers": rig.num_layers, "latent_dim": rig.latent_dim}
-                if isinstance(rig, HasLatentShape)
-                else {}
-            )
-            made_for = dict(rig.made_for) if isinstance(rig, MadeForGenerator) else {}
-            apart = identity.difference({**made_for, **shape}, generator)
+            shape, made_for = self._read(f"rig.{block}", partial(_trained_for, rig))
+            apart = self._read("generator", partial(identity.difference, {**made_for, **shape}, generator))
             if apart:
                 raise ComponentError(
                     f"the {block} rig was trained for another generator than the composed one: {apart}",
                     "Choose rigs that were trained for this generator; 'pie train rig' makes them.",
                 )
-            if not identity.same_weights(made_for, generator):
+            if not self._read("generator", partial(identity.same_weights, made_for, generator)):
                 _log.warning(
                     "the %s rig was trained for a generator of the same shape but with other weights; "
                     "its edits may do something else than they are asked to",
@@ -244,12 +245,13 @@ class Builder:
         settings = self.registry.settings(component, given, role if where is None else where)
         key = (id(component), repr(sorted(dataclasses.asdict(settings).items())))
         if key not in self._built:
-            label = f"{kind} '{component.name}'"
-            if label in self._building:
-                raise ComponentError(f"components need one another: {' -> '.join([*self._building, label])}")
-            self._building.append(label)
+            if any(component is other for other in self._building):
+                circle = [f"{c.kind} '{c.name}'" for c in (*self._building, component)]
+                raise ComponentError(f"components need one another: {' -> '.join(circle)}")
+            self._building.append(component)
             try:
-                self._built[key] = _frozen(self._call(component, settings))
+                made = boundary.make(self.registry, component, settings, self)
+                self._built[key] = boundary.call(self.registry, component, "cannot be built", _frozen, made)
             except AssetError as error:
                 error.locate(f"{role}={component.name}")
                 raise
@@ -258,31 +260,10 @@ class Builder:
         self.used[role] = component
         return self._built[key]
 
-    def _call(self, component: Component, settings: Any) -> Any:
-        factory = component.load()
-        try:
-            built = factory(settings, self)
-        except PieError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise PluginError(
-                f"{self.registry.described(component)} cannot be built: {in_one_line(error)}",
-                "This is a fault of the plugin; --debug shows where.",
-            ) from error
-        protocol = getattr(api, component.kind.protocol, None)
-        if isinstance(protocol, type) and not isinstance(built, protocol):
-            raise PluginError(
-                f"{self.registry.described(component)} is no {component.kind.protocol}: {_lacking(built, protocol)}",
-                "This is a fault of the plugin.",
-            )
-        return built
-
-
-def _lacking(built: object, protocol: type) -> str:
-    """Which members of a protocol an object does not have, in words."""
-    members = [n for kind in protocol.__mro__ for n in (*vars(kind), *vars(kind).get("__annotations__", {}))]
-    lacking = sorted({n for n in members if not n.startswith("_") and not hasattr(built, n)})
-    return f"{type(built).__name__} has no {', '.join(lacking)}"
+    def _read(self, role: str, read: Callable[[], T]) -> T:
+        """What is read of a component's attributes, which may be properties; PluginError names it when one fails."""
+        component = self.used.get(role)
+        return read() if component is None else boundary.call(self.registry, component, "failed", read)
 
 
 #: The kinds that are fields of `Networks`.
@@ -292,6 +273,14 @@ _FIELDS = ("generator", "encoder", "face_model", "rig", "features", "landmarks",
 def _in_slots(found: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
     """The components of a kind of which there are several, by block or role."""
     return {role.partition(".")[2]: part for role, part in found.items() if role.startswith(f"{kind}.")}
+
+
+def _trained_for(rig: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The shape of the latents that a rig moves, and the generator it was made for, as far as it says them."""
+    shape = {}
+    if isinstance(rig, HasLatentShape):
+        shape = {"num_layers": rig.num_layers, "latent_dim": rig.latent_dim}
+    return shape, dict(rig.made_for) if isinstance(rig, MadeForGenerator) else {}
 
 
 def _difference(one: Layout, other: Layout) -> str | None:

@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
 from pie_framework.api import Component, Kind, Slot
 from pie_framework.config import CHOSEN
-from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.errors import ConfigError, PluginError, did_you_mean
 from pie_framework.merging import defaults, resolved, typed
 from pie_framework.plugins import Registry
 from pie_framework.requirements import NONE, naming
@@ -28,7 +28,12 @@ KINDS: Mapping[str, Kind] = {
     "scenes": Kind.SCENES,
     "judge": Kind.ENCODER,
 }
-_SETTING = re.compile(rf"(?:(?:{'|'.join(KINDS)})|terms\.[^.=@\s]+)\.[^=@\s]+=")
+_SLOTTED = [key for key, kind in KINDS.items() if kind.slot in (Slot.PER_BLOCK, Slot.PER_ROLE)]
+_PLAIN = [key for key in KINDS if key not in _SLOTTED]
+_SETTING = re.compile(
+    rf"(?:(?:{'|'.join(_PLAIN)})\.|(?:{'|'.join(_SLOTTED)})\.[^.=@\s]+\.|terms\.[^.=@\s]+\.options\.)[^=@\s]+="
+    r"|terms\.[^.=@\s]+\.(?:options|weight(?:\.[^=@\s]+)?)="
+)
 _RENAMING = re.compile(rf"\+*(?:{'|'.join(KINDS)})(?:\.[^.=@\s]+)?\.(?:name|component)=")
 
 _log = logging.getLogger(__name__)
@@ -55,9 +60,11 @@ def complete(
             that of a group's option (`generator.name=mine`): it has none of the option's settings, only those given.
 
     Raises:
-        ConfigError: a setting that the component does not have (names the near ones), or of another type.
+        ConfigError: a setting that the component does not have (names the near ones), or of another type, or of a
+            block or role that is not there.
+        ComponentError: an override names a component that is not registered.
     """
-    given = [word.lstrip("+").partition("=")[0] for word in overrides]
+    given = _keys(overrides)
     others = [word for word in overrides if not _RENAMING.match(word)]
     before = composed(others) if len(others) < len(overrides) else None
     with flag_override(config, ["struct", "readonly"], False):
@@ -66,12 +73,15 @@ def complete(
             if node is None:
                 continue
             name = node.get(naming(node))
+            if _only_given(node, where, given):
+                there = before is not None and _was_there(before, where, _keys(others))
+                _check_place(config, kind, where, overrides, there or (before is None and where in given))
             if not isinstance(name, str):
-                raise _unnamed(config, where)
+                raise _unnamed(config, where, given)
             if before is not None and name != _name(before, where):
                 for key in [k for k in node if k != naming(node) and not _gives(given, f"{where}.{k!s}")]:
                     del node[key]
-            _settle(config, registry, kind, name, node, where)
+            _settle(config, registry, kind, name, node, where, given)
         terms = OmegaConf.select(config, "terms")
         for name in list(terms) if isinstance(terms, DictConfig) else ():
             _complete_term(config, registry, str(name), given)
@@ -107,8 +117,51 @@ def _gives(given: Sequence[str], key: str) -> bool:
     return any(other == key or other.startswith(f"{key}.") for other in given)
 
 
-def _unnamed(config: DictConfig, where: str) -> ConfigError:
-    """Settings of nothing: most likely the block or role is misspelt."""
+def _keys(overrides: Sequence[str]) -> list[str]:
+    return [word.lstrip("+").partition("=")[0] for word in overrides]
+
+
+def _only_given(node: DictConfig, where: str, given: Sequence[str]) -> bool:
+    """Whether all of a node comes from overrides, so that no file chooses anything there."""
+    return where in given or all(_gives(given, f"{where}.{key!s}") for key in node)
+
+
+def _was_there(before: DictConfig, where: str, given: Sequence[str]) -> bool:
+    """Whether a file chooses something there: `before` is what other overrides, the given ones, compose to."""
+    node = _node(before, where)
+    return node is not None and not _only_given(node, where, given)
+
+
+def _check_place(config: DictConfig, kind: Kind, where: str, overrides: Sequence[str], there: bool) -> None:
+    """Refuse what overrides give for a block that the run does not have, or for a role that nobody added."""
+    parent, _, role = where.rpartition(".")
+    others = [str(key) for key in OmegaConf.select(config, parent) if key != role] if parent else []
+    if there or not parent:
+        return
+    if kind.slot is Slot.PER_BLOCK:
+        blocks = OmegaConf.select(config, "blocks")
+        if isinstance(blocks, ListConfig) and role not in blocks:
+            hint = did_you_mean(role, map(str, blocks))
+            if role in ("name", "component"):
+                hint = f"Give {parent}.BLOCK.{role}=NAME."
+            raise ConfigError(f"there is no setting '{where}': the run has no block '{role}'", hint)
+    elif not any(
+        re.match(r"\+(?!\+)", word) and _gives(_keys([word]), where) for word in overrides
+    ):  # not of `opened`
+        hint = did_you_mean(role, others)
+        if not difflib.get_close_matches(role, others, cutoff=0.5):
+            hint += f" A role is added with +{where}.name=NAME."
+        raise ConfigError(f"there is no setting '{where}'", hint)
+
+
+def _unnamed(config: DictConfig, where: str, given: Sequence[str]) -> ConfigError:
+    """Settings of nothing: most likely the block or role is misspelt, or the configuration is not one of a run."""
+    chosen = [key for key in CHOSEN if (node := _node(config, key)) and not _only_given(node, key, given)]
+    if "." not in where and _gives(given, where) and not (where in CHOSEN and chosen):
+        return ConfigError(
+            f"there is no setting '{where}'",
+            did_you_mean(where, (str(k) for k in config if k not in (where, "hydra"))),
+        )
     parent, _, role = where.rpartition(".")
     others = [str(key) for key in OmegaConf.select(config, parent)] if parent else []
     if near := difflib.get_close_matches(role, [other for other in others if other != role], cutoff=0.5):
@@ -117,19 +170,29 @@ def _unnamed(config: DictConfig, where: str) -> ConfigError:
 
 
 def _settle(
-    config: DictConfig, registry: Registry, kind: Kind, name: str, node: DictConfig, where: str
+    config: DictConfig,
+    registry: Registry,
+    kind: Kind,
+    name: str,
+    node: DictConfig,
+    where: str,
+    given: Sequence[str],
 ) -> None:
     """Complete the settings of one component in place."""
     key = naming(node)
     component = registry.find(kind, name)
-    if component is None:  # `requirements.check` says so where a run needs it
+    if component is None:
+        if name != NONE and (where in given or f"{where}.{key}" in given):
+            registry.get(
+                kind, name
+            )  # raises; what a file says is told by `requirements.check` where a run needs it
         if name == NONE and len(node) > 1:
             other = next(str(k) for k in node if k != key)
             raise ConfigError(
                 f"there is no setting '{where}.{other}': {where} is {NONE}", f"Choose one with {kind}=NAME."
             )
         return
-    settings = _completed(component, node, where, key)
+    settings = _completed(registry, component, node, where, key)
     if settings is not None:
         # Where a setting is itself called `name`, the component is named by the other key.
         key = "component" if key in settings else key
@@ -147,19 +210,23 @@ def _complete_term(config: DictConfig, registry: Registry, name: str, given: Seq
             raise ConfigError(f"there is no setting '{where}'", did_you_mean(name, others))
         raise ConfigError(f"{where}.term must be given", f"Give {where}.term=NAME.")
     component = registry.find(Kind.ENERGY, str(term.get("term")))
+    if component is None and (where in given or f"{where}.term" in given):
+        registry.get(Kind.ENERGY, str(term.get("term")))  # raises
     options = term.get("options", OmegaConf.create({}))
     if component is not None and isinstance(options, DictConfig):
-        settings = _completed(component, options, f"{where}.options")
+        settings = _completed(registry, component, options, f"{where}.options")
         if settings is not None:
             OmegaConf.update(config, f"{where}.options", settings, merge=False)
 
 
-def _completed(component: Component, node: DictConfig, where: str, key: str = "") -> dict[str, Any] | None:
+def _completed(
+    registry: Registry, component: Component, node: DictConfig, where: str, key: str = ""
+) -> dict[str, Any] | None:
     """The settings in a node but `key`, checked and with those not given; None where the dataclass is at fault."""
     try:
         known = defaults(component.config)
-    except Exception as error:  # a plugin's dataclass may hold anything
-        _log.warning("the settings of the %s '%s' cannot be shown: %s", component.kind, component.name, error)
+    except PluginError as error:  # a plugin's dataclass may hold anything; where a run needs it, the run ends
+        _log.warning("%s: %s", registry.described(component), error)
         return None
     typed(component.config, {k: v for k, v in resolved(node, where).items() if k != key}, where)
     raw = OmegaConf.to_container(node, resolve=False)

@@ -22,9 +22,10 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from pie_framework import backbone, component_settings
-from pie_framework.compose_errors import explain
+from pie_framework.compose_errors import explain, explicable
 from pie_framework.errors import ConfigError, PieError, did_you_mean
 from pie_framework.hydra_setup import (
     CONFIG_MODULE,
@@ -32,12 +33,24 @@ from pie_framework.hydra_setup import (
     HYDRA_VERSION_BASE,
     groups,
     initialised,
+    installed,
     prepare,
     raw_errors,
+    searching,
 )
-from pie_framework.plugins import Registry, discover
+from pie_framework.plugins import Registry
 
-__all__ = ["CONFIG_NAME", "compose", "explained", "finish", "initialised", "prepare", "root_names", "start"]
+__all__ = [
+    "CONFIG_NAME",
+    "compose",
+    "explained",
+    "finish",
+    "initialised",
+    "installed",
+    "prepare",
+    "root_names",
+    "start",
+]
 
 
 def compose(
@@ -47,7 +60,7 @@ def compose(
 
     Args:
         overrides: `KEY=VALUE` and `GROUP=OPTION`, and `backbone=FOLDER`.
-        registry: the installed plugins; discovered when None.
+        registry: the plugins whose folders and components there are; the installed ones when None.
         name: of the root configuration; that of `pie run` by default.
 
     Raises:
@@ -62,11 +75,16 @@ def compose(
 def _composed(overrides: Sequence[str], registry: Registry | None, name: str) -> DictConfig:
     """With Hydra's own node."""
     prepare()
-    with explained(name, overrides), initialised():
-        opened = component_settings.opened(overrides)
-        config = hydra_compose(name, overrides=opened, return_hydra_config=True)
-        _complete(config, discover() if registry is None else registry, overrides, name)
+    with searching(registry) as plugins, initialised():
+        config = _by_hydra(name, overrides, with_hydra=True)
+        _complete(config, plugins, overrides, name)
     return config
+
+
+def _by_hydra(name: str, overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
+    with explained(name, overrides):
+        opened = component_settings.opened(overrides)
+        return hydra_compose(name, overrides=opened, return_hydra_config=with_hydra)
 
 
 def finish(config: DictConfig, registry: Registry | None = None) -> None:
@@ -75,19 +93,23 @@ def finish(config: DictConfig, registry: Registry | None = None) -> None:
     task = OmegaConf.to_container(own.overrides.task, resolve=False)
     overrides = [str(word) for word in task] if isinstance(task, list) else []
     name = str(own.job.config_name)
-    with explained(name, overrides):
-        _complete(config, discover() if registry is None else registry, overrides, name)
+    with searching(registry) as plugins:
+        _complete(config, plugins, overrides, name)
 
 
 def _complete(config: DictConfig, registry: Registry, overrides: Sequence[str], name: str) -> None:
-    def composed(words: Sequence[str]) -> DictConfig:
-        return hydra_compose(name, overrides=component_settings.opened(words))
-
-    component_settings.complete(config, registry, overrides, composed)
+    try:
+        component_settings.complete(config, registry, overrides, lambda words: _by_hydra(name, words))
+    except OmegaConfBaseException as error:
+        raise explain(error, name, overrides) from error
 
 
 def start(
-    job: Callable[[DictConfig], None], program: str, arguments: Sequence[str], root: str = CONFIG_NAME
+    job: Callable[[DictConfig], None],
+    program: str,
+    arguments: Sequence[str],
+    root: str = CONFIG_NAME,
+    registry: Registry | None = None,
 ) -> int:
     """Run Hydra's own command line: sweeps, launchers, and flags such as --cfg.
 
@@ -97,14 +119,20 @@ def start(
         program: how messages call the command, such as "pie run".
         arguments: what stood behind it.
         root: name of the root configuration.
+        registry: the plugins; the installed ones when None, and in other processes.
 
     Returns:
         The exit status that Hydra left with, 0 when it did not.
 
     Raises:
-        ConfigError: an argument names no group, option or key. What the job raises comes through.
+        ConfigError: an argument names no group, option or key. What the job raises comes through, an exit too.
     """
     prepare()
+    with searching(registry):
+        return _start(job, program, arguments, root)
+
+
+def _start(job: Callable[[DictConfig], None], program: str, arguments: Sequence[str], root: str) -> int:
     flags = _flags(program, arguments)
     name = flags.config_name or root
     overrides = [*flags.overrides, *_folder(flags)]
@@ -123,6 +151,8 @@ def start(
         with explained(name, overrides, job.__code__), raw_errors():
             main()
     except SystemExit as leaving:
+        if _from(job.__code__, leaving):
+            raise
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     finally:
         sys.argv = before
@@ -131,18 +161,21 @@ def start(
 
 @contextmanager
 def explained(root: str, overrides: Sequence[str], job: CodeType | None = None) -> Iterator[None]:
-    """Turn whatever composing raises into one line; what comes from the code of a `job` is raised as it is."""
+    """Turn what composing says of a wrong configuration into one line.
+
+    What comes from the code of a `job`, and a fault of any other code than Hydra's, is raised as it is.
+    """
     try:
         yield
     except PieError:
         raise
     except Exception as error:
-        if job is not None and _from(job, error):
+        if (job is not None and _from(job, error)) or not explicable(error):
             raise
         raise explain(error, root, overrides) from error
 
 
-def _from(job: CodeType, error: Exception) -> bool:
+def _from(job: CodeType, error: BaseException) -> bool:
     """Whether a job raised it, here or in another process of a launcher, whose traceback comes as a text."""
     here = any(frame.f_code is job for frame, _ in traceback.walk_tb(error.__traceback__))
     return here or job.co_filename in str(error.__cause__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -9,17 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hydra import compose as hydra_compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError
+from yaml import MarkedYAMLError, YAMLError
 from yaml.reader import ReaderError
 
-from pie_framework.component_settings import opened
+from pie_framework import hydra_setup
+from pie_framework.api import Slot
+from pie_framework.component_settings import KINDS, opened
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.hydra_setup import initialised
 from pie_framework.merging import told
 
 LISTS = "Parts of a list are counted from 0, as in schedule.stages.0.steps."
@@ -39,34 +39,42 @@ class _Failure:
 
     def groups(self) -> list[str]:
         """All configuration groups but Hydra's own."""
-        return [name for name in self._options("", ObjectType.GROUP) if name != "hydra"]
+        return hydra_setup.groups(self.root, self.overrides)
 
     def options(self, group: str) -> list[str]:
-        return self._options(group, ObjectType.CONFIG)
-
-    def _options(self, group: str, what: ObjectType) -> list[str]:
-        folders = [word for word in self.overrides if word.startswith("hydra.searchpath=")]
-        with initialised(), suppress(OSError):  # a name may be too long for a file system
-            hydra = GlobalHydra.instance().hydra
-            assert hydra is not None
-            found: list[str] = hydra.config_loader.get_group_options(group, what, self.root, folders)
-            return found
+        with suppress(OSError):  # a name may be too long for a file system
+            return hydra_setup.options(group, root=self.root, overrides=self.overrides)
         return []
 
-    def keys(self, parent: str, wrong: str) -> list[str]:
-        """Keys of a node of the composition at hand: that of the other overrides, or at least of the options chosen."""
+    def keys(self, parent: str, wrong: str) -> list[str] | None:
+        """Keys of a node of the composition at hand: that of the other overrides, or at least of the options chosen.
+
+        None where nothing composes.
+        """
         others = [word for word in self.overrides if _key(word) != wrong]
         choices = [word for word in others if "." not in _key(word).partition("@")[0]]
         folders = [word for word in others if word.startswith("hydra.searchpath=")]
         for words in (others, folders + choices, folders):
             try:
-                with initialised():
+                with hydra_setup.initialised():
                     config = hydra_compose(self.root, overrides=opened(words))
                 node = OmegaConf.select(config, parent) if parent else config
             except Exception:  # these do not compose either; fewer might
                 continue
             return [str(key) for key in node] if isinstance(node, DictConfig) else []
-        return []
+        return None
+
+
+#: What is raised on purpose where a configuration is wrong, and whose code stumbles over one that is.
+_RAISED = (HydraException, OmegaConfBaseException, YAMLError, OSError, UnicodeError, RecursionError)
+_READERS = ("hydra", "omegaconf", "antlr4", "yaml")
+
+
+def explicable(error: BaseException) -> bool:
+    """Whether an error says something of a configuration; any other is a fault of the code that raised it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    last = str(frames[-1].f_globals.get("__name__", "")) if frames else ""
+    return isinstance(error, _RAISED) or last.partition(".")[0] in _READERS
 
 
 def explain(error: Exception, root: str, overrides: Sequence[str] = ()) -> ConfigError:
@@ -120,7 +128,8 @@ def _unreadable_file(failure: _Failure) -> ConfigError | None:
             hint = "Indent with spaces." if "\\t" in problem else None
             return ConfigError(f"'{mark.name}', line {mark.line + 1}, is not valid YAML: {problem}", hint)
         if isinstance(cause, (ReaderError, UnicodeDecodeError)):
-            return ConfigError(f"{_in_file(failure)}it is not UTF-8 text: {cause.reason}")
+            place = _in_file(failure) or "a file of the configuration: "
+            return ConfigError(f"{place}it is not UTF-8 text: {cause.reason}")
     return None
 
 
@@ -136,7 +145,8 @@ def _circle(failure: _Failure) -> ConfigError | None:
     ]
     again = next((i for i, path in enumerate(paths) if path in paths[:i]), None)
     if again is None:
-        return ConfigError(f"{_in_file(failure)}it refers to itself, or is nested too deeply")
+        place = _in_file(failure) or "the configuration: "
+        return ConfigError(f"{place}it refers to itself, or is nested too deeply")
     circle = paths[paths.index(paths[again]) : again + 1]
     return ConfigError(f"defaults lists go round in a circle: {' -> '.join(circle)}")
 
@@ -152,13 +162,14 @@ def _no_group(failure: _Failure) -> ConfigError | None:
     if not found:
         return None
     name = found[2].partition("@")[0]
+    place = "" if not found[1] else f"i{found[1][1:]}"
     known = failure.groups()
-    if not found[1]:
-        known += failure.keys("", found[2])
+    if not place:
+        known += failure.keys("", found[2]) or []
     if name in known:
-        message = f"{found[1] or ''}the group '{found[2]}' is not chosen, so it cannot be chosen otherwise"
+        message = f"{place}the group '{found[2]}' is not chosen, so it cannot be chosen otherwise"
         return ConfigError(message, f"Add it with +{found[2]}=OPTION.")
-    return ConfigError(f"{(found[1] or '').lower()}there is no group '{name}'", did_you_mean(name, known))
+    return ConfigError(f"{place}there is no group '{name}'", did_you_mean(name, known))
 
 
 def _no_key(failure: _Failure) -> ConfigError | None:
@@ -172,9 +183,22 @@ def _no_key(failure: _Failure) -> ConfigError | None:
     groups = [] if parent else failure.groups()
     if name in groups:
         return ConfigError(f"there is no setting '{wrong}'", f"Choose an option of the group: {name}=OPTION.")
-    known = [*failure.keys(parent, wrong), *groups]
-    hint = did_you_mean(name, known) if known else f"'{parent}' has no settings."
-    return ConfigError(f"there is no setting '{full}'", hint)
+    keys = failure.keys(parent, wrong)
+    known = [*(keys or ()), *groups]
+    hint = "" if keys is None else f"'{parent}' has no settings."
+    hint = did_you_mean(name, known) if known else hint
+    return ConfigError(f"there is no setting '{full}'", f"{hint}{_added(parent, name, known)}".strip())
+
+
+def _added(parent: str, name: str, known: Sequence[str]) -> str:
+    """How else to give a key that no file has, where there may be others than those known."""
+    if difflib.get_close_matches(name, known, cutoff=0.5):
+        return ""
+    if parent in KINDS and KINDS[parent].slot is Slot.PER_BLOCK:
+        return f" Give it for one block: {parent}.BLOCK.{name}."
+    if parent in KINDS and KINDS[parent].slot is Slot.PER_ROLE:
+        return f" Give it for one role: {parent}.ROLE.{name}."
+    return f" Add it with +{parent}.{name}." if re.fullmatch(r"terms\.\w+\.parts", parent) else ""
 
 
 def _list_index(failure: _Failure) -> ConfigError | None:

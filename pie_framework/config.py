@@ -17,9 +17,7 @@ from omegaconf import MISSING, DictConfig
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.merging import FILE_KEYS as FILE_KEYS
-from pie_framework.merging import given_values
-from pie_framework.merging import merge as merge
+from pie_framework.merging import given_values, merge
 
 DTYPES = ("float32", "float64")
 #: Keys under which a configuration chooses components.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-#: Characters of a ConfigError with its hint.
+#: Characters of a ConfigError with its hint, and of the text of an exception that a line shows.
 LONGEST = 380
 
 
@@ -29,8 +30,8 @@ class PieError(Exception):
         super().__init__(message if hint is None else f"{message}. {hint}")
 
     def locate(self, where: str) -> None:
-        """Put `where` in front of the message, unless the message has it; only the first call does anything."""
-        if not self._located and where not in self.message:
+        """Put `where` in front of the message, unless it begins with it; only the first call does anything."""
+        if not self._located and not re.match(rf"{re.escape(where)}(?!\w)", self.message):
             self.message = f"{where}: {self.message}"
             self.args = (self.message if self.hint is None else f"{self.message}. {self.hint}",)
         self._located = True
@@ -70,10 +71,19 @@ class RunError(PieError):
 
 
 def in_one_line(error: BaseException) -> str:
-    """An exception as `Type: message` without line breaks; the message alone where it is an error for people."""
-    text = " ".join(str(error).split())
+    """An exception as `Type: message` without line breaks and not too long; the message alone where it is for people.
+
+    It never raises, whatever the exception's own text does.
+    """
+    try:
+        text = " ".join(str(error).split())
+    except (Exception, SystemExit):  # a plugin's exception may fail at this too
+        text = "its message cannot be shown"
     if isinstance(error, PieError):
         return text
+    text = shortened(text, LONGEST)
+    if isinstance(error, SystemExit):
+        return f"it exits ({text or 0})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

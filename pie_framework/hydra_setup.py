@@ -6,27 +6,32 @@ Importing this module imports Hydra.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from hydra import initialize_config_module
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from pie_framework.plugins import discover
+from pie_framework.plugins import Registry, discover
 
 CONFIG_MODULE = "pie_framework.conf"
 CONFIG_NAME = "config"
 HYDRA_VERSION_BASE = "1.3"
+
+#: The plugins of `searching`; Hydra makes its own instances of `PluginFolders` and hands nothing to them.
+_plugins: ContextVar[Registry | None] = ContextVar("plugins", default=None)
 
 
 class PluginFolders(SearchPathPlugin):
     """Adds the configuration folders of plugins after the core's own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for provenance, folder in discover().config_paths():
+        for provenance, folder in installed().config_paths():
             search_path.append(provider=provenance.plugin, path=f"file://{folder}")
 
 
@@ -34,6 +39,22 @@ def prepare() -> None:
     """Let Hydra know the plugins' folders; needed once before it composes."""
     if PluginFolders not in Plugins.instance().discover(SearchPathPlugin):
         Plugins.instance().register(PluginFolders)
+
+
+def installed() -> Registry:
+    """The plugins of the `searching` around it; those that are installed where there is none."""
+    registry = _plugins.get()
+    return discover() if registry is None else registry
+
+
+@contextmanager
+def searching(registry: Registry | None = None) -> Iterator[Registry]:
+    """Within it Hydra searches the folders of these plugins, which are discovered once where None are given."""
+    token = _plugins.set(installed() if registry is None else registry)
+    try:
+        yield installed()
+    finally:
+        _plugins.reset(token)
 
 
 @contextmanager
@@ -63,10 +84,18 @@ def raw_errors() -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def groups() -> list[str]:
-    """Names of all configuration groups but Hydra's own."""
+def options(
+    group: str, what: ObjectType = ObjectType.CONFIG, root: str = CONFIG_NAME, overrides: Sequence[str] = ()
+) -> list[str]:
+    """The options of a configuration group, or the groups in it, with those of a search path that is overridden."""
+    folders = [word for word in overrides if word.startswith("hydra.searchpath=")]
     with initialised():
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        found: list[str] = hydra.config_loader.list_groups("")
-    return [name for name in found if name != "hydra"]
+        found: list[str] = hydra.config_loader.get_group_options(group, what, root, folders)
+    return found
+
+
+def groups(root: str = CONFIG_NAME, overrides: Sequence[str] = ()) -> list[str]:
+    """Names of all configuration groups but Hydra's own."""
+    return [name for name in options("", ObjectType.GROUP, root, overrides) if name != "hydra"]

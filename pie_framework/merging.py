@@ -34,6 +34,7 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
     """
     given = given_values(values, where)
     node = typed(schema, given, where)
+    _make_entries(schema, given, where)
     for name, value in given.items():
         if value == MISSING:
             key = f"{where}.{name}".lstrip(".")
@@ -53,9 +54,7 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
         reason = str(error) or "a value was refused"
         raise ConfigError(f"{where}: {reason}" if where else reason) from error
     except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"the settings {schema.__qualname__} cannot be made: {in_one_line(error)}"
-        ) from error
+        raise _at_fault(schema, error) from error
     assert isinstance(result, schema)
     return _tuples(result, where)
 
@@ -65,11 +64,12 @@ def typed(schema: type, values: DictConfig | Mapping[str, Any], where: str = "")
 
     Raises:
         ConfigError: a key that the dataclass does not have, or a value of the wrong type.
+        PluginError: the dataclass cannot be read.
     """
     given = given_values(values, where)
+    node = _structured(schema)
     check_keys(schema, given, where)
     try:
-        node = OmegaConf.structured(schema)
         _writable(node)
         merged = OmegaConf.merge(node, given)
     except OmegaConfBaseException as error:
@@ -79,10 +79,38 @@ def typed(schema: type, values: DictConfig | Mapping[str, Any], where: str = "")
 
 
 def defaults(schema: type) -> dict[str, Any]:
-    """The settings that a dataclass has, as plain values; "???" for one that must be given."""
-    found = OmegaConf.to_container(OmegaConf.structured(schema), enum_to_str=True)
+    """The settings that a dataclass has, as plain values; "???" for one that must be given.
+
+    Raises:
+        PluginError: the dataclass cannot be read.
+    """
+    found = _plain(OmegaConf.to_container(_structured(schema), enum_to_str=True))
     assert isinstance(found, dict)
-    return {str(key): str(value) if isinstance(value, Path) else value for key, value in found.items()}
+    return {str(key): value for key, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Containers with paths as texts."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _structured(schema: type) -> DictConfig:
+    """A dataclass with its defaults, as OmegaConf has it."""
+    try:
+        node = OmegaConf.structured(schema)
+        _hints(schema)
+    except (Exception, SystemExit) as error:  # its factories and annotations are a plugin's code
+        raise _at_fault(schema, error) from error
+    assert isinstance(node, DictConfig)
+    return node
+
+
+def _at_fault(schema: type, error: BaseException) -> PluginError:
+    return PluginError(f"the settings {schema.__qualname__} cannot be made: {in_one_line(error)}")
 
 
 def given_values(values: DictConfig | Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -113,7 +141,7 @@ def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None
             hint = did_you_mean(str(key), hints) if hints else f"{where} has no settings."
             raise ConfigError(f"there is no setting '{path}'", hint)
         inner, container = _nested(hints[key])
-        if inner is None or (value is None and type(None) in typing.get_args(hints[key])):
+        if inner is None or value == MISSING or (value is None and type(None) in typing.get_args(hints[key])):
             continue
         children: Iterable[tuple[str, Any]] = [(path, value)]
         if container is not None:
@@ -126,9 +154,24 @@ def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None
             if not isinstance(child, Mapping):
                 raise ConfigError(f"{child_path}: {child!r} is not a group of settings", _fields_hint(inner))
             if isinstance(value, list):
-                merge(inner, child, child_path)  # OmegaConf would not say which of the list it is
+                typed(inner, child, child_path)  # OmegaConf would not say which of the list it is
             else:
                 check_keys(inner, child, child_path)
+
+
+def _make_entries(schema: type, values: Mapping[str, Any], where: str) -> None:
+    """Make what stands in lists of dataclasses: OmegaConf would not say which entry lacks or refuses a value."""
+    for name, hint in _hints(schema).items():
+        inner, container = _nested(hint)
+        value = values.get(name)
+        if inner is None or container is dict:
+            continue
+        path = f"{where}.{name}".lstrip(".")
+        if isinstance(value, list):
+            for number, entry in enumerate(value):
+                merge(inner, entry, f"{path}.{number}")
+        elif isinstance(value, Mapping):
+            _make_entries(inner, value, path)
 
 
 def _fields_hint(schema: type, lead: str = "It has") -> str:

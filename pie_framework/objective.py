@@ -118,6 +118,12 @@ class Objective:
                 total = total + part.weight * part.value
         return Breakdown(total, raw, weights)
 
+    def described(self, part: str) -> str:
+        """The term that a part of E(w) is of, in words, with its plugin."""
+        name = part if part in self.terms else part.rpartition(".")[0]
+        origin = self.terms[name].origin if name in self.terms else ""
+        return f"the energy term '{part}'" + (f" of {origin}" if origin else "")
+
     def parts(self, view: LatentView, target: TargetView, stage: str) -> Iterator[Part]:
         """The parts of every term that has a weight in this stage, one by one; errors as for the sum."""
         for name, weighted in self.terms.items():
@@ -133,7 +139,7 @@ class Objective:
         self, name: str, weighted: WeightedTerm, view: LatentView, target: TargetView
     ) -> Mapping[str, Tensor]:
         """The checked parts of one term by name; a term without parts has the one part ""."""
-        who = f"the energy term '{name}'" + (f" of {weighted.origin}" if weighted.origin else "")
+        who = self.described(name)
         watch = Watch(view, target) if name not in self._parts else None
         try:
             given = weighted.term.energy(view, target)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Networks, PriorDraw
-from pie_framework.errors import PluginError
 
 
 def step_rng(seed: int, step: int) -> torch.Generator:
@@ -51,7 +50,7 @@ class PriorSampler:
         if not self._size:
             return None
         rng = torch.Generator().manual_seed(self.seed)
-        latent = self._sample(max(self._size, self.per_step), rng)
+        latent = self.networks.sample(max(self._size, self.per_step), rng)
         return describe(self.networks, latent)
 
     def draw(self, step: int) -> PriorDraw:
@@ -59,18 +58,6 @@ class PriorSampler:
         rng = step_rng(self.seed, step)
         pool = self.pool
         if pool is None:
-            return describe(self.networks, self._sample(self.per_step, rng))
+            return describe(self.networks, self.networks.sample(self.per_step, rng))
         chosen = torch.randperm(len(pool), generator=rng)[: self.per_step].to(pool.latent.device)
         return PriorDraw(pool.latent[chosen], pool.image[chosen], pool.theta[chosen], pool.landmarks[chosen])
-
-    def _sample(self, count: int, rng: torch.Generator) -> Tensor:
-        """`count` latents of the prior, (count, L, D)."""
-        generator = self.networks.generator
-        latent = self.networks.call("generator", generator.sample, count, rng)
-        wanted = (count, generator.num_layers, generator.latent_dim)
-        if not isinstance(latent, Tensor) or tuple(latent.shape) != wanted:
-            given = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
-            raise PluginError(
-                f"{self.networks.origin('generator')} gave {given} as samples of its prior, not {wanted}"
-            )
-        return latent

@@ -167,11 +167,10 @@ class Problem:
                 if total.requires_grad
                 else None
             )
-        except RuntimeError as error:
-            term = self._term_with(state, lambda found: False) or "some term"
-            raise PluginError(
-                f"the gradient of the energy term '{term}' cannot be computed: {in_one_line(error)}"
-            ) from error
+        except (Exception, SystemExit) as error:  # a term may have a backward pass of its own
+            part = self._term_with(state, lambda found: False)
+            who = "the energy" if part is None else self.objective.described(part)
+            raise PluginError(f"the gradient of {who} cannot be computed: {in_one_line(error)}") from error
         if gradient is None:
             names = ", ".join(f"'{name}'" for name in self.objective.terms)
             raise PluginError(f"the energy does not depend on the latent: no gradient comes from {names}")
@@ -191,7 +190,7 @@ class Problem:
             energy = (part.weight * part.value).sum()
             try:
                 (found,) = torch.autograd.grad(energy, variable, retain_graph=True, allow_unused=True)
-            except RuntimeError:
+            except (Exception, SystemExit):
                 return part.name
             if found is not None and wanted(found):
                 return part.name

@@ -9,7 +9,7 @@ from typing import Any
 from pie_framework.api import Component, Kind, Slot
 from pie_framework.config import RunConfig
 from pie_framework.errors import ComponentError, ConfigError
-from pie_framework.plugins import Registry
+from pie_framework.plugins import Registry, config_folders
 
 #: What drawing v and describing it takes: θ_v comes from the encoder, its landmarks from the detector.
 PRIOR_REQUIRES = ("encoder", "landmarks")
@@ -213,24 +213,13 @@ def _check_one(run: RunConfig, registry: Registry, requirement: Requirement, rol
         Kind.RIG: f"a rig network for the block '{role}'",
         Kind.FEATURES: f"a feature network in the role '{role}'",
     }.get(kind, f"a component of the kind '{kind}'")
-    choices = " or ".join(f"{kind}={option}" for option in _options(kind)) or f"{kind}=NAME"
+    choices = " or ".join(f"{kind}={option}" for option in _options(kind, registry)) or f"{kind}=NAME"
     hint = f"Choose one, for example {choices}"
     hint += f", or do without: {requirement.without}." if requirement.without else "."
     raise ComponentError(f"{requirement.who} needs {what}, and none is chosen", hint)
 
 
-def _options(kind: Kind) -> list[str]:
-    """Options of a kind's configuration group in the core's own conf/, except none."""
-    import importlib.util
-    from pathlib import Path
-
-    spec = importlib.util.find_spec("pie_framework.conf")
-    folders = [] if spec is None else [Path(p) for p in spec.submodule_search_locations or ()]
-    return sorted(
-        {
-            file.stem
-            for folder in folders
-            for file in (folder / kind.value).glob("*.yaml")
-            if file.stem != NONE
-        }
-    )
+def _options(kind: Kind, registry: Registry) -> list[str]:
+    """Options of a kind's configuration group, the core's own and those of plugins, except none."""
+    files = [file for _, folder in config_folders(registry) for file in (folder / kind.value).glob("*.yaml")]
+    return sorted({file.stem for file in files if file.stem != NONE})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pie_framework.api.contracts import FaceModel
+    from pie_framework.api.networks import Networks
 
 #: How squared differences become one number: their mean, or their sum as in the paper.
 REDUCTIONS = ("mean", "sum")
@@ -70,7 +71,7 @@ def analysis_losses(
     image: Tensor,
     landmarks: Tensor,
     theta: Tensor,
-    face_model: FaceModel,
+    face_model: FaceModel | Networks,
     size: int | None = None,
     reduction: str = "mean",
 ) -> dict[str, Tensor]:
@@ -80,7 +81,7 @@ def analysis_losses(
         image: I', (B, 3, R, R) in [-1, 1].
         landmarks: L_I', (B, K, 2) pixels at resolution R.
         theta: (B, P).
-        face_model: renders θ.
+        face_model: renders θ; the networks of a run do so too, and then a fault names their face model.
         size: side at which the photometric part is compared (the image is averaged down); R by default.
         reduction: "mean", or "sum": of squared colours over the covered pixels of that side and the channels, and of
             squared landmark distances in pixels at resolution R.

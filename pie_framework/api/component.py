@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pie_framework.api.kinds import Kind
-from pie_framework.errors import ComponentError, PluginError, in_one_line
+from pie_framework.api.kinds import Kind, Slot
+from pie_framework.errors import ComponentError, PluginError, did_you_mean, in_one_line
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 API_VERSION = (1, 1)
 #: Names of components: what configuration can write without quotes.
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+#: Names that YAML, Hydra or a run reads as something else; `none` chooses nothing.
+RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off", "inf", "nan", "none"})
 COMMAND_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 
@@ -81,14 +83,14 @@ class Component:
 
     Attributes:
         kind: what it is.
-        name: how configuration and errors name it, `[a-z][a-z0-9_]*`; unique within its kind.
+        name: how configuration and errors name it, `[a-z][a-z0-9_]*` and none of `RESERVED`; unique within its kind.
         target: "package.module:callable"; called as `callable(config, context)`.
         config: a dataclass of settings with defaults, in a module that imports no torch.
         summary: one sentence.
         assets: files it loads by default.
         requires: what must be composed beside it: kinds ("encoder", "face_model", "rig", "editor", "inverter",
-            "landmarks"), "prior" for
-            latents v drawn in every iteration, and feature networks by role ("features.recognition").
+            "landmarks"), "prior" for latents v drawn in every iteration, and feature networks by role
+            ("features.recognition").
         api_version: (major, minor) of the contract it was written for, as two numbers, not as this module's
             `API_VERSION`, which is that of the running core. Required; only what a deprecated hook declares may leave
             it out, and then counts as (1, 0).
@@ -114,8 +116,13 @@ class Component:
             )
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             return ComponentError(
-                f"the name {self.name!r} of {self.kind.article} is no name of a component",
+                f"the name {self.name!r} of {kind.article} is no name of a component",
                 "It begins with a small letter and has only small letters, digits and underscores.",
+            )
+        if self.name in RESERVED and (kind, self.name) != (Kind.ALIGNER, "none"):
+            return ComponentError(
+                f"the name '{self.name}' of {kind.article} means something else in a configuration",
+                "Choose another.",
             )
         if (wrong := _version_problem(what, self.api_version, api_version)) is not None:
             return wrong
@@ -126,6 +133,11 @@ class Component:
             isinstance(r, str) for r in requires
         ):
             return ComponentError(f"the requires of {what} must be a set of texts, not {requires!r}")
+        if (unknown := next((r for r in sorted(requires) if not _can_be_required(r)), None)) is not None:
+            return ComponentError(
+                f"{what} requires '{unknown}', which is not what a run can choose",
+                did_you_mean(unknown.partition(".")[0], _REQUIRED),
+            )
         assets: object = self.assets
         if not isinstance(assets, (tuple, list)) or not all(isinstance(a, Asset) for a in assets):
             return ComponentError(f"the assets of {what} must be a tuple of Asset, not {assets!r}")
@@ -167,6 +179,18 @@ class Command:
     def load(self) -> Callable[[list[str]], int]:
         """Import the target and return the callable; PluginError names the command when that fails."""
         return _load(f"command '{self.name}'", self.target)
+
+
+#: What a component may require: the kinds that a run chooses one of, or one for each block or role, and v.
+_REQUIRED = ("prior", *(k.value for k in Kind if k.slot in (Slot.ONE, Slot.PER_BLOCK, Slot.PER_ROLE)))
+
+
+def _can_be_required(what: str) -> bool:
+    """Whether it is a kind, `prior`, or the block or role of a kind that has several."""
+    kind, dot, part = what.partition(".")
+    if kind not in _REQUIRED or not dot:
+        return kind in _REQUIRED
+    return bool(part) and kind != "prior" and Kind(kind).slot is not Slot.ONE
 
 
 def _version_problem(what: str, stated: object, api_version: tuple[int, int]) -> ComponentError | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pie_framework.errors import ComponentError, PieError, PluginError, in_one_line
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from pie_framework.api.contracts import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         LandmarkDetector,
         RigNetwork,
     )
+    from pie_framework.api.records import Rendering
 
 T = TypeVar("T")
 
@@ -29,8 +31,8 @@ T = TypeVar("T")
 class Networks:
     """The frozen components of one run, by the role they play.
 
-    The methods `synthesize`, `encode`, `detect`, `extract` and `move` run one of them; a fault of its code or of what
-    it gives is a `PluginError` that names it.
+    The methods `sample`, `synthesize`, `encode`, `render`, `detect`, `extract`, `move` and `invert` run one of them; a
+    fault of its code or of what it gives is a `PluginError` that names it.
 
     Attributes:
         generator: G.
@@ -77,6 +79,20 @@ class Networks:
     def need_features(self, role: str) -> FeatureNetwork:
         return present(self.features.get(role), f"features (in the role '{role}')")
 
+    def sample(self, count: int, rng: torch.Generator) -> Tensor:
+        """`count` latents of the generator's prior, (count, L, D)."""
+        import torch
+
+        generator = self.generator
+        latent = self.call("generator", generator.sample, count, rng)
+        wanted = (count, generator.num_layers, generator.latent_dim)
+        if not isinstance(latent, torch.Tensor) or tuple(latent.shape) != wanted:
+            given = tuple(latent.shape) if isinstance(latent, torch.Tensor) else type(latent).__name__
+            raise PluginError(
+                f"{self.origin('generator')} gave {given} as samples of its prior, not {wanted}"
+            )
+        return latent
+
     def synthesize(self, latent: Tensor) -> Tensor:
         """G(w): (B, L, D) -> (B, 3, R, R)."""
         image = self.call("generator", self.generator.synthesize, latent)
@@ -88,6 +104,21 @@ class Networks:
         encoder = self.need_encoder()
         theta = self.call("encoder", encoder.encode, image)
         return self._checked("encoder", "coefficients", theta, (len(image), encoder.layout.size))
+
+    def render(self, theta: Tensor, size: int) -> Rendering:
+        """R(θ): (B, P) -> colour, mask and landmarks at `size` x `size`."""
+        from pie_framework.api.records import Rendering
+
+        model = self.need_face_model()
+        shown = self.call("face_model", model.render, theta, size)
+        if not isinstance(shown, Rendering):
+            raise PluginError(
+                f"{self.origin('face_model')} gave {type(shown).__name__} instead of a Rendering"
+            )
+        batch = len(theta)
+        self._checked("face_model", "image", shown.image, (batch, 3, size, size))
+        self._checked("face_model", "landmarks", shown.landmarks, (batch, model.num_landmarks, 2))
+        return shown
 
     def detect(self, image: Tensor) -> Tensor:
         """Landmarks of an image: (B, 3, H, W) -> (B, K, 2) pixels."""
@@ -110,6 +141,11 @@ class Networks:
         name = f"rig.{block}"
         moved = self.call(name, self.need_rig(block).rig, latent, parameters)
         return self._checked(name, "latent", moved, tuple(latent.shape))
+
+    def invert(self, image: Tensor) -> Tensor:
+        """What the inverter says of an image: (B, 3, H, W) -> w, (B, L, D)."""
+        latent = self.call("inverter", self.need_inverter().invert, image)
+        return self._checked("inverter", "latents", latent, (len(image),))
 
     def origin(self, role: str) -> str:
         """The component in a role, in words."""

@@ -13,8 +13,9 @@ from pie_framework.api import Component, Kind
 from pie_framework.assets.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, resolve, size
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store
-from pie_framework.config import FILE_KEYS, RunConfig
+from pie_framework.config import RunConfig
 from pie_framework.errors import AssetError, PieError
+from pie_framework.merging import FILE_KEYS
 from pie_framework.plugins import Registry
 
 #: How OmegaConf writes that a value must be given.
@@ -119,7 +120,7 @@ def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
     """Name and licence of every file that a run loads, each once, for its record."""
     from pie_framework.assets.catalogue import load
 
-    declared = {asset.uri: asset.name for c in registry.components() for asset in c.assets}
+    declared = {asset.uri: asset.name for _, c in registry.named() for asset in c.assets}
     found = uses(run, registry, load(registry))
     named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in found if use.uri}
     return [{"name": name, "licence": licence} for name, licence in sorted(named.items())]

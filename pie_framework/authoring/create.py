@@ -14,7 +14,7 @@ from string import Template
 
 from pie_framework import __version__
 from pie_framework.api import API_VERSION, Kind
-from pie_framework.api.component import NAME
+from pie_framework.api.component import NAME, RESERVED
 from pie_framework.authoring.recipes import RECIPES, Recipe
 from pie_framework.authoring.subjects import COMMAND, OBSERVER
 from pie_framework.errors import ConfigError, did_you_mean
@@ -22,8 +22,6 @@ from pie_framework.plugins import Registry
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUFFIX = ".tmpl"
-#: Names that YAML or Hydra read as something else than a name.
-NOT_NAMES = ("null", "none", "true", "false", "on", "off", "yes", "no", "y", "n", "nan", "inf")
 LONGEST = 40
 
 
@@ -69,7 +67,7 @@ def check_name(name: str, kind: str, registry: Registry) -> None:
             "It begins with a small letter, ends with a letter or digit, and has small letters, digits and "
             f"underscores, at most {LONGEST} of them.",
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in NOT_NAMES:
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in RESERVED:
         raise ConfigError(f"'{name}' means something else in Python or in YAML", "Choose another name.")
     if recipe.kind is not None and any(c.name == name for c in registry.components(recipe.kind)):
         raise ConfigError(f"there is {recipe.kind.article} named '{name}' already", "Choose another name.")
@@ -93,7 +91,7 @@ def next_commands(path: Path, name: str, kind: str) -> str:
 
 
 def _commands() -> list[str]:
-    from pie_framework.cli.main import COMMANDS
+    from pie_framework.cli.names import COMMANDS
 
     return [*COMMANDS, "help"]
 

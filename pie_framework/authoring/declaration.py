@@ -18,8 +18,8 @@ from pie_framework.api import Component
 from pie_framework.assets import PACKAGE_SCHEME, resolve
 from pie_framework.authoring.outcomes import Outcome, Status
 from pie_framework.authoring.subjects import Subject
-from pie_framework.config import merge
 from pie_framework.errors import AssetError, PieError
+from pie_framework.merging import merge
 from pie_framework.plugins import Provenance, Registry
 from pie_framework.plugins.discovery import SLOW_IMPORT
 

@@ -102,5 +102,5 @@ def _unknown(
     for problem in registry.problems:
         if _offers(problem.provenance, wanted) or f"'{wanted}'" in problem.message:
             return ComponentError(str(problem))
-    known = {component.name for component in registry.components()} | {point.name for point in points}
+    known = {component.name for _, component in registry.named()} | {point.name for point in points}
     return ComponentError(f"no plugin offers '{name}'", did_you_mean(wanted, known))

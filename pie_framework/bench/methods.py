@@ -13,8 +13,9 @@ from typing import Any
 from pie_framework import assets, config, requirements
 from pie_framework.bench.settings import ROOT, BenchConfig, need_option
 from pie_framework.compose import compose
-from pie_framework.config import RunConfig, merge, parse
+from pie_framework.config import RunConfig, parse
 from pie_framework.errors import ConfigError, PieError
+from pie_framework.merging import merge
 from pie_framework.plugins import Registry
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from pie_framework.compose import compose
-from pie_framework.config import RunConfig, merge, parse
+from pie_framework.config import RunConfig, parse
 from pie_framework.errors import ConfigError
+from pie_framework.merging import merge
 from pie_framework.plugins import Registry
 
 ROOT = "bench_models"

@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from pie_framework import compose
-from pie_framework.config import merge
 from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.merging import merge
 from pie_framework.plugins import Registry
 
 ROOT = "bench"

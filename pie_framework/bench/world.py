@@ -17,7 +17,7 @@ from pie_framework.build import Builder
 from pie_framework.config import RunConfig
 from pie_framework.controls import EditRequest
 from pie_framework.parameters import apply_request
-from pie_framework.plugins import Registry
+from pie_framework.plugins import Registry, boundary
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class World:
         component = registry.get(Kind.SCENES, bench.scenes["name"])
         given = {key: value for key, value in bench.scenes.items() if key != "name"}
         settings: object = registry.settings(component, given, "scenes")
-        self.scenes: Scenes = component.load()(settings, self._builder)
+        self.scenes: Scenes = boundary.make(registry, component, settings, self._builder)
         self.requests: Mapping[str, EditRequest] = edits.parse(bench.edits, self.scenes.layout)
         self.chunk = functools.lru_cache(maxsize=1)(self._draw)
 

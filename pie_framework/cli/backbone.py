@@ -11,8 +11,8 @@ from typing import Any
 from pie_framework import backbone
 from pie_framework.api import Kind
 from pie_framework.backbone import HERE, Override, quoted, unquoted
-from pie_framework.config import FILE_KEYS
 from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.merging import FILE_KEYS
 from pie_framework.plugins import Registry
 
 NAME = "backbone"
@@ -157,7 +157,7 @@ def split(words: Sequence[str], registry: Registry) -> tuple[BackboneSettings, l
     from omegaconf import OmegaConf
 
     from pie_framework.compose import root_names
-    from pie_framework.config import merge
+    from pie_framework.merging import merge
 
     own = {f.name for f in fields(BackboneSettings)}
     known = set(root_names(registry))

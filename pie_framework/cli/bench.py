@@ -146,7 +146,7 @@ def hydra_job(config: DictConfig) -> None:
     """One job of a sweep, in whatever process the launcher chose."""
     from pie_framework.bench import settings
 
-    registry = discover()
+    registry = compose.installed()
     compose.finish(config, registry)
     run(settings.parse(config), registry)
 

@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pie_framework.errors import ComponentError, PieError, PluginError, did_you_mean
+from pie_framework.errors import ComponentError, PieError, PluginError, in_one_line
 
 if TYPE_CHECKING:
     from pie_framework.plugins import Provenance
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def foreign() -> dict[str, str]:
     """The commands of plugins with their summaries; nothing more is imported where only pie-framework is installed."""
-    found = {point.dist for point in importlib.metadata.entry_points(group="pie_framework")}
-    if all(distribution is not None and distribution.name == "pie-framework" for distribution in found):
+    points = importlib.metadata.entry_points(group="pie_framework")
+    if all(_distribution(point) == "pie-framework" for point in points):
         return {}
     from pie_framework.plugins import discover
 
@@ -24,6 +24,14 @@ def foreign() -> dict[str, str]:
     except PieError:  # PIE_PLUGINS is wrong; every other command says so
         return {}
     return {name: " ".join(command.summary.split()) for name, command, _ in registry.commands()}
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> str:
+    """Name of the distribution of an entry point; "" where its metadata is damaged."""
+    try:
+        return "" if point.dist is None else point.dist.name
+    except Exception:
+        return ""
 
 
 def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
@@ -38,13 +46,13 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
         PieError: there is no such command, several plugins claim it, or it says itself that its input is bad.
         PluginError: it cannot be imported, failed, or gave no exit status.
     """
-    from pie_framework.plugins import describe, discover
+    from pie_framework.plugins import discover
 
     registry = discover(shipped=False)
     found = registry.command(name)
     if found is None:
         known = [*own, *(other for other, _, _ in registry.commands())]
-        raise PieError(f"there is no command '{name}'", did_you_mean(name, known))
+        raise PieError(f"there is no command '{name}'", registry.near(name, known))
     command, origin = found
     what = f"the command '{command.name}' of {origin.label}"
     try:
@@ -61,7 +69,7 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
     except (PieError, BrokenPipeError):
         raise
     except Exception as error:
-        raise PluginError(f"{what} failed: {describe(error)}") from error
+        raise PluginError(f"{what} failed: {in_one_line(error)}") from error
     if not isinstance(status, int) or isinstance(status, bool):
         raise PluginError(f"{what} gave {status!r}, not an exit status such as 0")
     return status
@@ -69,10 +77,10 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
 
 def unexpected(error: BaseException) -> tuple[Provenance | None, str]:
     """The plugin of others that an exception came from, if any, and the line that says so."""
-    from pie_framework.plugins import Registry, blame, culprit, discover
+    from pie_framework.plugins import culprit, discover, told
 
     try:
-        registry = discover()
-    except PieError:
-        registry = Registry()
-    return culprit(error, registry), blame(error, registry)
+        origin = culprit(error, discover())
+    except Exception:  # PIE_PLUGINS is wrong, or what is installed cannot even be looked at
+        origin = None
+    return origin, told(error, origin)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pie_framework.cli.main import COMMANDS
+from pie_framework.cli.names import COMMANDS
 
 
 def complete(arguments: Sequence[str]) -> int:
@@ -47,7 +47,7 @@ def _others(command: str) -> list[str]:
 
         return [*WORDS, *load().entries]
     if command == "train":
-        return [c.name for c in discover().components(Kind.TRAINER)]
+        return [name for name, _ in discover().named(Kind.TRAINER)]
     return []
 
 

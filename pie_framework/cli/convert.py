@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pie_framework import backbone
 from pie_framework.api import Kind
-from pie_framework.errors import AssetError, ConfigError, did_you_mean
-from pie_framework.plugins import Registry, discover
+from pie_framework.errors import AssetError, ConfigError, PluginError, did_you_mean
+from pie_framework.plugins import Registry, boundary, discover
 
 if TYPE_CHECKING:
     from pie_framework.api.converting import Conversion
@@ -32,8 +33,8 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE)
         registry = discover()
         print("\nconverters:")
-        for component in registry.components(Kind.CONVERTER):
-            print(f"  {component.name:<14}{component.summary}")
+        for name, component in registry.named(Kind.CONVERTER):
+            print(f"  {name:<14}{component.summary}")
         return 0
     names = [word for word in words if word.partition("=")[0] not in OPTIONS or "=" not in word]
     options = _options([word for word in words if word not in names])
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def find(source: Path, registry: Registry) -> Conversion:
-    """The checkpoint, read by the first converter that knows it.
+    """The checkpoint, read by the first converter that knows it; one that fails is told of on the error stream.
 
     Raises:
         AssetError: no converter knows the file, or it cannot be used.
@@ -62,16 +63,21 @@ def find(source: Path, registry: Registry) -> Conversion:
     from pie_framework.untrusted import sniff
 
     kind = sniff(source)
-    components = registry.components(Kind.CONVERTER)
-    for component in components:
-        conversion: Conversion | None = component.load()(source, kind)  # type: ignore[arg-type]
+    components = registry.named(Kind.CONVERTER)
+    for _, component in components:
+        try:
+            read = boundary.load(registry, component)
+            conversion: Conversion | None = boundary.call(registry, component, "failed", read, source, kind)
+        except PluginError as error:
+            print(f"pie: warning: {error}", file=sys.stderr)
+            continue
         if conversion is not None:
             return conversion
     if kind == "unknown":
         from pie_framework.untrusted import read_torch
 
         read_torch(source)
-    known = ", ".join(component.name for component in components) or "none"
+    known = ", ".join(name for name, _ in components) or "none"
     raise AssetError(f"'{source}' is a {kind} file that no converter knows", f"Converters: {known}.")
 
 

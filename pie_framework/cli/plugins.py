@@ -58,7 +58,7 @@ def _refuse(command: str, words: Sequence[str]) -> PieError:
 
 
 def list_(words: Sequence[str]) -> int:
-    """`pie plugins list [KIND]`; returns 0, or 2 when two plugins declare the same name."""
+    """`pie plugins list [KIND]`; returns 0, or 2 when two plugins of others claim a name."""
     if len(words) > 1:
         raise _refuse("list", words)
     registry = discover()

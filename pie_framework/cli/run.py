@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def job(config: DictConfig) -> None:
         try:
-            compose.finish(config)  # discovers again: a launcher may have sent this to another process
+            compose.finish(config)
             status = run(config)
         except PieError as error:
             if not multirun:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
             raise FailedJob(status)
 
     try:
-        left = compose.start(job, PROGRAM, arguments)
+        left = compose.start(job, PROGRAM, arguments, registry=registry)
     except FailedJob as error:
         left = error.status
     if errors:
@@ -75,7 +75,7 @@ def run(config: DictConfig) -> int:
     """Check one composed configuration, then run it; returns the exit status."""
     parsed = parse(config)
     if parsed.resume is None:
-        registry = discover()
+        registry = compose.installed()  # discovered again in another process of a launcher
         requirements.check(parsed, registry)
         requirements.check_settings(parsed, registry)
     from pie_framework.run import run_from_config

@@ -13,7 +13,7 @@ from pie_framework.api import Component, Kind
 from pie_framework.cli import backbone
 from pie_framework.cli.plugins import settings_of
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.plugins import Registry, discover
+from pie_framework.plugins import Registry, boundary, discover
 
 USAGE = """usage: pie train NAME [KEY=VALUE ...]
        pie train NAME --help
@@ -37,13 +37,13 @@ def main(arguments: Sequence[str]) -> int:
     registry = discover()
     if not words or words[0] in ("-h", "--help"):
         print(USAGE + "\n\nrecipes:")
-        for component in registry.components(Kind.TRAINER):
-            print(f"  {component.name:<14}{component.summary}")
+        for name, component in registry.named(Kind.TRAINER):
+            print(f"  {name:<14}{component.summary}")
         print(f"  {backbone.NAME:<14}{backbone.SUMMARY}")
         return 0
     if words[0] == backbone.NAME:
         return backbone.main(words[1:], registry)
-    known = [component.name for component in registry.components(Kind.TRAINER)]
+    known = [name for name, _ in registry.named(Kind.TRAINER)]
     if words[0] not in known and difflib.get_close_matches(words[0], [backbone.NAME], cutoff=0.7):
         raise ConfigError(f"there is no trainer named '{words[0]}'", f"Did you mean '{backbone.NAME}'?")
     trainer = registry.get(Kind.TRAINER, words[0])
@@ -58,15 +58,17 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
 
     Raises:
         ConfigError: a key that neither the recipe nor the composition has; it names the near ones of both.
+        PluginError: the recipe cannot be loaded, or failed.
     """
     settings, composed = read(trainer, overrides, registry)
-    recipe = trainer.load()
+    recipe = boundary.load(registry, trainer)
 
     from pie_framework.build import Builder
     from pie_framework.compose import compose
 
     context = Builder(compose(composed, registry), registry)
-    result = recipe(settings, context)
+    # of a file that is not there `pie` itself says whose fault it is
+    result = boundary.call(registry, trainer, "failed", recipe, settings, context, through=(OSError,))
     return result if isinstance(result, int) else 0
 
 

@@ -14,14 +14,15 @@ from pie_framework.assets.catalogue import UNKNOWN, Catalogue, load
 from pie_framework.assets.formats import HEAD, page
 from pie_framework.assets.store import Store
 from pie_framework.assets.uses import Chosen, Use, chosen, uses
-from pie_framework.config import FILE_KEYS, RunConfig, parse
+from pie_framework.config import RunConfig, parse
 from pie_framework.doctor import headers as weight_headers
 from pie_framework.doctor import machine
 from pie_framework.doctor.estimate import Estimate, estimate
 from pie_framework.doctor.headers import Header
 from pie_framework.doctor.report import Report, Status
 from pie_framework.errors import PieError
-from pie_framework.plugins import Registry, discover
+from pie_framework.merging import FILE_KEYS
+from pie_framework.plugins import Registry, boundary, discover
 from pie_framework.untrusted import sniff
 
 #: Optional packages that components need, by (kind, name).
@@ -66,7 +67,7 @@ def _plugins(report: Report) -> Registry | None:
         report.add("plugins", "PIE_PLUGINS", Status.ERROR, error.message, error.hint or "")
         return None
     counts: dict[str, int] = {}
-    for component in registry.components():
+    for _, component in registry.named():
         origin = registry.provenance(component)
         counts[origin.plugin] = counts.get(origin.plugin, 0) + 1
     for origin in registry.plugins:
@@ -126,8 +127,8 @@ def _components(report: Report, run: RunConfig, registry: Registry, torch: Modul
             continue
         try:
             if torch is not None:
-                part.component.load()
-        except Exception as error:  # a plugin's module may raise anything
+                boundary.load(registry, part.component)
+        except PieError as error:
             report.add("run", name, Status.ERROR, f"its code fails: {_line(error)}")
             continue
         report.add("run", name, Status.OK, text)

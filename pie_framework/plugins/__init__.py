@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone
-from pie_framework.plugins.discovery import ENTRY_POINT_GROUP, ENVIRONMENT_VARIABLE, discover
+from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone, told
+from pie_framework.plugins.discovery import ENTRY_POINT_GROUP, ENVIRONMENT_VARIABLE, config_folders, discover
 from pie_framework.plugins.observers import Observers
-from pie_framework.plugins.records import Problem, Provenance, describe
+from pie_framework.plugins.records import PluginProblem, Provenance
 from pie_framework.plugins.registry import Registry, parse_kind
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "ENVIRONMENT_VARIABLE",
     "Observers",
-    "Problem",
+    "PluginProblem",
     "Provenance",
     "Registry",
     "blame",
+    "config_folders",
     "culprit",
-    "describe",
     "discover",
     "gone",
     "naming_the_gone",
     "parse_kind",
+    "told",
 ]

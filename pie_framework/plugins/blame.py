@@ -3,57 +3,83 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import os
+import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from pie_framework.errors import ComponentError
-from pie_framework.plugins.discovery import ENVIRONMENT_VARIABLE
-from pie_framework.plugins.records import Provenance, canonical, describe
+from pie_framework.errors import ComponentError, in_one_line
+from pie_framework.hookspecs import PROJECT
+from pie_framework.plugins.discovery import ENVIRONMENT_VARIABLE, left_out
+from pie_framework.plugins.records import Provenance, canonical
 from pie_framework.plugins.registry import Registry, UnknownComponent
 
 
 def blame(error: BaseException, registry: Registry) -> str:
     """One line for an exception that nobody expected: the plugin it comes from, or that it is one of the core."""
-    origin = culprit(error, registry)
+    return told(error, culprit(error, registry))
+
+
+def told(error: BaseException, origin: Provenance | None) -> str:
+    """One line for an exception that nobody expected, and the plugin that it comes from, if any."""
     if origin is None:
-        return f"internal error of pie-framework: {describe(error)}. --debug shows where."
-    return f"{origin.label} failed: {describe(error)}. This is a fault of the plugin; --debug shows where."
+        return f"internal error of pie-framework: {in_one_line(error)}. --debug shows where."
+    return f"{origin.label} failed: {in_one_line(error)}. This is a fault of the plugin; --debug shows where."
 
 
 def culprit(error: BaseException, registry: Registry) -> Provenance | None:
     """The plugin of others whose code the exception, or one that led to it, came through last; None when none did."""
-    packages = _packages(registry)
+    modules = _modules(registry)
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         for frame in reversed(frames):
-            origin = packages.get(_top(str(frame.f_globals.get("__name__", ""))))
-            if origin is not None:
+            origin = _owner(modules, str(frame.f_globals.get("__name__", "")))
+            if origin is not None and not origin.shipped:
                 return origin
         cause = cause.__cause__ or cause.__context__
     return None
 
 
-def _packages(registry: Registry) -> dict[str, Provenance]:
-    """Import packages of the plugins of others: those of their entry points, components and commands."""
-    found = dict(registry.packages)
+def _owner(modules: Mapping[str, Provenance], name: str) -> Provenance | None:
+    """The plugin with the module that shares most of a name's beginning; None where several share as much."""
+    shared = {module: _shared(module, name) for module in modules}
+    longest = max(shared.values(), default=0)
+    nearest = {modules[module].distribution: modules[module] for module, n in shared.items() if n == longest}
+    return next(iter(nearest.values())) if longest and len(nearest) == 1 else None
+
+
+def _shared(one: str, other: str) -> int:
+    """How many parts two dotted names have in common from their beginning."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _modules(registry: Registry) -> dict[str, Provenance]:
+    """Modules of plugins: those of their entry points, components and commands, as far as they are their own."""
     targets = [(component.target, registry.provenance(component)) for _, component in registry.named()]
     targets += [(command.target, provenance) for _, command, provenance in registry.commands()]
-    others = {_top(target): origin for target, origin in targets if _top(target) not in found}
-    owners = importlib.metadata.packages_distributions() if others else {}
-    for package, origin in others.items():
-        known = [canonical(owner) for owner in owners.get(package, ())]
+    found = dict(registry.modules)
+    holders: dict[str, set[str]] = {}
+    for module, origin in found.items():
+        holders.setdefault(_top(module), set()).add(canonical(origin.distribution))
+    named = {target.partition(":")[0]: origin for target, origin in targets}
+    others = {module: origin for module, origin in named.items() if module not in found}
+    owners = importlib.metadata.packages_distributions() if {*map(_top, others)} - {*holders} else {}
+    for module, origin in others.items():
+        top = _top(module)
+        known = holders.get(top) or {canonical(owner) for owner in owners.get(top, ())}
         if not known or canonical(origin.distribution) in known:
-            found[package] = origin
-    return {p: origin for p, origin in found.items() if not origin.shipped and p != "pie_framework"}
+            found[module] = origin
+    return {m: p for m, p in found.items() if _top(m) not in (PROJECT, *sys.stdlib_module_names)}
 
 
 def _top(name: str) -> str:
-    return name.partition(":")[0].partition(".")[0]
+    return name.partition(".")[0]
 
 
 @contextmanager
@@ -78,8 +104,8 @@ def gone(error: ComponentError, plugins: Sequence[Mapping[str, str]]) -> Compone
         if (entry.get("kind"), entry.get("name")) == (error.kind.value, plain):
             package, version = entry.get("package", ""), entry.get("version", "")
             hint = f"Install it: pip install '{package}=={version}'."
-            if os.environ.get(ENVIRONMENT_VARIABLE):
-                hint += f" Or {ENVIRONMENT_VARIABLE}={os.environ[ENVIRONMENT_VARIABLE]} leaves it out."
+            if left_out(package):
+                hint = f"{ENVIRONMENT_VARIABLE}={os.environ[ENVIRONMENT_VARIABLE]} leaves it out."
             return ComponentError(
                 f"the run was made with the {error.kind} '{plain}' of {package} {version}, "
                 "and no installed plugin offers it",

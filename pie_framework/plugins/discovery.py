@@ -21,14 +21,14 @@ from typing import Any
 
 import pluggy
 
-from pie_framework import __version__
 from pie_framework.api import Command, Component, Kind
 from pie_framework.api.events import EVENT_HOOKS
-from pie_framework.errors import ComponentError, ConfigError, PieError, did_you_mean
+from pie_framework.cli.names import COMMANDS
+from pie_framework.errors import ComponentError, ConfigError, did_you_mean, in_one_line
 from pie_framework.hookspecs import PROJECT
 from pie_framework.plugins.guards import Guard, implementations, new_manager
-from pie_framework.plugins.records import SHIPPED, Problem, Provenance, describe
-from pie_framework.plugins.registry import COMMAND, Registry
+from pie_framework.plugins.records import PluginProblem, Provenance, canonical
+from pie_framework.plugins.registry import Registry
 
 ENTRY_POINT_GROUP = PROJECT
 ENVIRONMENT_VARIABLE = "PIE_PLUGINS"
@@ -67,7 +67,7 @@ def discover(
     registry = Registry()
     loaded = []
     for point, provenance in sorted(chosen, key=lambda pair: not pair[1].shipped):
-        registry.packages.setdefault(point.value.partition(":")[0].partition(".")[0], provenance)
+        registry.modules.setdefault(point.value.partition(":")[0], provenance)
         plugin = _import(registry, point, provenance)
         if plugin is not None:
             registry.plugins.append(provenance)
@@ -85,12 +85,20 @@ def _with_provenance(points: Iterable[EntryPoint]) -> list[tuple[EntryPoint, Pro
     found = []
     for point in points:
         distribution = getattr(point, "dist", None)
-        if distribution is None:
-            known[id(None)] = ("unknown distribution", "unknown version")
-        elif id(distribution) not in known:
-            known[id(distribution)] = (distribution.name, distribution.version)  # each reads its metadata
+        if id(distribution) not in known:
+            known[id(distribution)] = _name_and_version(distribution)  # reads its metadata
         found.append((point, Provenance(point.name, *known[id(distribution)])))
     return found
+
+
+def _name_and_version(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    """Of an installed package, in words where they are not known: its metadata may be damaged."""
+    try:
+        assert distribution is not None
+        name, version = str(distribution.metadata["Name"] or ""), str(distribution.metadata["Version"] or "")
+    except Exception:
+        name = version = ""
+    return name or "unknown distribution", version or "unknown version"
 
 
 def _select(
@@ -108,14 +116,27 @@ def _select(
             f"{ENVIRONMENT_VARIABLE}={selection} mixes plugins to take with plugins to leave out",
             "Write either 'a,b' or '-a,-b'.",
         )
-    names = {word.lstrip("-") for word in words}
-    known = {name for _, p in found for name in (p.plugin, p.distribution)}
-    for name in sorted(names - known):
-        raise ConfigError(
-            f"{ENVIRONMENT_VARIABLE} names the plugin '{name}', which is not installed",
-            did_you_mean(name, known),
-        )
-    return [(e, p) for e, p in found if (p.plugin in names or p.distribution in names) != without[0]]
+    names = {word.removeprefix("-") for word in words}
+    for name in sorted(names):
+        if not any(_means(name, provenance) for _, provenance in found):
+            raise ConfigError(
+                f"{ENVIRONMENT_VARIABLE} names the plugin '{name}', which is not installed",
+                did_you_mean(name, {known for _, p in found for known in (p.plugin, p.distribution)}),
+            )
+    return [(e, p) for e, p in found if any(_means(name, p) for name in names) != without[0]]
+
+
+def _means(name: str, provenance: Provenance) -> bool:
+    """Whether a name is that of a plugin or of its distribution."""
+    return name == provenance.plugin or canonical(name) == canonical(provenance.distribution)
+
+
+def left_out(distribution: str) -> bool:
+    """Whether a distribution is installed with plugins, and PIE_PLUGINS leaves all of them out."""
+    found = _with_provenance(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+    chosen = [provenance for _, provenance in _select(found, os.environ.get(ENVIRONMENT_VARIABLE, "all"))]
+    mine = [p for _, p in found if canonical(p.distribution) == canonical(distribution)]
+    return bool(mine) and not any(p in chosen for p in mine)
 
 
 def _import(registry: Registry, point: EntryPoint, provenance: Provenance) -> object | None:
@@ -124,13 +145,13 @@ def _import(registry: Registry, point: EntryPoint, provenance: Provenance) -> ob
     try:
         plugin: object = point.load()
     except (Exception, SystemExit) as error:
-        registry.problems.append(Problem(provenance, f"cannot be loaded: {describe(error)}"))
+        registry.problems.append(PluginProblem(provenance, f"cannot be loaded: {in_one_line(error)}"))
         return None
     seconds, heavy = time.perf_counter() - started, light and HEAVY in sys.modules
     if (heavy or seconds > SLOW_IMPORT) and not provenance.shipped:
         what = f"loads {HEAVY}" if heavy else "is slow"
         registry.problems.append(
-            Problem(
+            PluginProblem(
                 provenance,
                 f"importing it {what} ({seconds:.1f} s), and every command waits for it. Import models in the "
                 f"module that a component's target names, not in '{point.value}'",
@@ -147,7 +168,7 @@ def _register(
     try:
         hooks = list(implementations(manager, plugin))
     except (Exception, SystemExit) as error:
-        return guard.problem(f"its hooks cannot be read: {describe(error)}")
+        return guard.problem(f"its hooks cannot be read: {in_one_line(error)}")
     if not hooks:
         guard.problem(
             f"'{point.value}' implements no hook. Mark functions with pie_framework.hookspecs.hookimpl"
@@ -163,7 +184,7 @@ def _register(
         for warning in told:
             guard.problem(str(warning.message), mild=True)
         if hook in EVENT_HOOKS.values():
-            registry._observers.insert(0, (guard.provenance, hook, function, options))
+            registry.add_observer(hook, function, options, guard.provenance)
 
 
 class _Offers(Guard):
@@ -174,10 +195,10 @@ class _Offers(Guard):
         self._problems, self._origins = registry.problems, origins
 
     def problem(self, message: str, mild: bool = False) -> None:
-        self._problems.append(Problem(self.provenance, message, mild=mild))
+        self._problems.append(PluginProblem(self.provenance, message, mild=mild))
 
     def failed(self, hook: str, error: BaseException) -> None:
-        self.problem(f"its hook '{hook}' failed: {describe(error)}")
+        self.problem(f"its hook '{hook}' failed: {in_one_line(error)}")
 
     def returned(self, hook: str, value: Any) -> list[object]:
         """The items of a result, also of a generator that fails on the way."""
@@ -205,7 +226,7 @@ class _Offers(Guard):
         try:
             checked = _checked(hook, item)
         except (Exception, SystemExit) as error:
-            self.problem(describe(error))
+            self.problem(in_one_line(error))
             return []
         self._origins[id(checked)] = self.provenance
         return [checked]
@@ -246,30 +267,25 @@ _EXAMPLES = {
 
 def _collect(registry: Registry, manager: pluggy.PluginManager, origins: Mapping[int, Provenance]) -> None:
     """Ask all plugins for everything they offer, those that ship first."""
-    from pie_framework.cli.main import COMMANDS
 
     def ask(*hooks: str) -> list[tuple[Any, Provenance]]:
         items = [item for hook in hooks for part in getattr(manager.hook, hook)() for item in part]
         return sorted(((item, origins[id(item)]) for item in items), key=lambda pair: not pair[1].shipped)
 
-    problems: list[Problem | None] = []
     for item, origin in ask("pie_components", *OLD_HOOKS):
-        problems.append(registry._components.add(item.kind.value, item.name, item, origin))
-    own = Provenance("pie", SHIPPED, __version__)
-    for name in [*COMMANDS, "help"]:
-        registry._commands.add(COMMAND, name, Command(name, f"pie_framework.cli.{name}:main", ""), own)
+        registry.add_component(item, origin)
+    registry.reserve_commands([*COMMANDS, "help"])
     for item, origin in ask("pie_commands"):
-        problems.append(registry._commands.add(COMMAND, item.name, item, origin))
-    for found, hook, locate in (
-        (registry._config_paths, "pie_config_paths", _config_folder),
-        (registry._asset_catalogues, "pie_asset_catalogues", _asset_catalogue),
+        registry.add_command(item, origin)
+    for add, hook, locate in (
+        (registry.add_config_path, "pie_config_paths", _config_folder),
+        (registry.add_asset_catalogue, "pie_asset_catalogues", _asset_catalogue),
     ):
         for item, origin in ask(hook):
             try:
-                found.append((origin, locate(item)))
-            except PieError as error:
-                problems.append(Problem(origin, str(error)))
-    registry.problems += [problem for problem in problems if problem is not None]
+                add(locate(item), origin)
+            except (Exception, SystemExit) as error:
+                registry.problems.append(PluginProblem(origin, in_one_line(error)))
     registry.problems += _hidden_files(registry)
 
 
@@ -281,12 +297,11 @@ def _config_folder(name: str) -> Path:
             f"its hook 'pie_config_paths' gave {str(name)!r}, which is not {_EXAMPLES['pie_config_paths']}"
         )
     try:
-        folders = _folders(text)
+        folder = next((folder for folder in _folders(text) if folder.is_dir()), None)
     except (Exception, SystemExit) as error:
-        raise ComponentError(f"its configuration '{text}' cannot be found: {describe(error)}") from error
-    for folder in folders:
-        if folder.is_dir():
-            return folder
+        raise ComponentError(f"its configuration '{text}' cannot be found: {in_one_line(error)}") from error
+    if folder is not None:
+        return folder
     raise ComponentError(f"its configuration '{text}' is not a folder in an installed package")
 
 
@@ -307,19 +322,28 @@ def _asset_catalogue(address: str) -> Path:
     return resolve(str(address))
 
 
-def _hidden_files(registry: Registry) -> list[Problem]:
+def config_folders(registry: Registry) -> list[tuple[Provenance | None, Path]]:
+    """The folders of Hydra configuration in the order in which they are searched, the core's own first (None)."""
+    return [*((None, folder) for folder in _folders("pie_framework.conf")), *registry.config_paths()]
+
+
+def _hidden_files(registry: Registry) -> list[PluginProblem]:
     """Files of configuration that are never read, because another of the same group and name is found before."""
     found: dict[str, Path] = {}
     problems = []
-    folders: list[tuple[Provenance | None, Path]] = list(registry.config_paths())
-    if folders:
-        folders = [*((None, folder) for folder in _folders("pie_framework.conf")), *folders]
-    for origin, folder in folders:
-        for file in sorted(folder.rglob("*.yaml")):
+    for origin, folder in config_folders(registry) if registry.config_paths() else ():
+        try:
+            files = sorted(folder.rglob("*.yaml"))
+        except OSError as error:
+            if origin is not None:
+                told = f"its configuration '{folder}' cannot be read: {in_one_line(error)}"
+                problems.append(PluginProblem(origin, told))
+            continue
+        for file in files:
             first = found.setdefault(file.relative_to(folder).as_posix(), file)
             if first != file and origin is not None and not origin.shipped:
                 problems.append(
-                    Problem(
+                    PluginProblem(
                         origin, f"its '{file}' is never read: '{first}' comes first. Give it another name"
                     )
                 )

@@ -11,9 +11,9 @@ from pathlib import PurePath
 from typing import Any, TypeVar
 
 from pie_framework.api.events import EVENT_HOOKS, Event
-from pie_framework.errors import ComponentError
+from pie_framework.errors import ComponentError, in_one_line
 from pie_framework.plugins.guards import FAILED, Guard, Options, implementations, new_manager
-from pie_framework.plugins.records import Provenance, describe
+from pie_framework.plugins.records import Provenance
 
 #: Seconds of one call after which an observer is named as slow.
 SLOW = 0.5
@@ -90,7 +90,7 @@ class _Watched(Guard):
 
     def failed(self, hook: str, error: BaseException) -> None:
         self._out = True
-        _log.warning("the observer %s failed in %s and is left out: %s", self.label, hook, describe(error))
+        _log.warning("the observer %s failed in %s and is left out: %s", self.label, hook, in_one_line(error))
 
 
 class FrozenDict(dict[Any, Any]):

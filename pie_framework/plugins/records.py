@@ -1,16 +1,12 @@
-"""Where a plugin comes from, what it got wrong, and how an exception reads in one line."""
+"""Where a plugin comes from, and what it got wrong."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from pie_framework.errors import PieError
-
 #: The distribution whose plugins ship with the core.
 SHIPPED = "pie-framework"
-#: Characters of an exception's text that a line shows.
-LONGEST = 500
 
 
 def canonical(distribution: str) -> str:
@@ -47,13 +43,13 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Problem:
+class PluginProblem:
     """Something that a plugin got wrong.
 
     Attributes:
         provenance: the plugin.
         message: what is wrong, in one sentence.
-        fatal: whether the plugins contradict one another (a name declared twice).
+        fatal: whether the plugins contradict one another, so that a name means nothing.
         mild: whether all that the plugin offers can be used nevertheless.
     """
 
@@ -64,16 +60,3 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.provenance.label}: {self.message}"
-
-
-def describe(error: BaseException) -> str:
-    """An exception in one line; the text of a `PieError` needs no type before it."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # a plugin's exception may fail at this too
-        text = "its message cannot be shown"
-    if len(text) > LONGEST:
-        text = text[:LONGEST] + " ..."
-    if isinstance(error, SystemExit):
-        return f"it exits ({text or 0})"
-    return text if isinstance(error, PieError) else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from pie_framework.api import Command, Component, Kind
 from pie_framework.errors import ComponentError, PluginError, did_you_mean
 from pie_framework.plugins.names import Names
 from pie_framework.plugins.observers import Observers
-from pie_framework.plugins.records import Problem, Provenance
+from pie_framework.plugins.records import PluginProblem, Provenance
 
 #: Group of the names of sub-commands.
 COMMAND = "command"
@@ -32,21 +32,51 @@ class Registry:
     Attributes:
         problems: what is wrong, in the order it was found.
         plugins: the plugins that could be imported.
-        packages: import package of every entry point, whether it could be imported or not.
+        modules: module of every entry point, whether it could be imported or not.
     """
 
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[PluginProblem] = field(default_factory=list)
     plugins: list[Provenance] = field(default_factory=list)
-    packages: dict[str, Provenance] = field(default_factory=dict)
+    modules: dict[str, Provenance] = field(default_factory=dict)
     _components: Names[Component] = field(default_factory=Names)
     _commands: Names[Command] = field(default_factory=Names)
     _config_paths: list[tuple[Provenance, Path]] = field(default_factory=list)
     _asset_catalogues: list[tuple[Provenance, Path]] = field(default_factory=list)
     _observers: list[tuple[Provenance, str, Callable[..., Any], dict[str, Any]]] = field(default_factory=list)
 
+    def add_component(self, component: Component, origin: Provenance) -> None:
+        """Take in a declaration that was checked; those that ship come first."""
+        self._take(self._components.add(component.kind.value, component.name, component, origin))
+
+    def add_command(self, command: Command, origin: Provenance) -> None:
+        """Take in a sub-command that was checked."""
+        self._take(self._commands.add(COMMAND, command.name, command, origin))
+
+    def reserve_commands(self, names: Iterable[str]) -> None:
+        """Names of sub-commands that no plugin's has."""
+        self._commands.reserve(COMMAND, names)
+
+    def add_config_path(self, folder: Path, origin: Provenance) -> None:
+        """Take in a folder of Hydra configuration, to be searched after those before it."""
+        self._config_paths.append((origin, folder))
+
+    def add_asset_catalogue(self, file: Path, origin: Provenance) -> None:
+        """Take in a catalogue of assets."""
+        self._asset_catalogues.append((origin, file))
+
+    def add_observer(
+        self, hook: str, function: Callable[..., Any], options: dict[str, Any], origin: Provenance
+    ) -> None:
+        """Take in a hook that observes runs, to be called before those that are there."""
+        self._observers.insert(0, (origin, hook, function, options))
+
+    def _take(self, problem: PluginProblem | None) -> None:
+        if problem is not None:
+            self.problems.append(problem)
+
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of which there is at least one component, in the contract's order."""
-        return tuple(kind for kind in Kind if self.components(kind))
+        return tuple(kind for kind in Kind if self.named(kind))
 
     def components(self, kind: Kind | str | None = None) -> list[Component]:
         """The components that have their plain name, of one kind or of all, sorted by kind and name."""
@@ -68,12 +98,16 @@ class Registry:
         kind = parse_kind(kind)
         claim = self._components.find(kind.value, name)
         if claim is None:
-            broken = sorted({f"'{problem.provenance.plugin}'" for problem in self.problems})
-            hint = did_you_mean(name, [known for known, _ in self.named(kind)])
-            if broken:
-                hint += f" Plugins with problems: {', '.join(broken)}; 'pie plugins list' says which."
-            raise UnknownComponent(kind, name, hint)
+            raise UnknownComponent(kind, name, self.near(name, [known for known, _ in self.named(kind)]))
         return claim.item
+
+    def near(self, name: str, known: Iterable[str]) -> str:
+        """A hint for a name that is not known: the near ones, and plugins with problems, which may offer it."""
+        broken = sorted({f"'{problem.provenance.plugin}'" for problem in self.problems})
+        hint = did_you_mean(name, known)
+        if broken:
+            hint += f" Plugins with problems: {', '.join(broken)}; 'pie plugins list' says which."
+        return hint
 
     def find(self, kind: Kind | str, name: str) -> Component | None:
         """The component of that kind and name; None where there is none that can be used."""

@@ -25,17 +25,17 @@ class EditProperty:
 
     def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
         """-> {"photometric": (B,), "landmark": (B,)}."""
-        face_model = view.networks.need_face_model()
+        layout = view.networks.need_face_model().layout
         image = view.prior_per_pair(view.prior.image)
         landmarks = view.prior_per_pair(view.prior.landmarks)
         own = view.prior_per_pair(view.prior.theta)
-        mixed = [face_model.layout.replace(own, view.edited(block).theta, block) for block in view.blocks]
+        mixed = [layout.replace(own, view.edited(block).theta, block) for block in view.blocks]
         n = len(mixed)
         losses = analysis_losses(
             image.repeat(n, 1, 1, 1),
             landmarks.repeat(n, 1, 1),
             torch.cat(mixed),
-            face_model,
+            view.networks,
             self.size,
             self.reduction,
         )

@@ -24,16 +24,16 @@ class InvarianceProperty:
 
     def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
         """-> {"photometric": (B,), "landmark": (B,)}."""
-        face_model = view.networks.need_face_model()
+        layout = view.networks.need_face_model().layout
         image, landmarks = view.per_pair(target.image), view.per_pair(target.landmarks)
         own = view.per_pair(target.theta)
-        mixed = [face_model.layout.replace(view.edited(block).theta, own, block) for block in view.blocks]
+        mixed = [layout.replace(view.edited(block).theta, own, block) for block in view.blocks]
         n = len(mixed)
         losses = analysis_losses(
             image.repeat(n, 1, 1, 1),
             landmarks.repeat(n, 1, 1),
             torch.cat(mixed),
-            face_model,
+            view.networks,
             self.size,
             self.reduction,
         )

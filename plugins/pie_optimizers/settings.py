@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,8 +71,3 @@ def _decay(name: str, value: float) -> None:
 def _positive(name: str, value: float) -> None:
     if not (value > 0 and math.isfinite(value)):
         raise ConfigError(f"{name} is {value}; it must be a number above 0")
-
-
-def plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters with lists as tuples, as `torch.optim` wants them."""
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in parameters.items()}

@@ -12,7 +12,7 @@ from torch.optim import Optimizer as TorchOptimizer
 
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_optimizers.settings import TorchConfig, plain
+from pie_optimizers.settings import TorchConfig
 
 #: Needs several evaluations of E(w) for a step (LBFGS), sparse gradients, or matrices instead of latents (Muon).
 UNSUITED = {
@@ -48,7 +48,10 @@ class TorchOptim:
         if config.name in UNSUITED:
             raise ConfigError(f"optimizer.name: '{config.name}' cannot be used: {UNSUITED[config.name]}")
         self.kind = known[config.name]
-        self.parameters = plain(config.parameters)
+        # lists as the tuples that torch.optim wants
+        self.parameters: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in config.parameters.items()
+        }
         accepted = set(inspect.signature(self.kind).parameters) - {"params", "lr"}
         for name in self.parameters:
             if name not in accepted:
@@ -58,7 +61,7 @@ class TorchOptim:
                 )
         try:
             self._keys = self._names(self._made([torch.zeros(1, 1)], 1.0))
-        except (TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # it is made of the user's parameters: torch raises whatever comes
             raise ConfigError(f"optimizer.parameters: '{config.name}' does not take them: {error}") from error
 
     def _made(self, variables: list[Tensor], lr: float) -> TorchOptimizer:

@@ -21,7 +21,7 @@ class Nearest:
 
     def start(self, networks: Networks, images: Tensor, rng: torch.Generator) -> Tensor:
         """(B, L, D)."""
-        latent = networks.generator.sample(self.candidates, rng)
+        latent = networks.sample(self.candidates, rng)
         small, _ = _described(networks, latent, read=False)
         return latent[torch.cdist(_small(images), small).argmin(dim=1)].clone()
 
@@ -34,11 +34,11 @@ class EncoderSearch:
 
     def start(self, networks: Networks, images: Tensor, rng: torch.Generator) -> Tensor:
         """(B, L, D)."""
-        latent = networks.generator.sample(self.candidates, rng)
+        latent = networks.sample(self.candidates, rng)
         small, theta = _described(networks, latent, read=True)
         distance = torch.cdist(_small(images), small)
         if theta is not None:
-            distance = search_distance(networks, distance, networks.need_encoder().encode(images), theta)
+            distance = search_distance(networks, distance, networks.encode(images), theta)
         return latent[distance.argmin(dim=1)].clone()
 
 
@@ -62,13 +62,14 @@ def search_distance(networks: Networks, images: Tensor, theta: Tensor, candidate
         own, others = theta / scale, candidates / scale
     else:
         side = networks.generator.resolution
-        own, others = (model.landmarks(values, side).flatten(1) for values in (theta, candidates))
+        own, others = (
+            networks.call("face_model", model.landmarks, values, side).flatten(1)
+            for values in (theta, candidates)
+        )
     faces = torch.cdist(own, others)
     smallest = torch.finfo(faces.dtype).tiny
-    return sum(
-        (part / part.mean(dim=1, keepdim=True).clamp_min(smallest) for part in (images, faces)),
-        torch.zeros_like(faces),
-    )
+    first, second = (part / part.mean(dim=1, keepdim=True).clamp_min(smallest) for part in (images, faces))
+    return first + second
 
 
 def _described(
@@ -77,10 +78,10 @@ def _described(
     """The small images of latents (N, L, D), (N, F), and, where `read`, the θ of their images, (N, P)."""
     small, thetas = [], []
     for part in torch.split(latent, batch):
-        image = networks.generator.synthesize(part)
+        image = networks.synthesize(part)
         small.append(_small(image))
         if read:
-            thetas.append(networks.need_encoder().encode(image))
+            thetas.append(networks.encode(image))
     return torch.cat(small), torch.cat(thetas) if read else None
 
 

@@ -18,7 +18,7 @@ class Mean:
         """(B, L, D)."""
         generator = networks.generator
         shape = (images.shape[0], generator.num_layers, generator.latent_dim)
-        return generator.mean_latent().expand(shape).clone()
+        return networks.call("generator", generator.mean_latent).expand(shape).clone()
 
 
 class Inverted:
@@ -29,4 +29,4 @@ class Inverted:
 
     def start(self, networks: Networks, images: Tensor, rng: torch.Generator) -> Tensor:
         """(B, L, D)."""
-        return networks.need_inverter().invert(images).clone()
+        return networks.invert(images).clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import sys
 from importlib.metadata import entry_points
 from typing import Any
@@ -339,8 +340,12 @@ def heavy(config, context):
     ("name", "error", "said"),
     [
         ("crashes", ComponentError, "generator 'crashes' of faulty-dist 1.2.3 cannot be built: KeyError"),
-        ("exits", PluginError, "generator 'exits' of faulty-dist 1.2.3 cannot be built: SystemExit: 3"),
-        ("absent", ComponentError, "generator 'absent' cannot be loaded from 'faulty:not_there'"),
+        ("exits", PluginError, "generator 'exits' of faulty-dist 1.2.3 cannot be built: it exits"),
+        (
+            "absent",
+            ComponentError,
+            "the generator 'absent' of faulty-dist 1.2.3 cannot be loaded from 'faulty:not_there'",
+        ),
         ("circular", ComponentError, "need one another: generator 'circular' -> generator 'circular'"),
         ("heavy", AssetError, "^generator=heavy: the asset 'pkg.* is not the file that was declared"),
     ],
@@ -352,6 +357,70 @@ def test_faulty_factories_are_named(install, name: str, error: type[Exception], 
     with pytest.raises(error, match=said):
         builder.get("generator")
     sys.modules.pop("faulty", None)
+
+
+TWINS = """
+from pie_framework.api import Asset, Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+@hookimpl
+def pie_components():
+    file = (Asset("w", "pkg://shared_data/w.bin", "{digest}"),)
+    return [Component(Kind.GENERATOR, "twin", "{module}:build", assets=file, api_version=(1, 1))]
+
+def build(config, context):
+    context.asset("pkg://shared_data/w.bin")
+    return {{}}["the file was found"]
+"""
+
+
+def test_the_digest_is_that_of_the_component_that_is_built(install):
+    """Also where it has only a name with its distribution, and another declares another file there."""
+    right = hashlib.sha256(b"x").hexdigest()
+    for name, digest in (("first", "0" * 64), ("second", right)):
+        files = {f"{name}.py": TWINS.format(digest=digest, module=name)}
+        install(
+            f"{name}-dist", {name: name}, {**files, "shared_data/__init__.py": "", "shared_data/w.bin": "x"}
+        )
+    registry = discover({"PIE_PLUGINS": "first,second"})
+    run = toy_run("synthesis", generator={"name": "second-dist:twin"})
+    with pytest.raises(
+        PluginError, match=r"of second-dist 1\.2\.3 cannot be built: KeyError: 'the file was found'"
+    ):
+        Builder(run, registry).get("generator")
+    run = toy_run("synthesis", generator={"name": "first-dist:twin"})
+    with pytest.raises(AssetError, match="not the file that was declared"):
+        Builder(run, registry).get("generator")
+
+
+@pytest.mark.parametrize(
+    ("factory", "attribute"),
+    [
+        ("face_model", "layout"),
+        ("face_model", "num_landmarks"),
+        ("rig", "latent_dim"),
+        ("generator", "num_layers"),
+    ],
+)
+def test_an_attribute_that_fails_names_its_component(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, factory: str, attribute: str
+):
+    made = getattr(toy_factories, factory)
+
+    def fails(self: object) -> Any:
+        raise RuntimeError("no " + attribute)
+
+    def wrong(config: Any, context: Any) -> Any:
+        part = made(config, context)
+        if factory == "rig":
+            part.num_layers = 3
+        part.__class__ = type("Wrong", (type(part),), {attribute: property(fails, lambda self, value: None)})
+        part.__dict__.pop(attribute, None)
+        return part
+
+    monkeypatch.setattr(toy_factories, factory, wrong)
+    with pytest.raises(PluginError, match=f"the {factory} 'toy' of .*: RuntimeError: no {attribute}"):
+        Builder(toy_run("edit"), registry).networks()
 
 
 def test_each_process_of_several_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch):

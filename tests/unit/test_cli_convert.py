@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from pie_framework.cli.convert import find
 from pie_framework.cli.main import main
+from pie_framework.plugins import discover
 from pie_framework.untrusted import read_safetensors
 from pie_stylegan.io import load_generator
 from tests.unit.untrusted.calls import CALLS
@@ -93,3 +95,30 @@ def test_help_lists_the_converters(capsys: Any) -> None:
     assert main(["convert", "--help"]) == 0
     said = capsys.readouterr().out
     assert "half=true" in said and "stylegan2 " in said
+
+
+BROKEN = """
+from pie_framework.api import Component, Kind
+from pie_framework.hookspecs import hookimpl
+
+@hookimpl
+def pie_components():
+    return [
+        Component(Kind.CONVERTER, "a_crash", "broken_plugin:crash", api_version=(1, 1)),
+        Component(Kind.CONVERTER, "an_absence", "broken_plugin:nothing", api_version=(1, 1)),
+    ]
+
+def crash(path, kind):
+    raise SystemExit(0)
+"""
+
+
+def test_a_broken_converter_is_named_and_the_others_go_on(install: Any, capsys: Any) -> None:
+    install("broken-dist", {"broken": "broken_plugin"}, {"broken_plugin.py": BROKEN})
+    assert find(ADA, discover()).format
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition("-dist 1.2.3 ")[2][:20] for line in said] == [
+        "failed: it exits (0)",
+        "cannot be loaded fro",
+    ]
+    assert all(line.startswith("pie: warning: the converter 'a") for line in said)

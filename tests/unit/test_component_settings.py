@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pie_framework.api import Component, Kind
 from pie_framework.component_settings import complete, opened
-from pie_framework.errors import ConfigError
+from pie_framework.errors import ConfigError, PieError
 from pie_framework.hookspecs import hookimpl
 from pie_framework.plugins import Registry, discover
 
@@ -121,6 +121,13 @@ def completed(registry: Registry, values: Any, *overrides: str, before: Any = No
         ("term@terms.a.b=mine", "term@terms.a.b=mine"),
         ("generator@my.place=mine", "generator@my.place=mine"),
         ("terms.mine=3", "terms.mine=3"),
+        ("terms.mine.weight=3", "++terms.mine.weight=3"),
+        ("terms.mine.weight.w=3", "++terms.mine.weight.w=3"),
+        ("terms.mine.parts.l3=1", "terms.mine.parts.l3=1"),
+        ("terms.mine.term=edit", "terms.mine.term=edit"),
+        ("rig.rotation.name=mine", "++rig.rotation.name=mine"),
+        ("rig.name=mine", "rig.name=mine"),
+        ("features.weights=x", "features.weights=x"),
         ("schedule.check_every=3", "schedule.check_every=3"),
         ("+generator.weights=x", "+generator.weights=x"),
         ("~generator.weights", "~generator.weights"),
@@ -194,7 +201,11 @@ def test_a_dataclass_that_cannot_be_read_is_told_of(
 ) -> None:
     node = {"name": "broken", "what": 3}
     assert completed(registry, {"encoder": node})["encoder"] == node
-    assert "the settings of the encoder 'broken' cannot be shown" in caplog.text
+    (said,) = caplog.messages
+    assert said.startswith(
+        "the encoder 'broken' of unknown distribution unknown version: the settings Broken"
+    )
+    assert "Unexpected type annotation: set[int]" in said and "\n" not in said
 
 
 @pytest.mark.parametrize(
@@ -223,6 +234,67 @@ def test_what_is_wrong_is_one_line(registry: Registry, values: Any, overrides: l
         completed(registry, values, *overrides)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ROTATION = {"rotation": {"name": "mine"}}
+RECOGNITION = {"recognition": {"name": "mine"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides", "before", "said"),
+    [
+        ({"rig": {**ROTATION, "rotaton": {"name": "mine"}}}, ["rig.rotaton.name=mine"], {"rig": ROTATION},
+         "no setting 'rig.rotaton': the run has no block 'rotaton'. Did you mean 'rotation'?"),
+        ({"rig": {**ROTATION, "rotaton": {"level": 1}}}, ["rig.rotaton.level=1"], None,
+         "no setting 'rig.rotaton': the run has no block 'rotaton'. Did you mean 'rotation'?"),
+        ({"rig": {**ROTATION, "name": "mine"}}, ["+rig.name=mine"], {"rig": ROTATION},
+         "no setting 'rig.name': the run has no block 'name'. Give rig.BLOCK.name=NAME."),
+        ({"rig": {"rotation": {"level": 1}}}, ["rig.rotation.level=1"], None, "Give rig.rotation.name=NAME."),
+        ({"features": {**RECOGNITION, "recogniton": {"name": "mine"}}}, ["features.recogniton.name=mine"],
+         {"features": RECOGNITION}, "no setting 'features.recogniton'. Did you mean 'recognition'?"),
+        ({"features": {**RECOGNITION, "recogniton": {"name": "mine"}}}, ["++features.recogniton.name=mine"],
+         {"features": RECOGNITION}, "no setting 'features.recogniton'. Did you mean 'recognition'?"),
+        ({"features": {**RECOGNITION, "depth": {"level": 1}}}, ["features.depth.level=1"], None,
+         "no setting 'features.depth'. Known: recognition. A role is added with +features.depth.name=NAME."),
+        ({"seed": 0, "generator": {"name": "mine"}, "scenes": {"size": 64}}, ["scenes.size=64"], None,
+         "no setting 'scenes'. Did you mean 'seed'?"),
+        ({"scenes": {"name": "mine"}, "generator": {"level": 1}}, ["generator.level=1"], None,
+         "no setting 'generator'. Known: blocks, scenes."),
+        ({"generator": {"name": "mine"}, "encoder": {"level": 1}}, ["encoder.level=1"], None,
+         "encoder does not say which component it is. Give encoder.name=NAME."),
+        ({"encoder": {"name": "mind"}}, ["encoder.name=mind"], {"encoder": {"name": "mine"}},
+         "there is no encoder named 'mind'. Did you mean 'mine'?"),
+        ({"terms": {"a": {"term": "mind", "weight": 0}}}, ["terms.a.term=mind"], None,
+         "there is no energy named 'mind'. Did you mean 'mine'?"),
+    ],
+)  # fmt: skip
+def test_what_overrides_give_must_have_its_place(
+    registry: Registry, values: Any, overrides: list[str], before: Any, said: str
+) -> None:
+    with pytest.raises(PieError) as caught:
+        completed(registry, {"blocks": ["rotation"], **values}, *overrides, before=before)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides", "before"),
+    [
+        ({"rig": ROTATION}, ["rig.rotation.name=mine"], {"rig": {}}),
+        ({"rig": {"rotation": {"name": "mine", "level": 2}}}, ["rig.rotation.level=2"], None),
+        ({"rig": {"light": {"name": "mine"}}}, ["rig.light.name=mine"], {"rig": {"light": {"name": "other"}}}),
+        ({"features": {"depth": {"name": "mine"}}}, ["+features.depth.name=mine"], {"features": {}}),
+        ({"features": {"depth": {"name": "mine", "level": 2}}},
+         ["+features.depth.name=mine", "features.depth.level=2"], {"features": {"depth": {"level": 2}}}),
+        ({"features": RECOGNITION}, ["features.recognition.name=mine"], {"features": RECOGNITION}),
+    ],
+)  # fmt: skip
+def test_what_has_its_place_is_taken(
+    registry: Registry, values: Any, overrides: list[str], before: Any
+) -> None:
+    found = completed(registry, {"blocks": ["rotation"], **values}, *overrides, before=before)
+    ((kind, nodes),) = [(kind, nodes) for kind, nodes in found.items() if kind != "blocks"]
+    (role,) = nodes
+    assert nodes[role] == {**DEFAULTS, **values[kind][role]}
 
 
 def test_a_component_chosen_by_name_has_none_of_another_s_settings(registry: Registry) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ from hydra import compose as hydra_compose
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.compose import CONFIG_NAME, compose, initialised, prepare
-from pie_framework.config import RunConfig, TermConfig, merge, parse
-from pie_framework.errors import LONGEST, ConfigError, PluginError
-from pie_framework.merging import defaults, typed
+from pie_framework.config import RunConfig, TermConfig, parse
+from pie_framework.errors import LONGEST, ConfigError, PluginError, in_one_line
+from pie_framework.merging import defaults, merge, typed
 from pie_framework.plugins import Registry, discover
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -312,3 +314,96 @@ def test_long_values_lose_their_middle():
     said = str(ConfigError(f"seed: {'x' * 5000} is not a number", "Try " + "y" * 5000))
     assert len(said) <= LONGEST + 2
     assert said.startswith("seed: xxx") and "x is not a number. Try yyy" in said
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise KeyError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("a\nb"), r"KeyError: 'a\nb'"),
+        (ValueError("two\n lines"), "ValueError: two lines"),
+        (ValueError(), "ValueError"),
+        (Unspeakable(), "Unspeakable: its message cannot be shown"),
+        (SystemExit(3), "it exits (3)"),
+        (SystemExit(), "it exits (0)"),
+        (ConfigError("seed: no", "Try 1."), "seed: no. Try 1."),
+    ],
+)
+def test_any_exception_is_one_line(error: BaseException, said: str) -> None:
+    assert in_one_line(error) == said
+    assert len(in_one_line(OSError("x" * 5000))) < LONGEST + 20
+
+
+def test_an_error_is_located_unless_it_begins_with_its_place() -> None:
+    for message, expected in {
+        "init.count: x": "init.count: x",
+        "initial noise": "init: initial noise",
+        "a start of init": "init: a start of init",
+    }.items():
+        error = ConfigError(message)
+        error.locate("init")
+        error.locate("elsewhere")
+        assert str(error) == expected
+
+
+@dataclass
+class Entry:
+    name: str
+    amount: int = 1
+    folder: Path = Path("there")
+
+    def __post_init__(self) -> None:
+        if self.amount < 0:
+            raise ValueError("amount is negative")
+
+
+@dataclass
+class Listing:
+    first: Entry
+    entries: list[Entry] = field(default_factory=list)
+
+
+def test_a_group_that_must_be_given_says_so() -> None:
+    assert defaults(Listing) == {"first": "???", "entries": []}
+    with pytest.raises(ConfigError, match=r"^a\.first must be given"):
+        merge(Listing, {"first": "???"}, "a")
+    assert defaults(Entry)["folder"] == "there"
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"amount": 2}, "a.entries.1.name must be given"),
+        ({"name": "x", "amount": -1}, "a.entries.1: amount is negative"),
+        ({"name": "x", "amuont": 1}, "no setting 'a.entries.1.amuont'"),
+    ],
+)
+def test_what_is_wrong_in_a_list_says_where(entry: dict[str, Any], said: str) -> None:
+    values = {"first": {"name": "f"}, "entries": [{"name": "ok"}, entry]}
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        merge(Listing, values, "a")
+
+
+def test_nothing_in_a_list_need_be_given_where_only_types_are_checked() -> None:
+    assert len(typed(Listing, {"entries": [{"amount": -1}]}).entries) == 1
+
+
+@dataclass
+class Leaving:
+    amount: int = field(default_factory=lambda: sys.exit(0))
+
+
+@dataclass
+class Nowhere:
+    amount: "Gone" = 1  # type: ignore[name-defined, assignment]  # noqa: F821, UP037
+
+
+@pytest.mark.parametrize("schema", [Leaving, Nowhere])
+def test_a_dataclass_that_cannot_be_read_is_at_fault(schema: type) -> None:
+    for read in (defaults, lambda schema: merge(schema, {"amount": 1})):
+        with pytest.raises(PluginError, match=f"^the settings {schema.__name__} cannot be made: "):
+            read(schema)

@@ -52,7 +52,9 @@ class NanGradientAt:
 def solved(terms: dict[str, Any], stages: tuple[Stage, ...] = STAGES, **changes: Any) -> Solution:
     networks: Networks = toy_networks()
     image = networks.generator.synthesize(networks.generator.sample(1, torch.Generator().manual_seed(3)))
-    objective = Objective({name: WeightedTerm(term) for name, term in terms.items()})
+    objective = changes.pop("objective", None) or Objective(
+        {name: WeightedTerm(term) for name, term in terms.items()}
+    )
     problem = replace(Problem(networks, TargetView(networks, image), objective, stages, Adam()), **changes)
     g = networks.generator
     return solve(problem, problem.start(g.mean_latent().expand(1, g.num_layers, g.latent_dim)))
@@ -169,7 +171,10 @@ def test_what_does_not_depend_on_the_latent_is_said() -> None:
         assert "does not depend on the latent: no gradient comes from 'lone'" in solution.message
 
 
-def test_a_gradient_that_cannot_be_computed_names_its_term() -> None:
+@pytest.mark.parametrize(
+    "fault", [RuntimeError("no way back"), KeyError("no way back"), SystemExit("no way back")]
+)
+def test_a_gradient_that_cannot_be_computed_names_its_term(fault: BaseException) -> None:
     class Broken(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -177,14 +182,16 @@ def test_a_gradient_that_cannot_be_computed_names_its_term() -> None:
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> Any:
-            raise RuntimeError("no way back")
+            raise fault
 
     class OneWay:
         def energy(self, view: LatentView, target: TargetView) -> Tensor:
             through: Tensor = Broken.apply(view.latent)  # type: ignore[no-untyped-call]
             return through.square().sum(dim=(1, 2))
 
-    solution = solved({"pixels": Pixels(), "one_way": OneWay()})
+    terms = {"pixels": WeightedTerm(Pixels()), "one_way": WeightedTerm(OneWay(), origin="odd-dist 1.0")}
+    solution = solved({}, objective=Objective(terms))
     assert solution.ending is Ending.FAILED
-    assert "the gradient of the energy term 'one_way' cannot be computed" in solution.message
+    said = "the gradient of the energy term 'one_way' of odd-dist 1.0 cannot be computed"
+    assert said in solution.message
     assert "no way back" in solution.message

@@ -133,7 +133,7 @@ def of(view: LatentView) -> Tensor:
 
 WRONG: dict[str, tuple[Callable[[LatentView, TargetView], Any], str]] = {
     "raises": (lambda v, t: {}["gone"], "failed: KeyError: 'gone'"),
-    "exits": (lambda v, t: exec("raise SystemExit(3)"), "failed: SystemExit: 3"),
+    "exits": (lambda v, t: exec("raise SystemExit(3)"), "failed: it exits"),
     "float": (lambda v, t: 1.5, r"is float, not a tensor with one value per portrait, \(2,\)"),
     "none": (lambda v, t: None, "is NoneType, not a tensor"),
     "list": (lambda v, t: [of(v)], "is list, not a tensor"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pie_framework.api import Kind
+from pie_framework.cli.main import main
 from pie_framework.errors import ComponentError, ConfigError
 from pie_framework.plugins import Registry, discover, discovery
 
@@ -83,6 +84,15 @@ def test_first_party_plugins_are_found_through_the_same_door():
             declares("x", extra="api_version=(1, 1), requires='encoder'"),
             "must be a set of texts, not 'encoder'",
         ),
+        (
+            declares("x", extra="api_version=(1, 1), requires={'encodr'}"),
+            "the energy 'x' requires 'encodr', which is not what a run can choose. Did you mean 'encoder'",
+        ),
+        (declares("x", extra="api_version=(1, 1), requires={'scenes'}"), "requires 'scenes'"),
+        (declares("x", extra="api_version=(1, 1), requires={'encoder.big'}"), "requires 'encoder.big'"),
+        (declares("x", extra="api_version=(1, 1), requires={'features.'}"), "requires 'features.'"),
+        (declares("null"), "the name 'null' of an energy term means something else"),
+        (declares("none", "RIG"), "the name 'none' of a rig network means something else"),
         (declares("x", extra="api_version=(1, 1), assets=('a.pt',)"), "must be a tuple of Asset"),
         (declares("x", extra="api_version=(1, 1), summary=None"), "the summary of the energy 'x'"),
         (declares("x").replace("nowhere:build", "nowhere.build"), "is not 'module:callable'"),
@@ -163,6 +173,8 @@ def test_an_unknown_name_suggests_near_ones_and_mentions_broken_plugins(install)
         ("none", set()),
         ("a", {"term_a"}),
         ("b-dist", {"term_b"}),
+        ("B_dist", {"term_b"}),
+        ("-b.Dist", {"term_a"}),
         ("a, b", {"term_a", "term_b"}),
         ("-a", {"term_b"}),
         ("-a,-b", set()),
@@ -181,6 +193,26 @@ def test_the_environment_must_make_sense(install):
         discover({"PIE_PLUGINS": "alpa"})
     with pytest.raises(ConfigError, match="mixes"):
         discover({"PIE_PLUGINS": "alpha,-energies"})
+
+
+def test_damaged_metadata_hide_nothing(install, capsys: pytest.CaptureFixture[str]):
+    site = install("lost-dist", {"lost": "lost_plugin"}, {"lost_plugin.py": declares("found")})
+    (site / "lost_dist-1.2.3.dist-info" / "METADATA").unlink()
+    registry = discover({})
+    assert str(registry.provenance(registry.get("energy", "found"))) == "unknown distribution unknown version"
+    assert main(["--help"]) == 0
+
+
+def test_a_configuration_that_cannot_be_read_is_reported(install, monkeypatch: pytest.MonkeyPatch):
+    body = hook("pie_config_paths()", "return ['with_conf.conf']")
+    files = {"with_conf/__init__.py": "", "with_conf/plugin.py": body, "with_conf/conf/energy/mine.yaml": ""}
+    install("conf-dist", {"conf": "with_conf.plugin"}, files)
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: self.open().read())
+    assert "cannot be read: IsADirectoryError" in messages(discover({"PIE_PLUGINS": "conf"}))
+    monkeypatch.setattr(Path, "is_dir", lambda self: self.open().read() == "")
+    assert "'with_conf.conf' cannot be found: IsADirectoryError" in messages(
+        discover({"PIE_PLUGINS": "conf"})
+    )
 
 
 def test_configuration_folders_are_found_without_an_init_file(install):

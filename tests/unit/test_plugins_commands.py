@@ -157,7 +157,7 @@ def test_a_shipped_command_cannot_be_taken(install, capsys: pytest.CaptureFixtur
     assert main([f"pie-glow:{name}"]) == 0
     assert capsys.readouterr().out == "taken over\n"
     (problem,) = discover({"PIE_PLUGINS": "pie-glow"}).problems
-    assert f"the command '{name}' is declared twice" in problem.message
+    assert f"the command '{name}' is one of pie's own" in problem.message
     assert problem.provenance.distribution == "pie-glow"
 
 
@@ -206,6 +206,12 @@ def test_an_unknown_command_suggests_those_of_plugins_too(install, capsys: pytes
     assert "there is no command 'glo'. Did you mean 'glow'" in capsys.readouterr().err
 
 
+def test_an_unknown_command_mentions_plugins_with_problems(install, capsys: pytest.CaptureFixture[str]):
+    install("bad-dist", {"bad": "bad_plugin"}, {"bad_plugin.py": "import gone"})
+    assert main(["glow"]) == 2
+    assert "Plugins with problems: 'bad'" in capsys.readouterr().err
+
+
 # ---- the last boundary -----------------------------------------------------------------------------------------
 
 
@@ -252,6 +258,38 @@ def test_an_exception_that_a_plugins_own_led_to_names_it(install):
     with pytest.raises(RuntimeError) as caught:
         wrapped()
     assert "plugin 'pie_glow' of pie-glow 1.2.3" in blame(caught.value, discover())
+
+
+def test_of_two_plugins_in_one_namespace_the_one_that_failed_is_named(install):
+    import importlib
+
+    for name in ("first", "second"):
+        body = PLUGIN.format(name=name, target=f"space.{name}.command:main", summary="", version="(1, 1)")
+        files = {f"space/{name}/plugin.py": body, f"space/{name}/deeper.py": "def go(): 1 / 0\n"}
+        install(
+            f"{name}-dist", {name: f"space.{name}.plugin"}, {**files, "space/common.py": "def go(): 1 / 0\n"}
+        )
+    for module, said in {
+        "space.first.deeper": "plugin 'first' of first-dist",
+        "space.second.deeper": "plugin 'second' of second-dist",
+        "space.common": "internal error",
+    }.items():
+        with pytest.raises(ZeroDivisionError) as caught:
+            importlib.import_module(module).go()
+        assert said in blame(caught.value, discover())
+
+
+def test_a_plugin_whose_command_is_of_the_standard_library_is_not_blamed_for_it(install):
+    add(install, target="json:loads")
+    with pytest.raises(ValueError, match="Expecting value") as caught:
+        json.loads("?")
+    assert "internal error" in blame(caught.value, discover())
+
+
+def test_an_installation_that_cannot_be_looked_at_hides_no_error(monkeypatch, capsys):
+    monkeypatch.setattr("pie_framework.plugins.discover", lambda: 1 / 0)
+    assert stopped(monkeypatch, lambda: {}["lost"]) == 1
+    assert "internal error of pie-framework: KeyError: 'lost'" in capsys.readouterr().err
 
 
 def test_any_other_exception_is_an_internal_error(monkeypatch, capsys: pytest.CaptureFixture[str]):

@@ -37,11 +37,14 @@ def test_the_package_is_the_one_that_the_run_recorded(kind: str, name: str, pack
     assert f"pip install '{package}'" in told
 
 
-def test_a_selection_of_plugins_is_mentioned(monkeypatch: pytest.MonkeyPatch):
+def test_a_selection_that_leaves_the_package_out_is_mentioned(install, monkeypatch: pytest.MonkeyPatch):
     error = unknown("generator", "glow")
+    monkeypatch.setenv("PIE_PLUGINS", "-energies")
     assert "PIE_PLUGINS" not in str(gone(error, RECORDED))
-    monkeypatch.setenv("PIE_PLUGINS", "-glow")
-    assert "PIE_PLUGINS=-glow leaves it out" in str(gone(error, RECORDED))
+    install("pie-glow", {"shine": "glow_plugin"}, {"glow_plugin.py": ""})
+    assert "PIE_PLUGINS" not in str(gone(error, RECORDED))
+    monkeypatch.setenv("PIE_PLUGINS", "-shine")
+    assert str(gone(error, RECORDED)).endswith("offers it. PIE_PLUGINS=-shine leaves it out.")
 
 
 def test_what_was_not_recorded_and_other_errors_stay_as_they_are():

@@ -44,7 +44,7 @@ def test_a_shipped_name_cannot_be_taken(install):
     assert registry.provenance(registry.get("energy", "identity")).distribution == "pie-framework"
     assert registry.provenance(registry.get("energy", "pie-rival:identity")).distribution == "pie-rival"
     (problem,) = registry.problems
-    assert problem.fatal
+    assert not problem.fatal
     assert problem.provenance.distribution == "pie-rival"
     assert "'identity' is declared twice: by plugin 'energies' of pie-framework" in problem.message
     assert "by plugin 'pie_rival' of pie-rival 1.2.3. The one that ships is used." in problem.message

@@ -56,7 +56,7 @@ def measure(
 def declared_files(builder: Builder) -> set[Path]:
     """The weight files that installed components declare and that are there."""
     found = set()
-    for component in builder.registry.components():
+    for _, component in builder.registry.named():
         for asset in component.assets:
             try:
                 found.add(Path(resolve(asset.uri, None)).resolve())

@@ -15,7 +15,7 @@ from pie_framework.bench.model_settings import ModelsConfig
 from pie_framework.build import Builder
 from pie_framework.config import RunConfig
 from pie_framework.errors import ConfigError
-from pie_framework.plugins import Registry
+from pie_framework.plugins import Registry, boundary
 from pie_framework.requirements import selection
 
 #: Streams of random numbers below the seed of a measurement.
@@ -80,7 +80,7 @@ def build(settings: ModelsConfig, run: RunConfig, registry: Registry) -> World:
     component = registry.get(Kind.SCENES, settings.scenes["name"])
     given = {key: value for key, value in settings.scenes.items() if key != "name"}
     options: object = registry.settings(component, given, "scenes")
-    scenes: Scenes = component.load()(options, builder)
+    scenes: Scenes = boundary.make(registry, component, options, builder)
     if scenes.size != networks.generator.resolution:
         raise ConfigError(
             f"the portraits have {scenes.size} pixels, the generator makes {networks.generator.resolution}",

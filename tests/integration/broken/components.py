@@ -203,7 +203,20 @@ CASES = [
         "gave landmarks of the shape",
         "failed",
     ),
-    wrapped("face_model", "render", "raises", "raise ValueError('no')", "ValueError: no"),
+    wrapped(
+        "face_model",
+        "render",
+        "raises",
+        "raise ValueError('no')",
+        "the face_model 'odd' of odd-dist 1.0 failed in wrong(): ValueError: no",
+    ),
+    wrapped(
+        "face_model",
+        "render",
+        "gives a tensor",
+        "return value.image",
+        "the face_model 'odd' of odd-dist 1.0 gave Tensor instead of a Rendering",
+    ),
     wrapped(
         "editor",
         "edit",
@@ -218,7 +231,14 @@ CASES = [
         "return value[:, :1]",
         "the editor 'odd' of odd-dist 1.0 gave",
     ),
-    wrapped("inverter", "invert", "raises", "raise ValueError('no')", "the init 'inverter' of", ""),
+    wrapped(
+        "inverter",
+        "invert",
+        "raises",
+        "raise ValueError('no')",
+        "the inverter 'odd' of odd-dist 1.0 failed in wrong(): ValueError: no",
+        "",
+    ),
     wrapped(
         "inverter",
         "invert",

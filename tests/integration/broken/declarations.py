@@ -96,7 +96,6 @@ CASES = [
         "takes the name of a term that ships",
         'Component(Kind.ENERGY, "identity", "m:C", api_version=(1, 1))',
         "The one that ships is used",
-        2,
     ),
     declares(
         "has settings that are no dataclass",

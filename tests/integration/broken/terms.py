@@ -85,7 +85,10 @@ CASES = [
         1,
     ),
     settings(
-        "has settings that exit", "raise SystemExit(0)", "the settings Settings cannot be made: SystemExit", 1
+        "has settings that exit",
+        "raise SystemExit(0)",
+        "the settings Settings cannot be made: it exits (0)",
+        1,
     ),
     settings(
         "has settings that refuse a value",
@@ -101,7 +104,7 @@ CASES = [
         f"if state.calls == 6:{MANY}    raise ArithmeticError('late'){MANY}return fine",
         "ArithmeticError: late (at step 6 of stage 'w')",
     ),
-    term("exits the process", "raise SystemExit(3)", f"{WHO} failed: SystemExit: 3"),
+    term("exits the process", "raise SystemExit(3)", f"{WHO} failed: it exits (3)"),
     term("gives a float", "return 1.5", f"{WHO} is float, not a tensor with one value per portrait, (1,)"),
     term("gives nothing", "fine + 1", f"{WHO} is NoneType"),
     term("gives a list", "return [fine]", f"{WHO} is list"),
@@ -168,7 +171,7 @@ CASES = [
     term(
         "changes a tensor that its gradient needs",
         f"root = fine.exp(){MANY}root.mul_(2){MANY}return root",
-        "the gradient of the energy term 'odd' cannot be computed",
+        f"the gradient of {WHO} cannot be computed",
     ),
     term(
         "asks for what it does not require",
@@ -185,7 +188,7 @@ CASES = [
     term(
         "requires what is no kind",
         "return fine",
-        "'depth_map' is required by a component, but is not a kind of component",
+        "requires 'depth_map', which is not what a run can choose",
         "",
         2,
         "{'depth_map'}",
@@ -213,7 +216,7 @@ CASES = [
     module(
         "exits when built",
         "def Term(config, context):\n    raise SystemExit(4)\n",
-        "cannot be built: SystemExit: 4",
+        "cannot be built: it exits (4)",
     ),
     module(
         "is None", "def Term(config, context):\n    return None\n", "is no EnergyTerm: NoneType has no energy"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from pie_energies.recognition import Recognition
 from pie_energies.settings import AnalysisConfig, DistanceConfig
 from pie_energies.synthesis import Synthesis
 from pie_framework.api import LatentView, Networks, TargetView
+from pie_framework.errors import PluginError
 from pie_framework.prior import PriorSampler
 from pie_framework.testing.toys import TOY_LAYOUT, IdentityRig, toy_networks
 
@@ -190,3 +193,30 @@ def test_nothing_runs_that_no_term_asks_for() -> None:
     parts("synthesis", fresh, target)
     assert (networks.generator.calls, networks.encoder.calls) == (calls[0] + 1, calls[1])
     assert all(rig.calls == 0 for rig in networks.rigs.values())
+
+
+@pytest.mark.parametrize("name", ["edit", "invariance"])
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (lambda right, theta, size: {}["lost"], "failed in render(): KeyError: 'lost'"),
+        (lambda right, theta, size: right(theta, size).image, "gave Tensor instead of a Rendering"),
+        (lambda right, theta, size: right(theta, size + 1), "gave image of the shape ("),
+        (lambda right, theta, size: right(theta[:1], size), "gave image of the shape (1, 3,"),
+    ],
+)
+def test_a_face_model_that_is_wrong_is_named(name: str, shown: Any, said: str) -> None:
+    view, target, _ = make(toy_networks())
+    right = view.networks.need_face_model()
+
+    class Wrong:
+        layout, num_landmarks = right.layout, right.num_landmarks
+
+        def render(self, theta: Tensor, size: int) -> Any:
+            return shown(right.render, theta, size)
+
+    who = "the face_model 'odd' of odd-dist 1.0"
+    wrong: Any = {"face_model": Wrong(), "origins": {"face_model": who}}
+    view.networks = replace(view.networks, **wrong)
+    with pytest.raises(PluginError, match=re.escape(f"{who} {said}")):
+        TERMS[name].energy(view, target)

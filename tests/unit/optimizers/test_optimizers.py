@@ -109,6 +109,8 @@ def test_every_optimizer_of_torch_keeps_portraits_apart_and_its_state_is_all_the
         (TorchConfig("LBFGS"), "several times"),
         (TorchConfig("Adam", {"beta": 0.9}), r"parameters.beta: .*'betas'"),
         (TorchConfig("Adam", {"betas": 7}), "does not take them"),
+        (TorchConfig("Adam", {"betas": [0.9]}), "does not take them"),
+        (TorchConfig("NAdam", {"capturable": True}), "does not take them"),
         (TorchConfig("Adam", {"weight_decay": -1.0}), "does not take them"),
     ],
 )

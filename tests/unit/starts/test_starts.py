@@ -136,3 +136,39 @@ def test_what_a_start_does_wrong_names_it(networks: Networks) -> None:
     for broken, said in ((Raising(), "failed in start.*KeyError: 'lost'"), (Listing(), "gave list")):
         with pytest.raises(PluginError, match=f"'odd' of odd-dist 1.0 {said}"):
             start_latent(broken, named, images)
+
+
+class Raising:
+    """A generator, encoder, inverter and face model of which everything fails."""
+
+    def __init__(self, right: object) -> None:
+        self._right = right
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._right, name)
+        return self._fail if callable(value) else value
+
+    def _fail(self, *given: object) -> Any:
+        raise KeyError("lost")
+
+
+@pytest.mark.parametrize(
+    ("init", "role"),
+    [
+        ("mean", "generator"),
+        ("nearest", "generator"),
+        ("encoder_search", "encoder"),
+        ("encoder_search", "face_model"),
+        ("inverter", "inverter"),
+    ],
+)
+def test_what_goes_wrong_inside_another_component_names_that_one(
+    networks: Networks, init: str, role: str
+) -> None:
+    _, images = portraits(networks)
+    origins = {"init": "the start", role: f"the {role} 'odd' of odd-dist 1.0"}
+    broken: dict[str, Any] = {role: Raising(getattr(networks, role)), "origins": origins}
+    with pytest.raises(
+        PluginError, match=f"^the {role} 'odd' of odd-dist 1.0 failed in .*: KeyError: 'lost'"
+    ):
+        begin(replace(networks, **broken), images, init)
