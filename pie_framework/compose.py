@@ -18,9 +18,12 @@ from types import CodeType
 
 from hydra import compose as hydra_compose
 from hydra import main as hydra_main
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -136,12 +139,15 @@ def _start(job: Callable[[DictConfig], None], program: str, arguments: Sequence[
     flags = _flags(program, arguments)
     name = flags.config_name or root
     overrides = [*flags.overrides, *_folder(flags)]
-    shows = flags.cfg == "job" or flags.help
-    if shows and not (
-        flags.run or flags.multirun or flags.info or flags.shell_completion or flags.hydra_help
-    ):
+    asked = (flags.multirun, flags.info, flags.shell_completion, flags.hydra_help)
+    if (flags.cfg == "job" or flags.help) and not (flags.run or any(asked)):
         (_help if flags.help else _show)(flags, overrides, name)
         return 0
+    own = any(word.lstrip("+~").startswith("hydra") for word in overrides)
+    if not any((*asked, own, flags.cfg, flags.config_path)):
+        with explained(name, overrides, job.__code__):
+            if _run(job, name, overrides, program.split()[-1]):
+                return 0
     main = hydra_main(
         version_base=HYDRA_VERSION_BASE, config_path=f"pkg://{CONFIG_MODULE}", config_name=root
     )(job)
@@ -157,6 +163,28 @@ def _start(job: Callable[[DictConfig], None], program: str, arguments: Sequence[
     finally:
         sys.argv = before
     return 0
+
+
+def _run(job: Callable[[DictConfig], None], name: str, overrides: Sequence[str], job_name: str) -> bool:
+    """Compose once and run the job, which Hydra's own command line would compose twice.
+
+    Returns:
+        False, and nothing was run, where the configuration asks for a sweep.
+    """
+    with initialised(job_name):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        words = component_settings.opened(overrides)
+        config = hydra.compose_config(name, words, run_mode=RunMode.RUN, with_log_configuration=True)
+        if config.hydra.mode not in (None, RunMode.RUN):
+            return False
+        callbacks = Callbacks(config)
+        callbacks.on_run_start(config=config, config_name=name)
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
+        done = run_job(job, config, job_dir_key="hydra.run.dir", job_subdir_key=None, hydra_context=context)
+        callbacks.on_run_end(config=config, config_name=name, job_return=done)
+        _ = done.return_value  # raises what the job raised
+    return True
 
 
 @contextmanager

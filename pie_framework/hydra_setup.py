@@ -58,12 +58,14 @@ def searching(registry: Registry | None = None) -> Iterator[Registry]:
 
 
 @contextmanager
-def initialised() -> Iterator[None]:
+def initialised(job_name: str = "app") -> Iterator[None]:
     """Hydra as `pie run` has it; that of a caller is put back afterwards."""
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_module(config_module=CONFIG_MODULE, version_base=HYDRA_VERSION_BASE):
+        with initialize_config_module(
+            config_module=CONFIG_MODULE, version_base=HYDRA_VERSION_BASE, job_name=job_name
+        ):
             yield
     finally:
         if previous is not None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
@@ -168,6 +169,22 @@ def test_a_sweep_over_a_setting_makes_a_run_for_each_value(monkeypatch: pytest.M
     monkeypatch.setattr("pie_framework.cli.run.run", lambda config: seen.append(config.generator) or 0)
     assert main(["run", "-m", "generator.truncation=0.5,0.7", "energy=synth", "outputs=o"]) == 0
     assert [(node.truncation, node.checkpointing) for node in seen] == [(0.5, False), (0.7, False)]
+
+
+def test_a_run_composes_once_and_a_configuration_may_ask_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed: list[Any] = []
+    whole = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(
+        ConfigLoaderImpl,
+        "load_configuration",
+        lambda *a, **k: composed.append(k["overrides"]) or whole(*a, **k),
+    )
+    seen: list[int] = []
+    monkeypatch.setattr("pie_framework.cli.run.run", lambda config: seen.append(config.seed) or 0)
+    assert main(["run", "seed=3", "energy=synth"]) == 0
+    assert len(composed) == 1 and seen == [3]
+    assert main(["run", "seed=4,5", "energy=synth", "outputs=o", "hydra.mode=MULTIRUN"]) == 0
+    assert seen == [3, 4, 5]
 
 
 def test_a_sweep_ends_with_the_status_of_the_run_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:

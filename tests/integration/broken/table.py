@@ -46,17 +46,19 @@ class Captured:
             self.out, self.err = out, err
 
 
-def said(result: Result) -> str:
+def said(case: Case, result: Result) -> str:
     """The line that tells of the fault."""
     lines = result.err.splitlines() or [result.message]
-    told = [line for line in lines if "odd" in line] or lines
+    told = [line for line in lines if case.said in line] or [line for line in lines if "odd" in line] or lines
     text = re.sub(r" See \S*report\.html\.?", " See RUN/report.html.", told[-1] if told else "")
     text = re.sub(r"/\S*/(?=odd\.yaml|conf)", "", text)
     return text.replace("|", "\\|")
 
 
 def row(case: Case, result: Result) -> str:
-    return f"| {case.kind} | {case.fault} | `{said(result)}` | {result.status} | {result.outcome or '-'} |"
+    return (
+        f"| {case.kind} | {case.fault} | `{said(case, result)}` | {result.status} | {result.outcome or '-'} |"
+    )
 
 
 @contextlib.contextmanager
