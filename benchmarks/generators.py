@@ -33,6 +33,7 @@ def measure(
     checkpointing: bool = False,
     features: str = "same",
     device: str = "cpu",
+    gradient_only: bool = False,
 ) -> dict[str, Any]:
     """What one generator took, measured in this process.
 
@@ -64,11 +65,13 @@ def measure(
     generator.to(device).freeze()
     latent = generator.sample(1, torch.Generator().manual_seed(0))
     times = [now()]
-    with torch.no_grad():
-        image = generator.synthesize(latent)
+    if not gradient_only:
+        with torch.no_grad():
+            generator.synthesize(latent)
     times.append(now())
     latent = latent.clone().requires_grad_()
-    generator.synthesize(latent).square().mean().backward()
+    image = generator.synthesize(latent)
+    image.square().mean().backward()
     times.append(now())
     assert image.shape == (1, 3, resolution, resolution) and latent.grad is not None
     peak = (
@@ -109,13 +112,16 @@ def main() -> None:
     parser.add_argument("--checkpointing", action="store_true", help="compute blocks again for the gradient")
     parser.add_argument("--features", default="same", choices=("same", "float32", "bfloat16"))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--gradient-only", action="store_true", help="leave out the image without a gradient")
     parser.add_argument(
         "--json", action="store_true", help="print one line of JSON, measured in this process"
     )
     arguments = parser.parse_args()
     if arguments.json:
-        values = {k: getattr(arguments, k) for k in ("resolution", "checkpointing", "features", "device")}
-        print(json.dumps(measure(arguments.kinds[0], **values)))
+        values = vars(arguments)
+        kind = values.pop("kinds")[0]
+        del values["json"]
+        print(json.dumps(measure(kind, **values)))
         return
     rest = sys.argv[1 + len(arguments.kinds) :] if sys.argv[1] in KINDS else []
     print(f"{'':<14}{'parameters':>12}{'image':>9}{'and gradient':>14}{'peak memory':>13}")

@@ -58,7 +58,7 @@ def portraits(networks: Networks, count: int = 3) -> Tensor:
 
 
 def run(networks: Networks, images: Tensor, term: Any, stages: tuple[Stage, ...], **changes: Any) -> Solution:
-    sampler = PriorSampler(networks, seed=1, pool=5)
+    sampler = PriorSampler(networks, seed=1, per_step=1, pool=5)
     problem = Problem(
         networks,
         TargetView(networks, images),
@@ -178,7 +178,7 @@ def test_given_landmarks_follow_their_portraits() -> None:
 def test_a_batch_that_ends_alike_says_it_once(kind: Ending) -> None:
     networks = toy_networks()
     images = portraits(networks)
-    sampler = PriorSampler(networks, seed=1, pool=5)
+    sampler = PriorSampler(networks, seed=1, per_step=1, pool=5)
     problem = Problem(
         networks,
         TargetView(networks, images),

@@ -73,7 +73,7 @@ def test_a_batch_is_solved_as_one_by_one() -> None:
     networks = toy_networks(dtype=torch.float64)
     truth = networks.generator.sample(3, torch.Generator().manual_seed(4))
     images = networks.generator.synthesize(truth)
-    sampler = PriorSampler(networks, seed=1, pool=4)
+    sampler = PriorSampler(networks, seed=1, per_step=1, pool=4)
     together = problem(networks, images, STAGES, draw=sampler.draw, blocks=("rotation",))
     all_at_once = solve(together, together.start(start(networks, 3).double())).latent
     for i in range(3):
@@ -244,7 +244,7 @@ def test_a_w_stage_starts_at_the_mean_over_the_layers_and_w_plus_where_w_ended()
 def test_v_and_blocks_follow_the_plan_also_after_a_stage_that_ended_early() -> None:
     networks = toy_networks()
     numbers: list[int] = []
-    sampler = PriorSampler(networks, seed=1, pool=4)
+    sampler = PriorSampler(networks, seed=1, per_step=1, pool=4)
 
     def draw(number: int) -> PriorDraw:
         numbers.append(number)
