@@ -161,12 +161,10 @@ class Problem:
 
     def _gradient(self, state: SolverState, total: Tensor, variable: Tensor) -> Tensor:
         """∂E/∂w for every portrait, shaped as the variable."""
+        gradient = None
         try:
-            gradient = (
-                torch.autograd.grad(total.sum(), variable, allow_unused=True)[0]
-                if total.requires_grad
-                else None
-            )
+            if total.requires_grad:
+                (gradient,) = torch.autograd.grad(total.sum(), variable, allow_unused=True)
         except (Exception, SystemExit) as error:  # a term may have a backward pass of its own
             part = self._term_with(state, lambda found: False)
             who = "the energy" if part is None else self.objective.described(part)

@@ -70,6 +70,30 @@ def test_a_gradient_that_is_not_finite_ends_the_run_and_names_its_term() -> None
     assert solution.state.total_steps == 10, "it is noticed at the first check"
 
 
+class Slope:
+    """0 everywhere, with a gradient of that size."""
+
+    def __init__(self, size: float) -> None:
+        self.size = size
+
+    def energy(self, view: LatentView, target: TargetView) -> Tensor:
+        return self.size * (view.latent - view.latent.detach()).sum(dim=(1, 2))
+
+
+class Parts:
+    def energy(self, view: LatentView, target: TargetView) -> dict[str, Tensor]:
+        root = RootAtZero().energy(view, target)
+        return {"measured": root, "fine": root.detach() + view.latent.sum(dim=(1, 2)), "root": root}
+
+
+def test_the_term_is_found_by_its_weighted_gradient() -> None:
+    terms = {"pixels": WeightedTerm(Pixels()), "steep": WeightedTerm(Slope(1e20), 1e30)}
+    solution = solved({}, objective=Objective(terms))
+    assert "the gradient of the energy term 'steep' is not finite" in solution.message
+    parts = Objective({"odd": WeightedTerm(Parts(), parts={"measured": 0.0})})
+    assert "the gradient of the energy term 'odd.root' is not finite" in solved({}, objective=parts).message
+
+
 def test_one_nan_gradient_is_enough_and_the_latent_before_it_is_kept() -> None:
     whole = solved({"pixels": Pixels()}, (replace(STAGES[0], steps=6),))
     once = NanGradientAt(7)

@@ -81,6 +81,15 @@ def test_weight_zero_is_not_evaluated_and_weights_can_differ_by_stage(given: Giv
     assert WeightedTerm(off, {"w": 0.0, "w_plus": 1e-9}).active
 
 
+def test_a_part_is_described_with_the_plugin_of_its_term() -> None:
+    objective = Objective(
+        {"p": WeightedTerm(TwoParts(), origin="odd-dist 1.0"), "c": WeightedTerm(Constant(1.0))}
+    )
+    assert objective.described("p.a") == "the energy term 'p.a' of odd-dist 1.0"
+    assert objective.described("p") == "the energy term 'p' of odd-dist 1.0"
+    assert objective.described("c") == "the energy term 'c'"
+
+
 def test_a_negative_weight_counts_as_any_other(given: Given) -> None:
     for weight in (-2.0, {"w": -2.0}):
         assert WeightedTerm(Constant(1.0), weight).active

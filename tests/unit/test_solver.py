@@ -176,7 +176,9 @@ def test_blocks_take_turns() -> None:
         ("rotation",),
     ]
     assert replace(p, blocks_per_step=2).blocks_at(1) == ("illumination", "rotation")
-    assert replace(p, blocks_per_step=0).blocks_at(5) == blocks
+    for every in (0, 3, 4):
+        assert replace(p, blocks_per_step=every).blocks_at(5) == blocks
+    assert Problem(networks, p.target, p.objective, STAGES, Adam(), blocks).blocks_at(5) == blocks
 
 
 def test_lr_schedules() -> None:
@@ -314,7 +316,8 @@ def test_a_run_is_converged_only_when_every_stage_settled() -> None:
         (lambda change, state: (change[:, :, :3], state), r"gave a change \(1, 1, 3\), not \(1, 1, 44\)"),
         (lambda change, state: (0.5, state), "gave a change float"),
         (lambda change, state: (change, list(state)), "not the tuple of tensors"),
-        (lambda change, state: (change, state[:1]), "not the tuple of tensors"),
+        (lambda change, state: (change, state[:1]), r"not the tuple of tensors \(1, \.\.\.\) it had"),
+        (lambda change, state: (change, (*state, state[0])), "not the tuple of tensors"),
         (lambda change, state: (change, (*state[:1], torch.zeros(()))), "not the tuple of tensors"),
         (lambda change, state: 1 / 0, r"failed in update\(\): ZeroDivisionError"),
     ],
