@@ -25,9 +25,8 @@ class Ending(str, Enum):
 
 
 class Fault(IntEnum):
-    """What was not finite in a step that was undone."""
+    """What was not finite in a step that was undone; 0 stands for nothing. Checkpoints have the numbers."""
 
-    NONE = 0
     ENERGY = 1
     GRADIENT = 2
     CHANGE = 3

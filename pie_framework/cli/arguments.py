@@ -1,8 +1,9 @@
-"""Words of a command line as names, options and flags, for the commands that need no more than that."""
+"""Words of a command line as names, options, flags and settings, for the commands that need no more than that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pie_framework.errors import ConfigError, did_you_mean
 
@@ -41,3 +42,23 @@ def split(
                 raise ConfigError(f"'{command} {option}' needs a value")
         given[option] = value
     return names, given
+
+
+def settings(words: Iterable[str]) -> dict[str, Any]:
+    """Settings from words KEY=VALUE, with values as in YAML; ConfigError names the one that cannot be read."""
+    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    node = OmegaConf.create()
+    for word in words:
+        key, _, _ = word.partition("=")
+        if not all(part.strip("[] ") for part in key.split(".")):
+            raise ConfigError(f"'{word}' does not say which setting", "Write KEY=VALUE.")
+        try:
+            node.merge_with_dotlist([word])
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+            reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+            raise ConfigError(f"'{word}' cannot be read: {reason}", "Write KEY=VALUE, as in YAML.") from error
+    plain: Any = OmegaConf.to_container(node)
+    return {str(key): value for key, value in plain.items()}

@@ -11,6 +11,7 @@ from typing import Any
 from pie_framework import backbone
 from pie_framework.api import Kind
 from pie_framework.backbone import HERE, Override, quoted, unquoted
+from pie_framework.cli import arguments
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.merging import FILE_KEYS
 from pie_framework.plugins import Registry
@@ -154,7 +155,6 @@ def say(text: str) -> None:
 
 def split(words: Sequence[str], registry: Registry) -> tuple[BackboneSettings, list[Override]]:
     """The chain's own settings, and the overrides of the composition; ConfigError for a word that is neither."""
-    from omegaconf import OmegaConf
 
     from pie_framework.compose import root_names
     from pie_framework.merging import merge
@@ -172,10 +172,7 @@ def split(words: Sequence[str], registry: Registry) -> tuple[BackboneSettings, l
             raise ConfigError(
                 f"there is no setting '{override.key}'", did_you_mean(override.group, own | known)
             )
-    values = OmegaConf.to_container(OmegaConf.from_dotlist(mine))
-    assert isinstance(values, dict)
-    settings = merge(BackboneSettings, {str(key): value for key, value in values.items()})
-    return settings, composed
+    return merge(BackboneSettings, arguments.settings(mine)), composed
 
 
 def default_folder(generator: Mapping[str, Any], face_model: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pie_framework.cli.arguments import split
+from pie_framework.cli.arguments import settings, split
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import discover
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     names, options = split(rest, ("--kind",), "pie plugins check", ("--strict",))
     if len(names) != 1:
         raise ConfigError(f"'pie plugins check' takes one name, not {len(names)}", USAGE.splitlines()[0])
-    settings = _settings(given)
+    chosen = settings(given)
     from pie_framework.authoring.subjects import find
 
     registry = discover()
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
             + ", ".join(sorted({f"{subject.kind} {subject.name}" for subject in subjects})),
             _which(subjects),
         )
-    return max(_check(subject, registry, settings, "--strict" in options) for subject in subjects)
+    return max(_check(subject, registry, chosen, "--strict" in options) for subject in subjects)
 
 
 def _which(subjects: Sequence[Subject]) -> str:
@@ -60,26 +60,6 @@ def _which(subjects: Sequence[Subject]) -> str:
         return f"Add --kind {subjects[0].kind}."
     full = sorted({f"{subject.origin.distribution}:{subject.name}" for subject in subjects})
     return "Name one: " + " or ".join(f"'{name}'" for name in full) + "."
-
-
-def _settings(given: Sequence[str]) -> dict[str, Any]:
-    """Settings from words KEY=VALUE; ConfigError names the one that cannot be read."""
-    import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    node = OmegaConf.create()
-    for word in given:
-        key, _, _ = word.partition("=")
-        if not all(part.strip("[] ") for part in key.split(".")):
-            raise ConfigError(f"'{word}' does not say which setting", "Write KEY=VALUE.")
-        try:
-            node.merge_with_dotlist([word])
-        except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
-            reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
-            raise ConfigError(f"'{word}' cannot be read: {reason}", "Write KEY=VALUE, as in YAML.") from error
-    plain: Any = OmegaConf.to_container(node)
-    return {str(key): value for key, value in plain.items()}
 
 
 def _check(subject: Subject, registry: Any, given: dict[str, Any], strict: bool) -> int:

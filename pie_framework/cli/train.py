@@ -6,11 +6,8 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from pie_framework.api import Component, Kind
-from pie_framework.cli import backbone
+from pie_framework.cli import arguments, backbone
 from pie_framework.cli.plugins import settings_of
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry, boundary, discover
@@ -75,7 +72,7 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
 def read(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[object, list[str]]:
     """A recipe's settings, and the overrides that are the composition's; ConfigError as for `train`."""
     own, composed = divide(trainer, overrides, registry)
-    settings: object = registry.settings(trainer, _parse(own))
+    settings: object = registry.settings(trainer, arguments.settings(own))
     return settings, composed
 
 
@@ -119,19 +116,10 @@ def _own_names(trainer: Component) -> tuple[set[str], set[str]]:
 
 
 def _composed(word: str) -> list[str]:
-    given = _parse([word])[COMPOSE]
+    given = arguments.settings([word])[COMPOSE]
     if not isinstance(given, list):
         raise ConfigError(f"{COMPOSE} is '{given}', not a list", "For example: compose=[inverter=embedded].")
     return [str(value) for value in given]
-
-
-def _parse(overrides: Sequence[str]) -> dict[str, object]:
-    try:
-        values = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
-    except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(f"the settings cannot be read: {error}") from error
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
 
 
 def _explain(trainer: Component) -> str:

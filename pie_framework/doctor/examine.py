@@ -93,7 +93,7 @@ def _compose(report: Report, overrides: Sequence[str], registry: Registry | None
     except PieError as error:
         report.add("run", "configuration", Status.ERROR, error.message, error.hint or "")
         return None
-    except Exception as error:  # a plugin's configuration folder may hold anything
+    except (Exception, SystemExit) as error:  # a plugin's configuration folder may hold anything
         report.add("run", "configuration", Status.ERROR, f"{type(error).__name__}: {_line(error)}")
         return None
     for key in absent:
@@ -287,7 +287,7 @@ def _build(report: Report, run: RunConfig, registry: Registry) -> object:
         builder.objective()
     except PieError as error:
         report.add("run", "building", Status.ERROR, error.message, error.hint or "")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         report.add("run", "building", Status.ERROR, f"{type(error).__name__}: {_line(error)}")
     else:
         report.add("run", "building", Status.OK, "every component was built, with its weights")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -93,6 +94,30 @@ def test_a_nan_portrait_leaves_the_others_as_they_would_be_alone() -> None:
     last = together.history.rows[-1]
     assert last.portraits == (0, 2)
     assert len(last.total) == len(last.raw["pixels"]) == 2
+
+
+class NanLater(Pixels):
+    """Not finite for bright portraits from the first step on, for dark ones from the 15th."""
+
+    calls = 0
+
+    def energy(self, view: LatentView, target: TargetView) -> Tensor:
+        self.calls += 1
+        level = target.image.mean(dim=(1, 2, 3))
+        bad = (level > 5) | ((level < -5) & (self.calls >= 15))
+        return super().energy(view, target) * torch.where(bad, math.nan, 1.0)
+
+
+def test_portraits_that_end_one_after_another_leave_the_last_as_it_would_be_alone() -> None:
+    networks = toy_networks()
+    images = portraits(networks)
+    images[0], images[1] = -9.0, 9.0
+    together = run(networks, images, NanLater(), STAGES)
+    assert [p.ending for p in together.portraits] == [Ending.NON_FINITE, Ending.NON_FINITE, Ending.FINISHED]
+    taken = [rows for rows, _ in itertools.groupby(row.portraits for row in together.history.rows)]
+    assert taken == [(0, 1, 2), (0, 2), (2,)]
+    alone = run(networks, images[2:], NanLater(), STAGES)
+    torch.testing.assert_close(alone.latent[0], together.latent[2], **ROUNDING)
 
 
 def test_a_portrait_that_raises_is_found_and_the_others_go_on() -> None:

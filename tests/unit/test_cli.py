@@ -242,7 +242,9 @@ def test_train_overrides_the_recipes_settings(install, capsys: pytest.CaptureFix
     assert "A recipe that counts." in helped
     assert main(["train", "--help"]) == 0
     assert "counter" in capsys.readouterr().out
-    assert main(["train", "counter", "steps"]) == 2
+    for word in ("steps", "steps={", "sizes=[3"):
+        assert main(["train", "counter", word]) == 2
+        assert f"'{word}" in capsys.readouterr().err
 
 
 def test_train_gives_the_other_keys_to_the_composition(install, capsys: pytest.CaptureFixture[str]):

@@ -94,6 +94,39 @@ def test_the_term_is_found_by_its_weighted_gradient() -> None:
     assert "the gradient of the energy term 'odd.root' is not finite" in solved({}, objective=parts).message
 
 
+class NanFor:
+    """A gradient that is NaN where the step is about one block."""
+
+    def energy(self, view: LatentView, target: TargetView) -> Tensor:
+        value = view.latent.square().sum(dim=(1, 2))
+        return value + RootAtZero().energy(view, target) if view.blocks == ("expression",) else value
+
+
+def test_the_term_is_asked_again_at_the_step_where_it_was() -> None:
+    blocks = ("rotation", "expression", "illumination")
+    solution = solved({"picky": NanFor()}, blocks=blocks, blocks_per_step=1)
+    assert "the energy term 'picky' is not finite at step 2 of stage 'w'" in solution.message
+    assert "(9 steps undone)" in solution.message
+
+
+class OnlyTwice(NanGradientAt):
+    def energy(self, view: LatentView, target: TargetView) -> Tensor:
+        if self.left < -4:
+            raise ArithmeticError("never again")
+        return super().energy(view, target)
+
+
+def test_a_term_that_fails_when_asked_again_is_told_as_that() -> None:
+    solution = solved({"odd": OnlyTwice(5)})
+    assert solution.ending is Ending.NON_FINITE
+    assert "(it fails when asked again: " in solution.message and "never again)" in solution.message
+
+
+def test_one_step_is_undone() -> None:
+    message = solved({"root": RootAtZero()}, (replace(STAGES[0], steps=1),)).message
+    assert "(1 step undone)" in message
+
+
 def test_one_nan_gradient_is_enough_and_the_latent_before_it_is_kept() -> None:
     whole = solved({"pixels": Pixels()}, (replace(STAGES[0], steps=6),))
     once = NanGradientAt(7)

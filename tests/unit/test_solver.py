@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -293,6 +294,23 @@ def test_the_energy_settles_by_the_tolerance() -> None:
         taken.append(len(totals))
     assert 40 <= taken[0] < taken[1]
     assert taken[1] >= 50
+
+
+class Level:
+    """1 everywhere, and yet with a gradient."""
+
+    def energy(self, view: LatentView, target: TargetView) -> Tensor:
+        return 1 + (view.latent - view.latent.detach()).sum(dim=(1, 2))
+
+
+def test_two_windows_of_steps_are_enough_to_settle() -> None:
+    networks = toy_networks()
+    p = problem(networks, toy_image(networks), (Stage("w", "w", 100, 0.01, tolerance=0.1, window=5),))
+    p = replace(p, objective=Objective({"level": WeightedTerm(Level())}))
+    before = time.perf_counter()
+    solution = solve(p, p.start(start(networks, 1)), check_every=1)
+    assert solution.state.total_steps == 10 and solution.ending is Ending.CONVERGED
+    assert 0 < solution.seconds <= time.perf_counter() - before
 
 
 def test_a_run_is_converged_only_when_every_stage_settled() -> None:

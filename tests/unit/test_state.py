@@ -15,7 +15,7 @@ from pie_framework.objective import Breakdown, Part, WeightedTerm
 from pie_framework.problem import Problem
 from pie_framework.solver import Solution
 from pie_framework.stage import Stage
-from pie_framework.state import Ending, PortraitStatus, SolverState, StepRecord, summary
+from pie_framework.state import Ending, Fault, PortraitStatus, SolverState, StepRecord, summary
 
 VALUES = (
     *(SolverState, PortraitStatus, StepRecord, Stage, Problem, Solution, HistoryRow),
@@ -26,6 +26,13 @@ VALUES = (
 @pytest.mark.parametrize("kind", VALUES)
 def test_values_of_the_engine_are_frozen(kind: Any) -> None:
     assert kind.__dataclass_params__.frozen
+
+
+def test_a_state_begins_at_the_first_step_and_its_faults_keep_their_numbers() -> None:
+    rows = torch.zeros(1, dtype=torch.int64)
+    begun = SolverState(torch.zeros(1, 1, 3), (), rows, rows, rows.bool())
+    assert (begun.stage, begun.step, begun.total_steps, begun.portraits) == (0, 0, 0, ())
+    assert {fault.name: int(fault) for fault in Fault} == {"ENERGY": 1, "GRADIENT": 2, "CHANGE": 3}
 
 
 def state(portraits: int, layers: int = 1) -> SolverState:
