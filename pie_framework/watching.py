@@ -16,8 +16,8 @@ from pie_framework.api.view import EditedView, Memo
 class _Seen:
     what: str
     tensor: Tensor
-    version: int
-    sums: tuple[float, float] | None
+    version: int | None
+    sums: str | None
 
 
 class Watch:
@@ -37,8 +37,9 @@ class Watch:
     def changed(self) -> str:
         """The first tensor that is not what it was, in words; empty where all are."""
         for seen in self._seen:
-            same_sums = seen.sums is None or _same(seen.sums, _sums(seen.tensor))
-            if _version(seen.tensor) != seen.version or not same_sums:
+            if _version(seen.tensor) != seen.version:
+                return seen.what
+            if seen.sums is not None and _sums(seen.tensor) != seen.sums:
                 return seen.what
         return ""
 
@@ -68,17 +69,15 @@ def _weights(networks: Networks) -> Iterator[tuple[str, Tensor]]:
                 yield from ((who, t) for t in [*part.parameters(), *part.buffers()])
 
 
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
+def _version(tensor: Tensor) -> int | None:
+    """How often it was changed in place; None where that is not counted."""
+    return None if tensor.is_inference() else tensor._version
 
 
-@torch.no_grad()
-def _sums(tensor: Tensor) -> tuple[float, float]:
+def _sums(tensor: Tensor) -> str:
+    """The sum of the values and of their squares as text, in which NaN is what it was."""
     values = tensor.detach()
     if not values.is_floating_point():
-        return float(values.sum()), 0.0
-    return float(values.sum(dtype=torch.float64)), float(torch.linalg.vector_norm(values))
-
-
-def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return all(a == b or (a != a and b != b) for a, b in zip(one, other, strict=True))
+        return str(values.sum().item())
+    norm = torch.linalg.vector_norm(values)
+    return f"{values.sum(dtype=torch.float64).item()!r} {norm.item()!r}"

@@ -11,14 +11,14 @@ from pie_framework.history import History, HistoryRow
 
 @pytest.fixture
 def history() -> History:
-    """Three portraits: 1 stops in the first stage, 0 after one step of the second; "b" is of the second alone."""
+    """Three portraits: 1 stops in the first stage, 0 after one step of the second; "b" is of the second alone, "c" of the last."""
     weights = {"a": 2.0}
     return History(
         [
             HistoryRow("w", 1, (0, 1, 2), [1.0, 2.0, 3.0], {"a": [0.5, 1.0, 1.5]}, weights),
             HistoryRow("w", 2, (0, 2), [1.5, 2.5], {"a": [0.75, 1.25]}, weights),
             HistoryRow("v", 1, (0, 2), [0.25, 0.5], {"a": [0.1, 0.2], "b": [7.0, 8.0]}, {"a": 1.0, "b": 3.0}),
-            HistoryRow("x", 1, (2,), [0.125], {"a": [0.0625], "b": [9.0]}, {"a": 1.0, "b": 4.0}),
+            HistoryRow("x", 1, (2,), [0.125], {"a": [0.0625], "c": [9.0]}, {"a": 1.0, "c": 4.0}),
         ]
     )
 
@@ -40,8 +40,8 @@ def test_the_last_step_of_each_portrait(history: History) -> None:
 def test_the_energies_where_each_portrait_stopped(history: History) -> None:
     assert history.last_energies(4) == {
         "total": [0.25, 2.0, 0.125, None],
-        "raw": {"a": [0.1, 1.0, 0.0625, None], "b": [7.0, None, 9.0, None]},
-        "weights": {"a": 1.0, "b": 4.0},
+        "raw": {"a": [0.1, 1.0, 0.0625, None], "c": [None, None, 9.0, None]},
+        "weights": {"a": 1.0, "c": 4.0},
     }
     assert History().last_energies(2) == {}
 
