@@ -81,17 +81,10 @@ class Networks:
 
     def sample(self, count: int, rng: torch.Generator) -> Tensor:
         """`count` latents of the generator's prior, (count, L, D)."""
-        import torch
-
         generator = self.generator
         latent = self.call("generator", generator.sample, count, rng)
         wanted = (count, generator.num_layers, generator.latent_dim)
-        if not isinstance(latent, torch.Tensor) or tuple(latent.shape) != wanted:
-            given = tuple(latent.shape) if isinstance(latent, torch.Tensor) else type(latent).__name__
-            raise PluginError(
-                f"{self.origin('generator')} gave {given} as samples of its prior, not {wanted}"
-            )
-        return latent
+        return self._checked("generator", "samples of its prior", latent, wanted)
 
     def synthesize(self, latent: Tensor) -> Tensor:
         """G(w): (B, L, D) -> (B, 3, R, R)."""
@@ -117,6 +110,7 @@ class Networks:
             )
         batch = len(theta)
         self._checked("face_model", "image", shown.image, (batch, 3, size, size))
+        self._checked("face_model", "mask", shown.mask, (batch, 1, size, size))
         self._checked("face_model", "landmarks", shown.landmarks, (batch, model.num_landmarks, 2))
         return shown
 

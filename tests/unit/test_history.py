@@ -11,7 +11,7 @@ from pie_framework.history import History, HistoryRow
 
 @pytest.fixture
 def history() -> History:
-    """Three portraits: 1 stops in the first stage, 0 after one step of the second; "b" is of the second alone, "c" of the last."""
+    """Three portraits: 1 stops in the first stage, 0 in the second; "b" is of the second alone, "c" of the last."""
     weights = {"a": 2.0}
     return History(
         [

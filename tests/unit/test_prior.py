@@ -96,11 +96,11 @@ def test_samples_of_a_wrong_shape_name_the_generator() -> None:
     networks.generator.sample = lambda n, rng: torch.zeros(n, 44)
     for pool in (0, 3):
         with pytest.raises(
-            PluginError, match=r"'odd' of odd-dist 1.0 gave \(\d, 44\) as samples of its prior"
+            PluginError, match=r"'odd' of odd-dist 1.0 gave samples of its prior of the shape \(\d, 44\)"
         ):
             PriorSampler(networks, 0, 1, pool).draw(0)
     networks.generator.sample = lambda n, rng: torch.zeros(n, 2, 44)
-    with pytest.raises(PluginError, match=r"gave \(1, 2, 44\)"):
+    with pytest.raises(PluginError, match=r"of the shape \(1, 2, 44\)"):
         PriorSampler(networks, 0, 1, 0).draw(0)
     networks.generator.sample = lambda n, rng: None
     with pytest.raises(PluginError, match="gave NoneType"):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pie_framework.api import EditedView, LatentView, Networks, TargetView
+from pie_framework.api import EditedView, LatentView, Networks, Rendering, TargetView
 from pie_framework.embed import PriorSettings, make_problem
 from pie_framework.errors import ComponentError, PluginError
 from pie_framework.objective import Objective, WeightedTerm
@@ -169,6 +169,14 @@ def test_memory_is_constant_over_200_steps_without_the_garbage_collector() -> No
     assert max(tensors[1:]) <= tensors[0] + 2, f"tensors pile up: {tensors}"
 
 
+def sampled(view: LatentView) -> Tensor:
+    return view.networks.sample(3, torch.Generator())
+
+
+def rendered(view: LatentView) -> Rendering:
+    return view.networks.render(view.theta.detach(), 16)
+
+
 @pytest.mark.parametrize(
     ("role", "ask", "wrong", "said"),
     [
@@ -196,6 +204,24 @@ def test_memory_is_constant_over_200_steps_without_the_garbage_collector() -> No
         (
             "features.perceptual",
             lambda v: v.features("perceptual"),
+            lambda *a: [1],
+            "gave list instead of named",
+        ),
+        (
+            "features.perceptual",
+            lambda v: v.features("perceptual"),
+            lambda *a: {},
+            "gave dict instead of named",
+        ),
+        (
+            "features.perceptual",
+            lambda v: v.features("perceptual"),
+            lambda *a: {"x": torch.zeros(4, 5)},
+            r"feature map 'x' of the shape \(4, 5\), not \(3, \.\.\.\)",
+        ),
+        (
+            "features.perceptual",
+            lambda v: v.features("perceptual"),
             lambda *a: {"x": torch.zeros(2, 4)},
             r"feature map 'x' of the shape \(2, 4\), not \(3, ...\)",
         ),
@@ -205,6 +231,27 @@ def test_memory_is_constant_over_200_steps_without_the_garbage_collector() -> No
             lambda *a: torch.zeros(3, 1, 44),
             r"not \(3, 4, 44\)",
         ),
+        *(
+            ("generator", sampled, lambda *a, s=shape: torch.zeros(s), "samples of its prior of the shape")
+            for shape in ((2, 4, 44), (4, 4, 44), (3, 3, 44), (3, 5, 44), (3, 4, 43), (3, 4, 45), (3, 44))
+        ),
+        ("generator", sampled, lambda *a: None, "gave NoneType instead of a tensor"),
+        *(
+            (
+                "face_model",
+                rendered,
+                lambda *a, p=parts: Rendering(*map(torch.zeros, p)),
+                f"gave {said.strip()} of the shape",
+            )
+            for said, parts in {
+                "image": ((3, 2, 16, 16), (3, 1, 16, 16), (3, 6, 2)),
+                "image ": ((3, 4, 16, 16), (3, 1, 16, 16), (3, 6, 2)),
+                "mask": ((3, 3, 16, 16), (3, 3, 16, 16), (3, 6, 2)),
+                "landmarks": ((3, 3, 16, 16), (3, 1, 16, 16), (3, 6, 1)),
+                "landmarks ": ((3, 3, 16, 16), (3, 1, 16, 16), (3, 6, 3)),
+            }.items()
+        ),
+        ("face_model", rendered, lambda *a: torch.zeros(3, 3, 16, 16), "gave Tensor instead of a Rendering"),
         ("generator", lambda v: v.image, None, "failed in .*ZeroDivisionError"),
         ("encoder", lambda v: v.theta, None, "failed in .*ZeroDivisionError"),
         ("landmarks", lambda v: v.landmarks, None, "failed in .*ZeroDivisionError"),
@@ -216,12 +263,34 @@ def test_what_a_network_does_wrong_names_it(role: str, ask: Any, wrong: Any, sai
     view = make(networks)
     part, method = {
         "generator": (networks.generator, "synthesize"),
+        "face_model": (networks.face_model, "render"),
         "encoder": (networks.encoder, "encode"),
         "landmarks": (networks.landmarks, "detect"),
         "features.perceptual": (networks.features["perceptual"], "features"),
         "rig.rotation": (networks.rigs["rotation"], "rig"),
     }[role]
+    if ask is sampled:
+        method = "sample"
     setattr(part, method, wrong or (lambda *a: 1 / 0))
     networks.origins[role] = f"the {role} 'bad' of bad-dist 1.0"
     with pytest.raises(PluginError, match=f"the {role} 'bad' of bad-dist 1.0 .*{said}"):
         ask(view)
+
+
+def test_what_is_known_of_a_portrait_takes_part_in_gradients() -> None:
+    networks = toy_networks()
+    latent = networks.generator.sample(2, torch.Generator().manual_seed(0)).contiguous().requires_grad_()
+    target = TargetView(networks, torch.rand(2, 3, 16, 16))
+    (LatentView(networks, latent).theta * target.theta).sum().backward()
+    assert latent.grad is not None and bool(latent.grad.any())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_portraits_are_taken_with_their_landmarks(known: bool) -> None:
+    networks = toy_networks()
+    image = torch.rand(3, 3, 16, 16)
+    landmarks = torch.arange(6.0).view(3, 1, 2) if known else None
+    part = TargetView(networks, image, landmarks).take([2, 0])
+    assert torch.equal(part.image, image[[2, 0]])
+    wanted = networks.detect(image[[2, 0]]) if landmarks is None else landmarks[[2, 0]]
+    torch.testing.assert_close(part.landmarks, wanted)
