@@ -13,7 +13,7 @@ from pie_framework.api import EmptyConfig, Initializer, Networks
 from pie_framework.embed import start_latent
 from pie_framework.errors import ComponentError, ConfigError, PluginError
 from pie_framework.testing.toys import toy_networks
-from pie_starts.search import EncoderSearch, Nearest, search_distance
+from pie_starts.search import EncoderSearch, Nearest, _described, _small, search_distance
 from pie_starts.settings import NearestConfig, SearchConfig
 from pie_starts.simple import Inverted, Mean
 
@@ -95,6 +95,36 @@ def test_the_search_counts_faces_and_images_alike(networks: Networks, with_model
     torch.testing.assert_close(first, scaled)
     assert first.argmin() == 1
     assert search_distance(world, 0 * flat, own, own.expand(3, -1)).isfinite().all()
+
+
+def test_faces_without_a_model_are_compared_in_standard_deviations(networks: Networks) -> None:
+    world = replace(networks, face_model=None)
+    candidates = torch.tensor([[0.0, 5.0, 0.0], [0.5, 5.0, 4.0], [1.0, 5.0, 8.0]])
+    own = torch.tensor([[0.0, 6.0, 0.0]])
+    found = search_distance(world, torch.tensor([[2.0, 4.0, 6.0]]), own, candidates)
+    deviation = candidates.std(dim=0, unbiased=False)
+    deviation[1] = 1.0  # the one that is the same in all of them is compared as it is
+    faces = ((own - candidates) / deviation).norm(dim=1)
+    expected = torch.tensor([0.5, 1.0, 1.5]) + faces / faces.mean()
+    torch.testing.assert_close(found[0], expected)
+
+
+def test_images_are_compared_at_32_pixels() -> None:
+    image = torch.arange(2 * 3 * 64 * 64, dtype=torch.float32).view(2, 3, 64, 64)
+    wanted = image.view(2, 3, 32, 2, 32, 2).mean(dim=(3, 5)).flatten(1)
+    torch.testing.assert_close(_small(image), wanted)
+    assert torch.equal(_small(image[:, :, :16, :16]), image[:, :, :16, :16].flatten(1))
+
+
+def test_candidates_are_described_eight_at_a_time_and_read_where_it_is_asked(networks: Networks) -> None:
+    generator: Any = networks.generator
+    latent = generator.sample(9, torch.Generator().manual_seed(1))
+    for count, calls in ((8, 1), (9, 2)):
+        before = generator.calls
+        small, theta = _described(networks, latent[:count], read=True)
+        assert generator.calls == before + calls
+        assert theta is not None and (len(small), len(theta)) == (count, count)
+    begin(replace(networks, encoder=None), generator.synthesize(latent[:1]), "nearest")
 
 
 def test_what_a_start_needs_must_be_there(networks: Networks) -> None:
