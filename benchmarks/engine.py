@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,10 +73,8 @@ def batch(dtype: str) -> None:
         assert portrait.ending == alone.portraits[0].ending
         change = float((together.latent[i] - alone.latent[0]).abs().max() / alone.latent.abs().max())
         energies = [together.history.last_energies(4)["total"][i], alone.history.last_energies(1)["total"][0]]
-        energy = abs(energies[0] / energies[1] - 1)
-        print(
-            f"| {i} | {portrait.ending} | {taken[0]}, {taken[1]} | {change:.1e} | {energy:.1e} |", flush=True
-        )
+        energy = f"{abs(energies[0] / energies[1] - 1):.1e}" if math.isfinite(energies[0]) else "-"
+        print(f"| {i} | {portrait.ending} | {taken[0]}, {taken[1]} | {change:.1e} | {energy} |", flush=True)
 
 
 def images(pipeline: Pipeline, count: int) -> Tensor:

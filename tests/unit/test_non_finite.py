@@ -194,6 +194,28 @@ def test_a_run_in_which_nothing_moved_is_not_finished() -> None:
     assert "no step was asked for" in none.message
 
 
+class Along:
+    """Every coordinate the same way."""
+
+    def __init__(self, sign: float) -> None:
+        self.sign = sign
+
+    def init(self, variable: Tensor) -> tuple[Tensor, ...]:
+        return ()
+
+    def update(
+        self, variable: Tensor, gradient: Tensor, state: tuple[Tensor, ...], lr: float, step: int
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return torch.full_like(variable, self.sign * lr), ()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_moving_one_way_is_moving(sign: float) -> None:
+    solution = solved({"pixels": Pixels()}, (replace(STAGES[0], steps=1),), optimizer=Along(sign))
+    assert solution.ending is Ending.FINISHED
+    assert solution.state.moved.tolist() == [True]
+
+
 def test_moving_in_the_first_stage_alone_is_moving() -> None:
     class FirstOnly:
         def energy(self, view: LatentView, target: TargetView) -> Tensor:

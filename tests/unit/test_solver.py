@@ -332,6 +332,7 @@ def test_a_run_is_converged_only_when_every_stage_settled() -> None:
     ("wrong", "said"),
     [
         (lambda change, state: (change[:, :, :3], state), r"gave a change \(1, 1, 3\), not \(1, 1, 44\)"),
+        (lambda change, state: (torch.cat([change, change]), state), r"gave a change \(2, 1, 44\)"),
         (lambda change, state: (0.5, state), "gave a change float"),
         (lambda change, state: (change, list(state)), "not the tuple of tensors"),
         (lambda change, state: (change, state[:1]), r"not the tuple of tensors \(1, \.\.\.\) it had"),
