@@ -142,6 +142,8 @@ def test_an_interrupt_keeps_the_latent_so_far() -> None:
     p = problem(networks, image, STAGES, objective=Objective({"x": WeightedTerm(Interrupting())}))
     solution = solve(p, p.start(start(networks, 1)))
     assert solution.ending is Ending.INTERRUPTED
+    assert solution.message == "interrupted after 8 steps; the latent so far was kept"
+    assert [portrait.ending for portrait in solution.portraits] == [Ending.INTERRUPTED]
     assert solution.state.total_steps == 8
     assert len(solution.history.rows) == 8
 
@@ -152,6 +154,8 @@ def test_should_stop_is_asked_at_each_check() -> None:
     p = problem(networks, image, STAGES)
     solution = solve(p, p.start(start(networks, 1)), check_every=5, should_stop=lambda: True)
     assert solution.ending is Ending.INTERRUPTED
+    assert solution.message == "stopped on request after 5 steps"
+    assert [portrait.ending for portrait in solution.portraits] == [Ending.INTERRUPTED]
     assert solution.state.total_steps == 5
 
 
