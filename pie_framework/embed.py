@@ -61,7 +61,7 @@ def make_problem(
         ConfigError: the portraits do not have the generator's resolution, or there are no stages.
     """
     side = networks.generator.resolution
-    if images.dim() != 4 or tuple(images.shape[1:]) != (3, side, side):
+    if tuple(images.shape[1:]) != (3, side, side):
         raise ConfigError(
             f"portraits have shape {tuple(images.shape)}, the generator makes (B, 3, {side}, {side})"
         )
