@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import EditedView, LatentView, Networks, Rendering, TargetView
+from pie_framework.api.view import ImageView
 from pie_framework.embed import PriorSettings, make_problem
 from pie_framework.errors import ComponentError, PluginError
 from pie_framework.objective import Objective, WeightedTerm
@@ -275,6 +276,11 @@ def test_what_a_network_does_wrong_names_it(role: str, ask: Any, wrong: Any, sai
     networks.origins[role] = f"the {role} 'bad' of bad-dist 1.0"
     with pytest.raises(PluginError, match=f"the {role} 'bad' of bad-dist 1.0 .*{said}"):
         ask(view)
+
+
+def test_a_view_of_no_image_says_so() -> None:
+    with pytest.raises(NotImplementedError):
+        _ = ImageView(toy_networks()).image
 
 
 def test_what_is_known_of_a_portrait_takes_part_in_gradients() -> None:

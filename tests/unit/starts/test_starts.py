@@ -100,7 +100,7 @@ def test_the_search_counts_faces_and_images_alike(networks: Networks, with_model
 def test_faces_without_a_model_are_compared_in_standard_deviations(networks: Networks) -> None:
     world = replace(networks, face_model=None)
     candidates = torch.tensor([[0.0, 5.0, 0.0], [0.5, 5.0, 4.0], [1.0, 5.0, 8.0]])
-    own = torch.tensor([[0.0, 6.0, 0.0]])
+    own = torch.tensor([[0.25, 6.0, 1.0]])
     found = search_distance(world, torch.tensor([[2.0, 4.0, 6.0]]), own, candidates)
     deviation = candidates.std(dim=0, unbiased=False)
     deviation[1] = 1.0  # the one that is the same in all of them is compared as it is
