@@ -154,7 +154,7 @@ CASES = [
         "sample",
         "samples another shape",
         "return value[:, :1]",
-        "as samples of its prior",
+        "gave samples of its prior of the shape",
         "failed",
     ),
     made(
