@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import random
 import sys
@@ -28,6 +29,30 @@ def _no_files_of_this_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         folder = tmp_path_factory.mktemp("user")
         patch.setenv("PIE_ASSETS", str(folder / "assets"))
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_plugins_of_this_user() -> Iterator[None]:
+    """Plugins that happen to be installed are not seen in this process; those that a test installs are."""
+    found = importlib.metadata.distributions
+
+    def place(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+        return distribution.name, str(distribution.locate_file(""))
+
+    theirs = {
+        place(distribution)
+        for distribution in found()
+        if distribution.name != "pie-framework"
+        and any(point.group == "pie_framework" for point in distribution.entry_points)
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        if theirs:
+            patch.setattr(
+                importlib.metadata,
+                "distributions",
+                lambda **where: (d for d in found(**where) if place(d) not in theirs),
+            )
         yield
 
 
