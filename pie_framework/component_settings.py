@@ -145,9 +145,10 @@ def _check_place(config: DictConfig, kind: Kind, where: str, overrides: Sequence
             if role in ("name", "component"):
                 hint = f"Give {parent}.BLOCK.{role}=NAME."
             raise ConfigError(f"there is no setting '{where}': the run has no block '{role}'", hint)
-    elif not any(
-        re.match(r"\+(?!\+)", word) and _gives(_keys([word]), where) for word in overrides
-    ):  # not of `opened`
+        return
+    # A person adds a key with one plus; `opened` puts two.
+    added = [word for word in overrides if re.match(r"\+(?!\+)", word)]
+    if not _gives(_keys(added), where):
         hint = did_you_mean(role, others)
         if not difflib.get_close_matches(role, others, cutoff=0.5):
             hint += f" A role is added with +{where}.name=NAME."
@@ -183,9 +184,8 @@ def _settle(
     component = registry.find(kind, name)
     if component is None:
         if name != NONE and (where in given or f"{where}.{key}" in given):
-            registry.get(
-                kind, name
-            )  # raises; what a file says is told by `requirements.check` where a run needs it
+            # It raises; of what a file says `requirements.check` tells, where a run needs it.
+            registry.get(kind, name)
         if name == NONE and len(node) > 1:
             other = next(str(k) for k in node if k != key)
             raise ConfigError(
