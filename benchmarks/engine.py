@@ -19,10 +19,10 @@ from torch import Tensor
 from pie_framework import Pipeline
 from pie_framework.api import Kind, LatentView
 from pie_framework.api.view import EditedView
-from pie_framework.embed import start_latent
-from pie_framework.history import History
-from pie_framework.solver import Solution, solve
-from pie_framework.state import SolverState
+from pie_framework.optimisation.history import History
+from pie_framework.optimisation.solver import Solution, solve
+from pie_framework.optimisation.start import start_latent
+from pie_framework.optimisation.state import SolverState
 
 SETTINGS = ("energy=full", "prior.pool=8", "device=cpu")
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from pie_facemodels import ict
 from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_facemodels.settings import IctSettings
-from pie_framework.controls import Vocabulary
-from pie_framework.edit import combinations_of
-from pie_framework.parameters import apply_request
+from pie_framework.editing.controls import Vocabulary
+from pie_framework.editing.edit import combinations_of
+from pie_framework.editing.parameters import apply_request
 from pie_framework.rendering import directional_light
 
 SIDE, SUPERSAMPLE = 180, 3

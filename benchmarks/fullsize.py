@@ -269,7 +269,7 @@ def run_here(arguments: Sequence[str], report: Path, threads: int) -> int:
     import torch
 
     from pie_framework.cli.main import main as pie
-    from pie_framework.problem import Problem
+    from pie_framework.optimisation.problem import Problem
 
     torch.set_num_threads(threads)
     steps: list[float] = []

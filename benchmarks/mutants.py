@@ -40,15 +40,19 @@ SOLVING = [f"{U}/test_{name}.py" for name in ("state", "non_finite", "checkpoint
 
 #: Module -> the tests that have to notice, quickest first.
 MODULES: dict[str, list[str]] = {
-    "pie_framework/objective.py": [f"{U}/test_objective.py", f"{U}/test_state.py", f"{U}/test_non_finite.py"],
-    "pie_framework/stage.py": [f"{U}/test_stage.py", f"{U}/test_state.py"],
-    "pie_framework/problem.py": SOLVING,
-    "pie_framework/solver.py": SOLVING,
-    "pie_framework/state.py": SOLVING,
-    "pie_framework/history.py": [f"{U}/test_history.py", f"{U}/test_state.py"],
-    "pie_framework/prior.py": [f"{U}/test_prior.py"],
-    "pie_framework/embed.py": [f"{U}/test_embed.py", f"{U}/test_state.py"],
-    "pie_framework/watching.py": [f"{U}/test_watching.py"],
+    "pie_framework/optimisation/objective.py": [
+        f"{U}/test_objective.py",
+        f"{U}/test_state.py",
+        f"{U}/test_non_finite.py",
+    ],
+    "pie_framework/optimisation/stage.py": [f"{U}/test_stage.py", f"{U}/test_state.py"],
+    "pie_framework/optimisation/problem.py": SOLVING,
+    "pie_framework/optimisation/solver.py": SOLVING,
+    "pie_framework/optimisation/state.py": SOLVING,
+    "pie_framework/optimisation/history.py": [f"{U}/test_history.py", f"{U}/test_state.py"],
+    "pie_framework/optimisation/prior.py": [f"{U}/test_prior.py"],
+    "pie_framework/optimisation/start.py": [f"{U}/test_embed.py", f"{U}/test_state.py"],
+    "pie_framework/optimisation/watching.py": [f"{U}/test_watching.py"],
     "pie_framework/api/view.py": [f"{U}/test_view.py", f"{U}/test_state.py"],
     "pie_framework/api/networks.py": [f"{U}/test_view.py", f"{U}/test_state.py"],
     "pie_framework/api/analysis.py": [f"{U}/api", f"{U}/energies"],

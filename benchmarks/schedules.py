@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pie_framework import Pipeline
-from pie_framework.io import write_json
-from pie_framework.problem import Problem
+from pie_framework.files.io import write_json
+from pie_framework.optimisation.problem import Problem
 
 
 @torch.no_grad()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pie_framework.edit import EditResult
+    from pie_framework.editing.edit import EditResult
     from pie_framework.errors import PieError
     from pie_framework.pipeline import Embedding, Pipeline, Portrait
 
@@ -15,17 +14,12 @@ __all__ = ["EditResult", "Embedding", "PieError", "Pipeline", "Portrait"]
 
 #: Where each public name is found; nothing is imported before it is asked for.
 _HOMES = {
-    "EditResult": "pie_framework.edit",
+    "EditResult": "pie_framework.editing.edit",
     "Embedding": "pie_framework.pipeline",
     "PieError": "pie_framework.errors",
     "Pipeline": "pie_framework.pipeline",
     "Portrait": "pie_framework.pipeline",
 }
-
-# An installed wheel holds the configuration as pie_framework/conf; in a source checkout it lies at the top level,
-# beside this package, and becomes importable under the same name.
-if not (Path(__file__).parent / "conf").is_dir():
-    __path__.append(str(Path(__file__).parent.parent))
 
 
 def __getattr__(name: str) -> Any:

@@ -28,25 +28,25 @@ from omegaconf import DictConfig
 from PIL.Image import Image
 from torch import Tensor
 
-from pie_framework.affine import apply, invert
 from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks, RecognitionNetwork
 from pie_framework.assets import resolve
-from pie_framework.build import Builder
-from pie_framework.config import RunConfig, parse
-from pie_framework.edit import EditResult, edit, vocabulary_of
-from pie_framework.embed import PriorSettings, make_problem, start_latent
+from pie_framework.composition.build import Builder
+from pie_framework.composition.plan import required
+from pie_framework.composition.schema import RunConfig, parse
+from pie_framework.editing.edit import EditResult, edit, vocabulary_of
 from pie_framework.errors import PluginError
-from pie_framework.history import History
-from pie_framework.images import read_photo, to_picture, to_tensor
-from pie_framework.metrics import psnr, ssim
-from pie_framework.objective import Objective
+from pie_framework.images.affine import apply, invert
+from pie_framework.images.metrics import psnr, ssim
+from pie_framework.images.photo import read_photo, to_picture, to_tensor
+from pie_framework.optimisation.history import History
+from pie_framework.optimisation.objective import Objective
+from pie_framework.optimisation.problem import Problem
+from pie_framework.optimisation.solver import OnCheck, Solution, solve
+from pie_framework.optimisation.stage import Stage
+from pie_framework.optimisation.start import PriorSettings, make_problem, start_latent
+from pie_framework.optimisation.state import SolverState
 from pie_framework.plugins import Observers, Registry, discover
-from pie_framework.problem import Problem
-from pie_framework.requirements import required
-from pie_framework.run_events import RunEvents
-from pie_framework.solver import OnCheck, Solution, solve
-from pie_framework.stage import Stage
-from pie_framework.state import SolverState
+from pie_framework.runs.events import RunEvents
 
 _EXAMPLE = re.compile(r"example(?::(\d+))?")
 
@@ -90,7 +90,7 @@ class Pipeline:
     @classmethod
     def compose(cls, *overrides: str, registry: Registry | None = None) -> Pipeline:
         """Compose the configuration as `pie run OVERRIDES` does."""
-        from pie_framework.compose import compose
+        from pie_framework.composition.compose import compose
 
         registry = discover() if registry is None else registry
         return cls(compose(overrides, registry=registry), registry)

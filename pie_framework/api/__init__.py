@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from pie_framework.api.analysis import analysis_losses, landmark_loss, photometric_loss
-from pie_framework.api.component import API_VERSION, Asset, BuildContext, Command, Component, EmptyConfig
+from pie_framework.api.component import (
+    API_VERSION,
+    MISSING,
+    Asset,
+    BuildContext,
+    Command,
+    Component,
+    EmptyConfig,
+)
 from pie_framework.api.contracts import (
     Aligner,
     Editor,
@@ -39,6 +47,7 @@ from pie_framework.api.view import EditedView, ImageView, LatentView, PriorDraw,
 __all__ = [
     "API_VERSION",
     "EDITABLE_BLOCKS",
+    "MISSING",
     "AlignedPortrait",
     "Aligner",
     "Asset",

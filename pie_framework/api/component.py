@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Version (major, minor) of the plugin contract. A component works with every later minor version of its major version.
 API_VERSION = (1, 1)
+#: Default of a setting that must be given.
+MISSING: Any = "???"
 #: Names of components: what configuration can write without quotes.
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 #: Names that YAML, Hydra or a run reads as something else; `none` chooses nothing.

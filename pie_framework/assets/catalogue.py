@@ -1,7 +1,7 @@
 """The catalogue: public checkpoints of this field, what each is for, where it comes from and under which licence.
 
-Catalogues are YAML, read with the safe loader: the core's own `catalogue.yaml` and those that plugins name in the
-hook `pie_asset_catalogues`. What is not known is written `unknown`; `sure` says where each fact comes from.
+Catalogues are YAML, read with the safe loader: those that plugins name in the hook
+`pie_asset_catalogues`. What is not known is written `unknown`; `sure` says where each fact comes from.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pie_framework.assets.formats import FOLDER, FORMATS
 from pie_framework.errors import AssetError, did_you_mean
-
-if TYPE_CHECKING:
-    from pie_framework.plugins import Registry
+from pie_framework.plugins import Registry, discover
 
 UNKNOWN = "unknown"
 #: How sure a fact is.
@@ -29,7 +27,6 @@ SURE = {
 }
 #: Facts that `sure` has to cover when they are known.
 FACTS = ("file", "size", "sha256", "sha256_prefix", "licence", "non_commercial", "registration", "urls")
-OWN = Path(__file__).with_name("catalogue.yaml")
 #: A catalogue larger than this is not read, bytes.
 LARGEST = 4 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -112,15 +109,12 @@ class Catalogue:
 
 
 def load(registry: Registry | None = None) -> Catalogue:
-    """The core's catalogue with those of the plugins; a plugin's that is broken is left out and reported.
+    """The catalogues of the plugins as one; one that is broken is left out and reported.
 
     Args:
         registry: the installed plugins; discovered when None.
     """
-    from pie_framework.plugins import discover
-
     found = Catalogue()
-    _take(found, OWN, "pie-framework")
     for provenance, path in (discover() if registry is None else registry).asset_catalogues():
         try:
             _take(found, path, f"plugin '{provenance.plugin}' of {provenance}")

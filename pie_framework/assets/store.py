@@ -23,9 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 from pie_framework.assets import formats
-from pie_framework.assets.addresses import ASSET_SCHEME, digest, size
 from pie_framework.assets.catalogue import Catalogue, Entry
 from pie_framework.errors import AssetError
+from pie_framework.files.addresses import ASSET_SCHEME, digest, size
 
 ENVIRONMENT_VARIABLE = "PIE_ASSETS"
 #: Largest file that is taken out of an archive, bytes.
@@ -265,7 +265,7 @@ class Store:
             _remove(path)
 
     def _write(self, record: Record) -> Record:
-        from pie_framework.io import write_json
+        from pie_framework.files.io import write_json
 
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         fields = {**asdict(record), "when": now}

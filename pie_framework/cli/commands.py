@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,29 +11,18 @@ if TYPE_CHECKING:
     from pie_framework.plugins import Provenance
 
 
-def foreign() -> dict[str, str]:
-    """The commands of plugins with their summaries; nothing more is imported where only pie-framework is installed."""
-    points = importlib.metadata.entry_points(group="pie_framework")
-    if all(_distribution(point) == "pie-framework" for point in points):
-        return {}
+def offered() -> dict[str, tuple[str, bool]]:
+    """The commands of plugins with their summaries, and whether they ship."""
     from pie_framework.plugins import discover
 
     try:
-        registry = discover(shipped=False)
+        registry = discover()
     except PieError:  # PIE_PLUGINS is wrong; every other command says so
         return {}
-    return {name: " ".join(command.summary.split()) for name, command, _ in registry.commands()}
+    return {name: (" ".join(c.summary.split()), origin.shipped) for name, c, origin in registry.commands()}
 
 
-def _distribution(point: importlib.metadata.EntryPoint) -> str:
-    """Name of the distribution of an entry point; "" where its metadata is damaged."""
-    try:
-        return "" if point.dist is None else point.dist.name
-    except Exception:
-        return ""
-
-
-def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
+def run_offered(name: str, words: Sequence[str], own: Iterable[str]) -> int:
     """Run a plugin's command; returns its exit status.
 
     Args:
@@ -44,16 +32,18 @@ def run_foreign(name: str, words: Sequence[str], own: Iterable[str]) -> int:
 
     Raises:
         PieError: there is no such command, several plugins claim it, or it says itself that its input is bad.
-        PluginError: it cannot be imported, failed, or gave no exit status.
+        PluginError: a command of others cannot be imported, failed, or gave no exit status.
     """
     from pie_framework.plugins import discover
 
-    registry = discover(shipped=False)
+    registry = discover()
     found = registry.command(name)
     if found is None:
         known = [*own, *(other for other, _, _ in registry.commands())]
         raise PieError(f"there is no command '{name}'", registry.near(name, known))
     command, origin = found
+    if origin.shipped:
+        return command.load()(list(words))
     what = f"the command '{command.name}' of {origin.label}"
     try:
         target = command.load()

@@ -18,9 +18,9 @@ def complete(arguments: Sequence[str]) -> int:
     asking = any(word.startswith("query=") for word in arguments)
     typed = len(words) + (1 if line.endswith(" ") or not words else 0)
     if asking and typed <= 2:
-        from pie_framework.cli.commands import foreign
+        from pie_framework.cli.commands import offered
 
-        print(" ".join([*COMMANDS, *foreign()]))
+        print(" ".join([*COMMANDS, *offered()]))
         return 0
     if asking and words[1] not in ("run", "doctor"):
         print(" ".join(_others(words[1])))
@@ -38,14 +38,13 @@ def _others(command: str) -> list[str]:
     from pie_framework.plugins import discover
 
     if command == "plugins":
-        from pie_framework.cli.plugins import SUBCOMMANDS
+        from pie_framework.cli.plugins.listing import SUBCOMMANDS
 
         return [*SUBCOMMANDS, *sorted({name for name, _ in discover().named()})]
     if command == "assets":
         from pie_framework.assets.catalogue import load
-        from pie_framework.cli.assets import WORDS
 
-        return [*WORDS, *load().entries]
+        return ["list", "show", "pull", "add", "verify", "path", *load().entries]
     if command == "train":
         return [name for name, _ in discover().named(Kind.TRAINER)]
     return []
@@ -55,7 +54,7 @@ def _ask_hydra(arguments: Sequence[str]) -> int:
     """Hydra answers; what is typed after it may be half a word or wrong, and the shell shows no errors."""
     from hydra.core.global_hydra import GlobalHydra
 
-    from pie_framework import compose
+    from pie_framework.composition import compose
 
     compose.prepare()
     before = sys.argv
@@ -81,7 +80,8 @@ class _Completed:
         return getattr(self._loader, name)
 
     def load_configuration(self, config_name: str, overrides: list[str], run_mode: Any) -> Any:
-        from pie_framework import backbone, component_settings
+        from pie_framework.composition import backbone
+        from pie_framework.composition import settings as component_settings
         from pie_framework.errors import PieError
         from pie_framework.plugins import discover
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pie_framework.api import Networks
-    from pie_framework.controls import Vocabulary
-    from pie_framework.edit import EditResult
+    from pie_framework.editing.controls import Vocabulary
+    from pie_framework.editing.edit import EditResult
     from pie_framework.pipeline import Pipeline
 
 USAGE = """usage: pie edit RUN CONTROL=VALUE ... [OPTION=VALUE ...]
@@ -127,11 +127,11 @@ def run_job(job: Job, console: Console | None = None) -> int:
     """Do one edit and print its self-check; returns the exit status."""
     from rich.console import Console
 
-    from pie_framework.edit import edit, vocabulary_of
-    from pie_framework.edit_files import save_edit, write_report, write_sheet
-    from pie_framework.folder import EDITS, RunFolder
+    from pie_framework.editing.edit import edit, vocabulary_of
     from pie_framework.pipeline import Pipeline
     from pie_framework.plugins import naming_the_gone
+    from pie_framework.runs.edit_files import save_edit, write_report, write_sheet
+    from pie_framework.runs.folder import EDITS, RunFolder
 
     console = console or Console()
     folder = RunFolder.open(job.run)
@@ -183,9 +183,9 @@ def _checked(latent: Tensor, networks: Networks, pipeline: Pipeline, run: str) -
 
 
 def _paste(pipeline: Pipeline, inputs: Sequence[str], index: int, picture: Path) -> Path:
-    from pie_framework.images import read_photo
-    from pie_framework.io import save_png
-    from pie_framework.paste import paste_back
+    from pie_framework.editing.paste import paste_back
+    from pie_framework.files.io import save_png
+    from pie_framework.images.photo import read_photo
 
     if index >= len(inputs):
         raise RunError("this run does not say which photo it was made from")
@@ -201,8 +201,8 @@ def _list(console: Console, vocabulary: Vocabulary, latent: Tensor, networks: Ne
     import torch
     from rich.table import Table
 
-    from pie_framework import wording
-    from pie_framework.parameters import read_control
+    from pie_framework.editing import wording
+    from pie_framework.editing.parameters import read_control
 
     with torch.no_grad():
         theta = networks.encode(networks.synthesize(latent))
@@ -223,7 +223,7 @@ def _print(console: Console, results: Sequence[EditResult], files: dict[str, Pat
     from rich.markup import escape
     from rich.table import Table
 
-    from pie_framework import wording
+    from pie_framework.editing import wording
 
     table = Table(box=None, pad_edge=False)
     headings = ("control", "before", "asked", "achieved", "error", "identity")

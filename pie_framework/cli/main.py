@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from pie_framework import __version__
-from pie_framework.cli.names import COMMANDS as COMMANDS
+from pie_framework.cli.names import COMMANDS
 from pie_framework.errors import PieError
 
 OPTIONS = """options:
@@ -76,9 +76,9 @@ def _dispatch(words: list[str]) -> int:
 
         return complete(words[1:])
     if words[0] not in COMMANDS:
-        from pie_framework.cli.commands import run_foreign
+        from pie_framework.cli.commands import run_offered
 
-        return run_foreign(words[0], words[1:], COMMANDS)
+        return run_offered(words[0], words[1:], COMMANDS)
     module = importlib.import_module(COMMANDS[words[0]][0])
     status: int = module.main(words[1:])
     return status
@@ -86,15 +86,17 @@ def _dispatch(words: list[str]) -> int:
 
 def usage() -> str:
     """The text of `pie --help`."""
-    from pie_framework.cli.commands import foreign
+    from pie_framework.cli.commands import offered
 
+    found = offered()
     rows = {name: summary for name, (_, summary) in COMMANDS.items()}
-    offered = foreign()
-    width = max(len(name) for name in [*rows, *offered]) + 2
+    rows |= {name: summary for name, (summary, shipped) in found.items() if shipped}
+    others = {name: summary for name, (summary, shipped) in found.items() if not shipped}
+    width = max(len(name) for name in [*rows, *others]) + 2
     lines = ["usage: pie COMMAND [ARGUMENTS] [--debug]", "", "Portrait image embedding for semantic control."]
-    for heading, found in (("commands:", rows), ("commands of plugins:", offered)):
-        if found:
-            lines += ["", heading, *(f"  {name:<{width}}{text}" for name, text in found.items())]
+    for heading, listed in (("commands:", rows), ("commands of plugins:", others)):
+        if listed:
+            lines += ["", heading, *(f"  {name:<{width}}{text}" for name, text in listed.items())]
     return "\n".join([*lines, "", OPTIONS])
 
 

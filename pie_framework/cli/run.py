@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from pie_framework import backbone, compose, requirements
-from pie_framework.config import parse
+from pie_framework.composition import backbone, compose
+from pie_framework.composition import plan as requirements
+from pie_framework.composition.schema import parse
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import discover
 
@@ -78,6 +79,6 @@ def run(config: DictConfig) -> int:
         registry = compose.installed()  # discovered again in another process of a launcher
         requirements.check(parsed, registry)
         requirements.check_settings(parsed, registry)
-    from pie_framework.run import run_from_config
+    from pie_framework.runs.run import run_from_config
 
     return run_from_config(config)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone, told
-from pie_framework.plugins.discovery import ENTRY_POINT_GROUP, ENVIRONMENT_VARIABLE, config_folders, discover
+from pie_framework.plugins.discovery import (
+    ENTRY_POINT_GROUP,
+    ENVIRONMENT_VARIABLE,
+    config_folders,
+    core_config,
+    discover,
+)
 from pie_framework.plugins.observers import Observers
 from pie_framework.plugins.records import PluginProblem, Provenance
 from pie_framework.plugins.registry import Registry, parse_kind
@@ -17,6 +23,7 @@ __all__ = [
     "Registry",
     "blame",
     "config_folders",
+    "core_config",
     "culprit",
     "discover",
     "gone",

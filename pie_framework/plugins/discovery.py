@@ -23,12 +23,11 @@ import pluggy
 
 from pie_framework.api import Command, Component, Kind
 from pie_framework.api.events import EVENT_HOOKS
-from pie_framework.cli.names import COMMANDS
 from pie_framework.errors import ComponentError, ConfigError, did_you_mean, in_one_line
 from pie_framework.hookspecs import PROJECT
 from pie_framework.plugins.guards import Guard, implementations, new_manager
 from pie_framework.plugins.records import PluginProblem, Provenance, canonical
-from pie_framework.plugins.registry import Registry
+from pie_framework.plugins.registry import OWN_COMMANDS, Registry
 
 ENTRY_POINT_GROUP = PROJECT
 ENVIRONMENT_VARIABLE = "PIE_PLUGINS"
@@ -274,7 +273,7 @@ def _collect(registry: Registry, manager: pluggy.PluginManager, origins: Mapping
 
     for item, origin in ask("pie_components", *OLD_HOOKS):
         registry.add_component(item, origin)
-    registry.reserve_commands([*COMMANDS, "help"])
+    registry.reserve_commands(OWN_COMMANDS)
     for item, origin in ask("pie_commands"):
         registry.add_command(item, origin)
     for add, hook, locate in (
@@ -312,7 +311,7 @@ def _folders(package: str) -> list[Path]:
 
 def _asset_catalogue(address: str) -> Path:
     """The file that a plugin gives as a catalogue of assets."""
-    from pie_framework.assets.addresses import PACKAGE_SCHEME, resolve
+    from pie_framework.files.addresses import PACKAGE_SCHEME, resolve
 
     if not address.startswith(PACKAGE_SCHEME):
         raise ComponentError(
@@ -324,7 +323,13 @@ def _asset_catalogue(address: str) -> Path:
 
 def config_folders(registry: Registry) -> list[tuple[Provenance | None, Path]]:
     """The folders of Hydra configuration in the order in which they are searched, the core's own first (None)."""
-    return [*((None, folder) for folder in _folders("pie_framework.conf")), *registry.config_paths()]
+    return [(None, core_config()), *registry.config_paths()]
+
+
+def core_config() -> Path:
+    """The folder of the core's own configuration: in the installed package, or at the top of a source checkout."""
+    package = Path(__file__).parents[1]
+    return next(f for f in (package / "conf", package.parent / "conf") if f.is_dir())
 
 
 def _hidden_files(registry: Registry) -> list[PluginProblem]:

@@ -13,8 +13,9 @@ from pie_framework.plugins.names import Names
 from pie_framework.plugins.observers import Observers
 from pie_framework.plugins.records import PluginProblem, Provenance
 
-#: Group of the names of sub-commands.
+#: Group of the names of sub-commands, and those that are no plugin's.
 COMMAND = "command"
+OWN_COMMANDS = ("run", "edit", "plugins", "help")
 
 
 class UnknownComponent(ComponentError):
@@ -134,7 +135,7 @@ class Registry:
             ConfigError: as `merge`.
             PluginError: the dataclass itself fails; names the component.
         """
-        from pie_framework.merging import merge
+        from pie_framework.composition.merging import merge
 
         try:
             return merge(component.config, values, where)
@@ -147,9 +148,9 @@ class Registry:
         return f"the {component.kind} '{component.name}' of {self.provenance(component)}"
 
     def commands(self) -> list[tuple[str, Command, Provenance]]:
-        """The sub-commands of plugins under the name that means each, sorted by it."""
-        found = [(n, c.item, c.provenance) for n, c in self._commands if not c.provenance.shipped]
-        return sorted(found, key=lambda entry: entry[0])
+        """The sub-commands of plugins under the name that means each, those that ship first."""
+        found = [(n, c.item, c.provenance) for n, c in self._commands]
+        return sorted(found, key=lambda entry: (not entry[2].shipped, entry[0]))
 
     def command(self, name: str) -> tuple[Command, Provenance] | None:
         """A plugin's sub-command of that name, plain or `distribution:name`.
@@ -158,7 +159,7 @@ class Registry:
             ComponentError: several claim the name.
         """
         claim = self._commands.find(COMMAND, name)
-        return None if claim is None or claim.provenance.shipped else (claim.item, claim.provenance)
+        return None if claim is None else (claim.item, claim.provenance)
 
     def config_paths(self) -> list[tuple[Provenance, Path]]:
         """The folders of Hydra configuration that plugins add, in the order in which they are searched."""

@@ -13,9 +13,9 @@ from pie_alignment.cascades import Face, find_faces
 from pie_alignment.cutting import PADDINGS, cut_portrait
 from pie_alignment.point_sets import face_points, size_of
 from pie_alignment.settings import AlignerSettings
-from pie_framework.affine import IDENTITY, Affine
 from pie_framework.api import AlignedPortrait, BuildContext, EmptyConfig, Kind, PhotoLandmarks
 from pie_framework.errors import ConfigError, InputError, did_you_mean
+from pie_framework.images.affine import IDENTITY, Affine
 
 #: What may find the eyes and the mouth.
 POINTS = ("auto", "landmarks", "cascades")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pie_framework.affine import Affine
+from pie_framework.images.affine import Affine
 
 FloatArray = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pie_alignment.alignment import FacePoints
-from pie_framework.affine import IDENTITY, Affine, apply, compose, invert
 from pie_framework.errors import ComponentError
+from pie_framework.images.affine import IDENTITY, Affine, apply, compose, invert
 
 Grey = NDArray[np.uint8]
 Point = NDArray[np.float64]

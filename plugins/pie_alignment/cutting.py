@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pie_framework.affine import Affine, apply, scale_of, shifted, view
+from pie_framework.images.affine import Affine, apply, scale_of, shifted, view
 
 PADDINGS = ("blur", "ffhq", "reflect", "edge")
 #: No side is padded by more than this many times the photo's longer side: bounds the memory.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pie_framework.training import TrainerSettings
+from pie_training import TrainerSettings
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
-
-from pie_framework.training import TrainerSettings
+from pie_framework.api import MISSING
+from pie_training import TrainerSettings
 
 #: Eyes, nose's tip and mouth's corners in a portrait aligned as FFHQ's are, x and y of each in fractions of its sides,
 #: image-left first. FFHQ's alignment puts the eyes' middle at (0.5, 0.472) and the mouth's at (0.5, 0.75), with the

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import FaceModel
-from pie_framework.training.distributed import Processes
-from pie_framework.training.recipe import Notes, Phase, Progress
 from pie_mofa.data import Portraits, augment, statistics
 from pie_mofa.effects import Effects
 from pie_mofa.losses import known_losses, rendered_loss
 from pie_mofa.measure import measure
 from pie_mofa.recipe import EncoderRecipe
 from pie_mofa.settings import TrainEncoderConfig
+from pie_training.distributed import Processes
+from pie_training.recipe import Notes, Phase, Progress
 
 
 class LabelledRecipe(EncoderRecipe):

@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, InputError
-from pie_framework.training.distributed import SharedBatchNorm2d
-from pie_framework.training.progress import layout_as_values, layout_from_values
-from pie_framework.training.weights import build_from, read_weights, write_weights
 from pie_mofa.settings import Architecture, EncoderConfig
+from pie_training.distributed import SharedBatchNorm2d
+from pie_training.progress import layout_as_values, layout_from_values
+from pie_training.weights import build_from, read_weights, write_weights
 
 KIND = "encoder"
 
@@ -81,7 +81,7 @@ class MofaEncoder(nn.Module):
         self.layout = layout
         self.architecture = architecture or Architecture()
         self.compute_dtype: torch.dtype | None = None
-        #: Whose samples it was trained on (`pie_framework.training.identity`), as its weight file tells.
+        #: Whose samples it was trained on (`pie_framework.composition.identity`), as its weight file tells.
         self.made_for: dict[str, Any] = {}
         widths = self.architecture.widths
         body: list[nn.Module] = [ConvNorm(3, widths[0], 5, 2), nn.SiLU()]

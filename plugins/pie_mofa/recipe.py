@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import FaceModel
-from pie_framework.training.distributed import Processes
-from pie_framework.training.precision import autocast
-from pie_framework.training.progress import settings_as_notes
-from pie_framework.training.recipe import Notes, Phase, Progress, TrainingRecipe
 from pie_mofa.network import MofaEncoder, channels_last
 from pie_mofa.settings import TrainEncoderConfig
+from pie_training.distributed import Processes
+from pie_training.precision import autocast
+from pie_training.progress import settings_as_notes
+from pie_training.recipe import Notes, Phase, Progress, TrainingRecipe
 
 FOLDERS = ("output", "dataset", "heldout")
 FILE = "encoder.safetensors"

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pie_framework.api import Generator, LandmarkDetector
-from pie_framework.training.estimate import now
+from pie_training.estimate import now
 
 #: Samples that are made, and replaced, at a time.
 CHUNK = 8

@@ -13,14 +13,14 @@ import torch
 
 from pie_framework.api import BuildContext, FaceModel, Generator, LandmarkDetector
 from pie_framework.errors import ConfigError
-from pie_framework.training.distributed import Processes, join
-from pie_framework.training.engine import Engine
-from pie_framework.training.recipe import TrainingFiles
 from pie_mofa.data import PortraitFolder, Portraits
 from pie_mofa.labelled import LabelledRecipe
 from pie_mofa.recipe import FILE, EncoderRecipe
 from pie_mofa.settings import TrainEncoderConfig
 from pie_mofa.unlabelled import SampleRecipe
+from pie_training.distributed import Processes, join
+from pie_training.engine import Engine
+from pie_training.recipe import TrainingFiles
 
 Report = Callable[[str], None]
 

@@ -15,12 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pie_framework.api import FaceModel, Generator, LandmarkDetector, Mirrors, photometric_loss
+from pie_framework.composition.identity import generator_identity
 from pie_framework.errors import ConfigError
-from pie_framework.training.augment import MIRRORED_LANDMARKS, mirror
-from pie_framework.training.distributed import Processes
-from pie_framework.training.identity import generator_identity
-from pie_framework.training.recipe import Notes, Phase, Progress
-from pie_framework.training.sheets import GREEN, RED, grid, with_points
 from pie_mofa.calibration import calibrate, mean_light
 from pie_mofa.data import Portraits, blur, disturb
 from pie_mofa.losses import rendered_loss, sample_losses
@@ -28,6 +24,10 @@ from pie_mofa.measure import measure
 from pie_mofa.recipe import EncoderRecipe
 from pie_mofa.samples import CHUNK, SamplePool, as_images, make_samples
 from pie_mofa.settings import TrainEncoderConfig
+from pie_training.augment import MIRRORED_LANDMARKS, mirror
+from pie_training.distributed import Processes
+from pie_training.recipe import Notes, Phase, Progress
+from pie_training.sheets import GREEN, RED, grid, with_points
 
 #: Samples that the calibration looks at, and the side that pixel errors refer to.
 CALIBRATION, REFERENCE_SIDE = 64, 128

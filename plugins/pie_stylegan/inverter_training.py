@@ -18,10 +18,10 @@ from torch import Tensor
 
 from pie_framework.api import FeatureNetwork, RecognitionNetwork
 from pie_framework.errors import ConfigError
-from pie_framework.metrics import ssim
-from pie_framework.training.fit import fit
-from pie_framework.training.progress import settings_as_notes
-from pie_framework.training.settings import PortraitReader, open_readers
+from pie_framework.images.metrics import ssim
+from pie_training.fit import fit
+from pie_training.progress import settings_as_notes
+from pie_training.settings import PortraitReader, open_readers
 
 from .inverter import Inverter, InverterConfig
 from .io import load_inverter, save_inverter

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pie_framework.errors import ConfigError
-from pie_framework.training import TrainerSettings
+from pie_training import TrainerSettings
 
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/generator.safetensors"
 DEFAULT_INVERTER = "pkg://pie_synthetic/weights/inverter.safetensors"

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from pie_framework.training.settings import PortraitReader
+from pie_training.settings import PortraitReader
 
 from .inverter import Inverter
 from .stylegan2 import StyleGAN2

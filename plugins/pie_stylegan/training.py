@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from pie_framework.api import FaceEncoder, FaceModel, FeatureNetwork
 from pie_framework.errors import ConfigError, RunError
-from pie_framework.training.settings import PortraitReader, open_readers
+from pie_training.settings import PortraitReader, open_readers
 
 from .inverter import Inverter, InverterConfig
 from .io import save_generator, save_inverter

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from pie_framework.api import FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
 from pie_framework.rendering.illumination import shading
-from pie_framework.training.sheets import grid
 from pie_stylerig.losses import landmark_pixels
 from pie_stylerig.pairs import Edits
 from pie_stylerig.pool import at_once, from_bytes, shrink
+from pie_training.sheets import grid
 
 #: Degrees of yaw that a rotation is measured over.
 TURN = 20.0

@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
-from pie_framework.training.progress import layout_as_values, layout_from_values
-from pie_framework.training.weights import build_from, read_weights, write_weights
 from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
+from pie_training.progress import layout_as_values, layout_from_values
+from pie_training.weights import build_from, read_weights, write_weights
 
 KIND = "rig"
 
@@ -70,7 +70,7 @@ class RigNet(nn.Module):
         self.num_layers = num_layers
         self.latent_dim = latent_dim
         self.architecture = architecture or Architecture()
-        #: Which generator it was trained for (`pie_framework.training.identity`), as its weight file tells.
+        #: Which generator it was trained for (`pie_framework.composition.identity`), as its weight file tells.
         self.made_for: dict[str, Any] = {}
         size, code, hidden = layout.block(block).size, self.architecture.code, self.architecture.hidden
         self.encoder = LayerLinear(num_layers, latent_dim, code)

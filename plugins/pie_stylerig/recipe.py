@@ -24,12 +24,8 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import FaceEncoder, FaceModel, Generator, Inverter, RecognitionNetwork, RigNetwork
+from pie_framework.composition.identity import generator_identity
 from pie_framework.errors import ConfigError
-from pie_framework.training.distributed import Processes
-from pie_framework.training.identity import generator_identity
-from pie_framework.training.precision import autocast
-from pie_framework.training.progress import settings_as_notes
-from pie_framework.training.recipe import Notes, Phase, Progress, TrainingRecipe
 from pie_stylerig.latent_coefficients import LatentCoefficients
 from pie_stylerig.losses import Analysis, background_loss, latent_distance, rig_losses
 from pie_stylerig.measure import measure_edits, measure_rig, rig_sheet
@@ -38,6 +34,10 @@ from pie_stylerig.pairs import Edits
 from pie_stylerig.pool import Pool, at_once, from_bytes, observe, shrink, to_bytes
 from pie_stylerig.samples import FIRST, Observed, SampleMaker
 from pie_stylerig.settings import TrainRigConfig
+from pie_training.distributed import Processes
+from pie_training.precision import autocast
+from pie_training.progress import settings_as_notes
+from pie_training.recipe import Notes, Phase, Progress, TrainingRecipe
 
 Report = Callable[[str], None]
 #: Samples that a rig's readout is fitted to; the regression's cost grows with their cube.

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from pie_framework.api import FaceEncoder, FaceModel, Generator, Inverter
 from pie_framework.errors import RunError
-from pie_framework.training.distributed import Processes
-from pie_framework.training.estimate import now
-from pie_framework.training.progress import load_state, save_state
-from pie_framework.training.settings import open_reader
 from pie_stylerig.losses import photometric_metric
 from pie_stylerig.pairs import Edits, read_edits
 from pie_stylerig.pool import draw_latents, observe
 from pie_stylerig.settings import TrainRigConfig
+from pie_training.distributed import Processes
+from pie_training.estimate import now
+from pie_training.progress import load_state, save_state
+from pie_training.settings import open_reader
 
 #: Latents that are looked at first, to see how long the others will take.
 FIRST = 8

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pie_framework.errors import ConfigError
-from pie_framework.training import EngineSettings
+from pie_training import EngineSettings
 
 #: Weights of the rigs of the embedded world, by block.
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/rig_{block}.safetensors"

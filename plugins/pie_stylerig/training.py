@@ -15,11 +15,11 @@ from pie_framework.api import (
     Inverter,
     RecognitionNetwork,
 )
-from pie_framework.training.distributed import Processes, join
-from pie_framework.training.engine import Engine
-from pie_framework.training.recipe import TrainingFiles
 from pie_stylerig.recipe import RigRecipe, rig_file
 from pie_stylerig.settings import TrainRigConfig
+from pie_training.distributed import Processes, join
+from pie_training.engine import Engine
+from pie_training.recipe import TrainingFiles
 
 Report = Callable[[str], None]
 

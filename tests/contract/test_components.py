@@ -140,7 +140,7 @@ class TestCentreAligner(AlignerTests):
 
 
 class TestFaceAligner(AlignerTests):
-    """Without a face there is nothing to align; with one see tests/unit/alignment."""
+    """Without a face there is nothing to align; with one see tests/unit/pie_alignment."""
 
     needs_face = True
 

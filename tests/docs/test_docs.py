@@ -13,24 +13,25 @@ from typing import Any, cast
 import pytest
 from omegaconf import OmegaConf
 
-from pie_framework import folder, hookspecs
+from pie_assets import command as assets_command
+from pie_bench import settings as bench_settings
+from pie_bench.columns import COLUMNS, SECONDS
+from pie_bench.report import PAGE, RESULTS, TABLE
+from pie_bench.settings import BenchConfig
+from pie_doctor.report import SECTIONS, Finding, Status
+from pie_framework import hookspecs
 from pie_framework.api import Kind
 from pie_framework.assets import load_catalogue
 from pie_framework.assets.catalogue import SURE, Entry
 from pie_framework.assets.formats import FORMATS
-from pie_framework.bench import settings as bench_settings
-from pie_framework.bench.columns import COLUMNS, SECONDS
-from pie_framework.bench.report import PAGE, RESULTS, TABLE
-from pie_framework.bench.settings import BenchConfig
-from pie_framework.cli import assets as assets_command
 from pie_framework.cli import edit as edit_command
 from pie_framework.cli.main import COMMANDS
-from pie_framework.compose import compose
-from pie_framework.config import CHOSEN, RunConfig
-from pie_framework.controls import LIGHT_DIRECTIONS, Vocabulary
-from pie_framework.doctor.report import SECTIONS, Finding, Status
-from pie_framework.folder import Manifest
+from pie_framework.composition.compose import compose
+from pie_framework.composition.schema import CHOSEN, RunConfig
+from pie_framework.editing.controls import LIGHT_DIRECTIONS, Vocabulary
 from pie_framework.plugins import discover
+from pie_framework.runs import folder
+from pie_framework.runs.folder import Manifest
 from pie_framework.testing import conformance
 
 ROOT = Path(__file__).parents[2]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from pie_bench import rows
+from pie_bench.columns import COLUMNS
+from pie_bench.measure import Judge, measure
 from pie_framework.api import Kind, KnownPortraits
-from pie_framework.bench import rows
-from pie_framework.bench.columns import COLUMNS
-from pie_framework.bench.measure import Judge, measure
-from pie_framework.build import Builder
 from pie_framework.cli import main as cli
-from pie_framework.compose import compose
-from pie_framework.config import parse
+from pie_framework.composition.build import Builder
+from pie_framework.composition.compose import compose
+from pie_framework.composition.schema import parse
 
 TINY = [
     "bench",

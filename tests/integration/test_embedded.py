@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pie_framework.cli.main import main
-from pie_framework.folder import RunFolder
+from pie_framework.runs.folder import RunFolder
 
 SHORT = ("schedule.stages.0.steps=4", "schedule.stages.1.steps=4", "prior.pool=2", "schedule.check_every=2")
 PHOTOS = Path(__file__).parents[3] / "shared" / "portraits"

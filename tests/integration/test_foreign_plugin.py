@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from pie_framework.api import LatentView, TargetView
-from pie_framework.build import Builder
 from pie_framework.cli.main import main
-from pie_framework.compose import compose
-from pie_framework.config import parse
+from pie_framework.composition.build import Builder
+from pie_framework.composition.compose import compose
+from pie_framework.composition.schema import parse
 from pie_framework.plugins import discover
 from pie_framework.testing.toys import toy_networks
 

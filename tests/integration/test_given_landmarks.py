@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pie_framework.affine import apply, compose, invert, view
 from pie_framework.assets import resolve
-from pie_framework.images import to_tensor
+from pie_framework.images.affine import apply, compose, invert, view
+from pie_framework.images.photo import to_tensor
 from pie_framework.pipeline import Pipeline
 
 SIZE = 128

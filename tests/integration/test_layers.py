@@ -61,12 +61,12 @@ def test_the_contracts_hold():
     [
         (
             "plugins/pie_energies/a.py",
-            "import pie_framework.solver",
+            "import pie_framework.optimisation.solver",
             "Plugins import only the public modules",
         ),
         (
             "plugins/pie_energies/a.py",
-            "from pie_framework.io import x",
+            "from pie_framework.files.io import x",
             "Plugins import only the public modules",
         ),
         ("plugins/pie_mofa/a.py", "import pie_synthetic", "Plugins do not import one another"),

@@ -17,14 +17,14 @@ from PIL import Image
 from rich.console import Console
 
 from pie_framework import pipeline as pipeline_module
-from pie_framework.config import RunConfig, parse
+from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import InputError, PieError, RunError
-from pie_framework.folder import RunFolder
-from pie_framework.history import History
+from pie_framework.optimisation.history import History
+from pie_framework.optimisation.state import SolverState
 from pie_framework.pipeline import Pipeline
 from pie_framework.plugins import discover
-from pie_framework.run import run_from_config
-from pie_framework.state import SolverState
+from pie_framework.runs.folder import RunFolder
+from pie_framework.runs.run import run_from_config
 from pie_framework.testing.toy_plugin import TOYS
 
 FIRST_PARTY = [

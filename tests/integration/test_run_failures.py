@@ -16,12 +16,12 @@ from rich.console import Console
 from pie_framework import pipeline as pipeline_module
 from pie_framework.api import RigEditor
 from pie_framework.api.events import ResultSaved, RunEnded, RunFailed, RunStarted, StepsDone
-from pie_framework.config import RunConfig, parse
+from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import PluginError
-from pie_framework.folder import RunFolder
 from pie_framework.pipeline import Pipeline
 from pie_framework.plugins import Registry, discover
-from pie_framework.run import run_from_config
+from pie_framework.runs.folder import RunFolder
+from pie_framework.runs.run import run_from_config
 from pie_framework.testing.toy_plugin import TOYS
 
 SHIPPED = ("energies", "optimizers", "starts", "alignment")

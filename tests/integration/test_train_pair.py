@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pie_framework.build import Builder
 from pie_framework.cli.main import main
-from pie_framework.compose import compose
+from pie_framework.composition.build import Builder
+from pie_framework.composition.compose import compose
 from pie_framework.errors import ComponentError
 from pie_stylegan.io import save_generator
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config

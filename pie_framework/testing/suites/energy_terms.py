@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import EnergyTerm, LatentView, Networks, TargetView
+from pie_framework.composition.plan import PRIOR_REQUIRES
 from pie_framework.errors import ComponentError
-from pie_framework.objective import PART
-from pie_framework.requirements import PRIOR_REQUIRES
+from pie_framework.optimisation.objective import PART
 from pie_framework.testing.suites._watching import Snapshot, untouched_globals
 from pie_framework.testing.suites._worlds import (
     WatchedNetworks,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_framework.errors import AssetError
-from pie_framework.training.weights import read_weights
 from pie_framework.untrusted import fill, read_torch, sniff
+from pie_training.weights import read_weights
 
 #: Side of the picture that the network reads, pixels.
 INPUT_SIZE = 224

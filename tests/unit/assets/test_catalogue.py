@@ -11,7 +11,7 @@ import pytest
 from pie_framework.assets import load_catalogue
 from pie_framework.assets.catalogue import OWN, SURE, Entry, read
 from pie_framework.assets.formats import FOLDER, FORMATS
-from pie_framework.compose import compose
+from pie_framework.composition.compose import compose
 from pie_framework.errors import AssetError
 from pie_framework.plugins import discover
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pie_framework.assets.pull import unpack
+from pie_assets.pull import unpack
 from pie_framework.errors import AssetError
 
 

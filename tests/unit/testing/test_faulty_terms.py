@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pie_framework.authoring.outcomes import Outcome, Status
-from pie_framework.authoring.running import names, one, words
+from pie_framework.cli.plugins.authoring.outcomes import Outcome, Status
+from pie_framework.cli.plugins.authoring.running import names, one, words
 from pie_framework.testing.conformance import EnergyTermTests
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Networks
-from pie_framework.authoring.outcomes import Status
-from pie_framework.authoring.running import run
+from pie_framework.cli.plugins.authoring.outcomes import Status
+from pie_framework.cli.plugins.authoring.running import run
 from pie_framework.testing.conformance import InitializerTests, OptimizerTests
 from pie_framework.testing.suites.base import Suite
 

@@ -1,0 +1,1 @@
+"""`pie plugins`: list, show, write and check plugins."""

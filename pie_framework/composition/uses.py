@@ -1,0 +1,206 @@
+"""Which files a composed run would load: what each is for, whether it is there, and under which licence. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pie_framework.api import Component, Kind
+from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
+from pie_framework.assets.store import Store
+from pie_framework.composition import plan as requirements
+from pie_framework.composition.merging import FILE_KEYS
+from pie_framework.composition.schema import RunConfig
+from pie_framework.errors import AssetError, PieError
+from pie_framework.files.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, resolve, size
+from pie_framework.plugins import Registry
+
+#: How OmegaConf writes that a value must be given.
+_MISSING = "???"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A component that a run uses.
+
+    Attributes:
+        role: the key it stands under, such as "generator" or "rig.rotation".
+        component: its declaration.
+        settings: its settings by name, defaults included, as far as they can be read.
+        who: what needs it, in words.
+        fault: what is wrong with its settings, or "".
+    """
+
+    role: str
+    component: Component
+    settings: Mapping[str, Any]
+    who: str
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A file that a component of a run loads.
+
+    Attributes:
+        role: of the component.
+        component: its name.
+        setting: the key that names the file, such as "generator.weights".
+        uri: the address given; "" when one has to be given.
+        path: where it is; None when it is not there.
+        problem: why it cannot be used, or "".
+        hint: what to do about it, or "".
+        licence: in words; "unknown" when it is.
+        non_commercial: whether the licence forbids commercial use; None when unknown.
+        entry: its name in the catalogue, or "".
+        size: bytes; None when it is not there.
+    """
+
+    role: str
+    component: str
+    setting: str
+    uri: str
+    path: Path | None = None
+    problem: str = ""
+    hint: str = ""
+    licence: str = UNKNOWN
+    non_commercial: bool | None = None
+    entry: str = ""
+    size: int | None = None
+
+
+def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
+    """The components that a run needs and that are chosen and registered, each role once.
+
+    Where it cannot be told what is needed, because a term or component is unknown, all that are chosen count.
+    """
+    found: dict[str, Chosen] = {}
+    try:
+        needed = [(r.what, r.who) for r in requirements.required(run, registry)]
+    except PieError:
+        needed = [(kind.value, "the configuration") for kind in requirements.NETWORKS]
+    for what, who in [*needed, (Kind.ALIGNER.value, "the photo")]:
+        if what == "prior":
+            continue
+        kind, roles = requirements.kind_and_roles(run, what)
+        for part in roles:
+            role = kind.value if part is None else f"{kind}.{part}"
+            node = requirements.selection(run, kind, part)
+            if node is None or role in found:
+                continue
+            try:
+                component = registry.get(kind, requirements.name_of(node))
+            except PieError:
+                continue  # `requirements.check` says so
+            found[role] = _settled(registry, role, component, node, who)
+    return list(found.values())
+
+
+def _settled(
+    registry: Registry, role: str, component: Component, node: Mapping[str, Any], who: str
+) -> Chosen:
+    given = requirements.settings_of(node)
+    try:
+        settings = registry.settings(component, given, role)
+    except PieError as error:
+        return Chosen(role, component, given, who, str(error))
+    return Chosen(role, component, dataclasses.asdict(settings), who)
+
+
+def uses(run: RunConfig, registry: Registry, catalogue: Catalogue, store: Store | None = None) -> list[Use]:
+    """The files that the components of a run load, in the order in which they are needed."""
+    shop = Store() if store is None else store
+    return [use for part in chosen(run, registry) for use in _of(part, catalogue, shop)]
+
+
+def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
+    """Name and licence of every file that a run loads, each once, for its record."""
+    from pie_framework.assets.catalogue import load
+
+    declared = {asset.uri: asset.name for _, c in registry.named() for asset in c.assets}
+    found = uses(run, registry, load(registry))
+    named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in found if use.uri}
+    return [{"name": name, "licence": licence} for name, licence in sorted(named.items())]
+
+
+def _of(part: Chosen, catalogue: Catalogue, store: Store) -> Iterator[Use]:
+    """Those of one component. A setting that names a file has to be given where it is an empty text, not where null."""
+    names = {field.name for field in dataclasses.fields(part.component.config)}
+    for name in sorted(names | set(part.settings), key=lambda n: (n not in FILE_KEYS, n)):
+        value = part.settings.get(name)
+        key = f"{part.role}.{name}"
+        by_address = isinstance(value, str) and value.startswith((PACKAGE_SCHEME, ASSET_SCHEME))
+        if not by_address and name not in FILE_KEYS:
+            continue
+        if value in ("", _MISSING):
+            hint = _suggestion(key, part.component.name, catalogue)
+            yield Use(part.role, part.component.name, key, "", problem="it must be given", hint=hint)
+        elif isinstance(value, str):
+            yield _one(part, key, value, catalogue, store)
+
+
+def _one(part: Chosen, key: str, uri: str, catalogue: Catalogue, store: Store) -> Use:
+    role, name = part.role, part.component.name
+    entry: Entry | None = None
+    licence, non_commercial = UNKNOWN, None
+    try:
+        if uri.startswith(ASSET_SCHEME):
+            entry = catalogue.get(uri.removeprefix(ASSET_SCHEME).partition("/")[0])
+            path = store.path(uri, catalogue)
+            if not path.exists():
+                raise AssetError(f"'{uri}' is not there ({path})")
+        else:
+            path = resolve(uri, folder=True)
+            if uri.startswith(PACKAGE_SCHEME):
+                licence = next((a.licence for a in part.component.assets if a.uri == uri), "") or UNKNOWN
+                non_commercial = False if licence in _FREE else None
+            else:
+                entry = recognise(path, catalogue)
+    except AssetError as error:
+        facts = ("unknown", None) if entry is None else (entry.licence, entry.non_commercial)
+        return Use(
+            role, name, key, uri, None, error.message, error.hint or "", *facts, entry.name if entry else ""
+        )
+    if entry is not None:
+        licence, non_commercial = entry.licence, entry.non_commercial
+    return Use(
+        role,
+        name,
+        key,
+        uri,
+        path,
+        licence=licence,
+        non_commercial=non_commercial,
+        entry=entry.name if entry else "",
+        size=size(path),
+    )
+
+
+#: Licences that allow commercial use.
+_FREE = ("MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "CC-BY-4.0", "CC0-1.0")
+
+
+def recognise(path: Path, catalogue: Catalogue) -> Entry | None:
+    """The asset of the catalogue that a file is by its size and digest, or None; a folder is never recognised."""
+    if not path.is_file():
+        return None
+    bytes_ = path.stat().st_size
+    alike = [entry for entry in catalogue.entries.values() if entry.size == bytes_ and entry.sha256]
+    found = digest(path) if alike else ""
+    return next((entry for entry in alike if entry.sha256 == found), None)
+
+
+def _suggestion(key: str, component: str, catalogue: Catalogue) -> str:
+    """Which assets of the catalogue are for a setting of a component."""
+    group, _, rest = key.partition(".")
+    heads = (f"{group}={component}", f"{group}/{rest.partition('.')[0]}={component}")
+    fitting = [
+        entry.name
+        for entry in catalogue.entries.values()
+        if any(f"{key}={ASSET_SCHEME}{entry.name}" in u and u.startswith(heads) for u in entry.used_by)
+    ]
+    options = " or ".join(f"{key}={ASSET_SCHEME}{name}" for name in fitting[:3])
+    return f"Give {options}, or {key}=PATH." if options else f"Give {key}=PATH."

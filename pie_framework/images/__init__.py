@@ -1,0 +1,1 @@
+"""Photos in and out, and how alike two pictures are."""

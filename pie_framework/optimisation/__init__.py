@@ -1,0 +1,1 @@
+"""E(w) and how it is made small: objective, prior, stages, steps as values (§2, §3)."""

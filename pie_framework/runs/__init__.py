@@ -1,0 +1,1 @@
+"""What `pie run` does and leaves: the run folder, its checkpoint, the report."""

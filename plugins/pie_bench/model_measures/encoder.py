@@ -1,0 +1,84 @@
+"""What encoder, judge and landmark detector read in held-out portraits, against the known coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pie_bench.measure import LANDMARK_SIZE, light_error
+from pie_bench.model_measures.figures import Figure, mean
+from pie_bench.model_measures.world import World
+from pie_framework.api import FaceModel, KnownPortraits
+
+#: The errors of θ with their units.
+ERRORS = {"yaw": "deg", "pitch": "deg", "roll": "deg", "landmarks": "px", "expression": "px", "light": "%"}
+
+
+def expression_px(theta: Tensor, reference: Tensor, held: Tensor, face_model: FaceModel) -> Tensor:
+    """Mean distance of the landmarks when only the expression differs, pixels at 128, (B,).
+
+    Args:
+        theta, reference: (B, P), whose expressions are compared.
+        held: (B, P), whose other blocks (pose, place, identity) both are given.
+    """
+    layout = face_model.layout
+    mixed = torch.cat([layout.replace(held, value, "expression") for value in (theta, reference)])
+    found, wanted = face_model.landmarks(mixed, LANDMARK_SIZE).chunk(2)
+    distance: Tensor = (found - wanted).norm(dim=-1).mean(dim=1)
+    return distance
+
+
+def errors_of(theta: Tensor, portraits: KnownPortraits, face_model: FaceModel) -> dict[str, Tensor]:
+    """Errors (B,) of estimated coefficients (B, P): absolute angles in degrees, pixels at 128, relative light."""
+    layout, truth = face_model.layout, portraits.theta
+    found = {
+        name: (theta - truth)[:, layout.index("rotation", name)].abs().rad2deg()
+        for name in ("yaw", "pitch", "roll")
+    }
+    points = face_model.landmarks(theta, LANDMARK_SIZE)
+    found["landmarks"] = _distance(points, portraits, LANDMARK_SIZE)
+    found["expression"] = expression_px(theta, truth, truth, face_model)
+    found["light"] = light_error(layout.get(theta, "illumination"), layout.get(truth, "illumination"))
+    return found
+
+
+def _distance(points: Tensor, portraits: KnownPortraits, size: int) -> Tensor:
+    """Mean distance (B,), pixels at 128, of landmarks (B, K, 2) in pixels of pictures of `size`."""
+    wanted = portraits.landmarks * (LANDMARK_SIZE / portraits.images.shape[-1])
+    distance: Tensor = (points * (LANDMARK_SIZE / size) - wanted).norm(dim=-1).mean(dim=1)
+    return distance
+
+
+@torch.no_grad()
+def measure(world: World, portraits: KnownPortraits) -> dict[str, Tensor]:
+    """Errors (B,) of the encoder, of the judge where it is another one, and of the landmark detector."""
+    networks, images = world.networks, portraits.images
+    found: dict[str, Tensor] = {}
+    if networks.encoder is not None and networks.face_model is not None:
+        theta = networks.encoder.encode(images)
+        errors = errors_of(theta, portraits, networks.face_model)
+        found |= {f"encoder.{name}": value for name, value in errors.items()}
+        if world.judge is not networks.encoder and world.judge is not None:
+            errors = errors_of(world.judge.encode(images), portraits, networks.face_model)
+            found |= {f"judge.{name}": value for name, value in errors.items()}
+    if networks.landmarks is not None:
+        points = networks.landmarks.detect(images)
+        found["landmarks.landmarks"] = _distance(points, portraits, images.shape[-1])
+    return found
+
+
+def figures(columns: Mapping[str, NDArray[np.float64]]) -> list[Figure]:
+    """Means over the portraits."""
+    found = [
+        mean(model, name, columns[f"{model}.{name}"], unit)
+        for model in ("encoder", "judge")
+        for name, unit in ERRORS.items()
+        if f"{model}.{name}" in columns
+    ]
+    if "landmarks.landmarks" in columns:
+        found.append(mean("landmarks", "landmarks", columns["landmarks.landmarks"], "px"))
+    return found

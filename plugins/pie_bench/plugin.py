@@ -1,0 +1,21 @@
+"""Declares `pie bench`."""
+
+from __future__ import annotations
+
+from pie_framework.api import Command
+from pie_framework.hookspecs import hookimpl
+
+#: The version of the plugin contract that this plugin was written for.
+API = (1, 1)
+
+
+@hookimpl
+def pie_commands() -> list[Command]:
+    return [
+        Command(
+            "bench",
+            "pie_bench.command:main",
+            "measure methods against true edits: pie bench set=smoke | pie bench models",
+            api_version=API,
+        )
+    ]

@@ -1,0 +1,90 @@
+"""From a folder of rows to its report: results.json, results.csv, tables and a page. Imports no torch.
+
+python -m pie_bench.report OUT [--markdown]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pie_bench.columns import COLUMNS
+from pie_bench.page import render_page
+from pie_bench.results import summarise
+from pie_bench.rows import KEYS, read_all
+from pie_bench.tables import markdown_tables, print_tables
+from pie_framework.errors import PieError, RunError
+from pie_framework.files.io import read_json, write_csv, write_json, write_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RESULTS, TABLE, PAGE = "results.json", "results.csv", "index.html"
+
+
+def write_report(folder: Path, console: Console | None) -> dict[str, Any]:
+    """Summarise the rows of a folder, write results.json, results.csv and index.html, and print the tables.
+
+    May be called while the bench still runs: it shows what is complete.
+
+    Args:
+        folder: of a bench, with `bench.json`, `rows/` and, where pictures were kept, `pictures/`.
+        console: where the tables are printed; None for nowhere.
+
+    Returns:
+        What results.json holds, see `pie_bench.results.summarise`.
+
+    Raises:
+        RunError: the folder holds no bench, a damaged file, or no row yet.
+    """
+    folder = Path(folder)
+    manifest = folder / "bench.json"
+    if not manifest.is_file():
+        raise RunError(
+            f"'{folder}' holds no bench (no bench.json)", "Give the folder that `pie bench` wrote."
+        )
+    results = summarise(read_all(folder), read_json(manifest))
+    write_json(folder / RESULTS, results)
+    columns = [*KEYS, *COLUMNS]
+    write_csv(folder / TABLE, columns, ({name: row.get(name) for name in columns} for row in results["rows"]))
+    write_text(folder / PAGE, render_page(results, folder))
+    if console is not None:
+        print_tables(results, console)
+        console.print(f"[dim]page:[/] {folder / PAGE}")
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report of a folder and print its tables; returns the exit status.
+
+    Raises:
+        PieError: as `write_report` does.
+    """
+    from rich.console import Console
+
+    parser = argparse.ArgumentParser(
+        prog="pie bench report", description="Summarise the rows of a bench: tables, results and a page."
+    )
+    parser.add_argument("folder", type=Path, help="what `pie bench` wrote")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown, all of them")
+    options = parser.parse_args(arguments)
+    results = write_report(options.folder, None if options.markdown else Console())
+    if options.markdown:
+        print(markdown_tables(results), end="")
+    return 0
+
+
+def script(arguments: Sequence[str]) -> int:
+    """`main` whose errors are printed in one line."""
+    try:
+        return main(arguments)
+    except PieError as error:
+        print(f"pie: error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(script(sys.argv[1:]))

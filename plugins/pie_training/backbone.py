@@ -1,0 +1,241 @@
+"""`pie train backbone`: encoder and rigs of a generator and a face model, and the folder that keeps them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pie_framework.api import Kind
+from pie_framework.cli import arguments
+from pie_framework.composition import backbone
+from pie_framework.composition.backbone import HERE, Override, quoted, unquoted
+from pie_framework.composition.merging import FILE_KEYS
+from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.plugins import Registry
+
+NAME = "backbone"
+SUMMARY = "Trains the encoder and the rigs of a generator and a face model, one after the other."
+USAGE = """usage: pie train backbone generator=NAME generator.weights=FILE face_model=NAME [KEY=VALUE ...]
+
+Trains, from the generator's own samples alone, the face encoder and then the rig networks, and writes a folder that
+'pie run backbone=FOLDER' uses. An encoder that is named (encoder=NAME encoder.weights=FILE) is taken as it is.
+
+  output=FOLDER          outputs/backbones/GENERATOR_FACEMODEL by default
+  seconds=3600           time for both, a third of it for the encoder; samples are drawn beyond that time
+  encoder_steps=0        if above 0, this many steps of the encoder's recipe instead
+  rig_steps=0            if above 0, this many steps of the rigs' recipe instead
+  seed=0                 of everything random
+  threads=1              processor threads
+  resume=false           go on where an earlier call with the same output stopped
+  recipe.encoder.KEY=VALUE, recipe.rig.KEY=VALUE
+                         any other setting of the two recipes ('pie train encoder --help', 'pie train rig --help')
+
+Everything else is composed as 'pie run' does: generator, face_model, landmarks, features, blocks, device."""
+
+#: Settings of the run rather than of a backbone; they choose where training happens and are not kept.
+PLACE = ("device", "dtype")
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """Settings of the chain.
+
+    Attributes:
+        output: folder to write.
+        seconds: time for both recipes, a third of it for the encoder.
+        encoder_steps: if above 0, steps of the encoder's recipe instead of its share of the time.
+        rig_steps: if above 0, steps of the rigs' recipe instead of their share of the time.
+        seed: of everything random.
+        threads: processor threads.
+        resume: go on with what is in `output`.
+        recipe: further settings of the recipes, by "encoder" and "rig".
+    """
+
+    output: str = ""
+    seconds: float = 3600.0
+    encoder_steps: int = 0
+    rig_steps: int = 0
+    seed: int = 0
+    threads: int = 1
+    resume: bool = False
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0 or min(self.encoder_steps, self.rig_steps, self.seed) < 0 or self.threads < 1:
+            raise ConfigError("seconds must be above 0, steps and seed at least 0, and threads at least 1")
+        for name, settings in self.recipe.items():
+            if name not in ("encoder", "rig"):
+                raise ConfigError(
+                    f"there is no setting 'recipe.{name}'", did_you_mean(name, ("encoder", "rig"))
+                )
+            if not isinstance(settings, Mapping):
+                raise ConfigError(
+                    f"recipe.{name} is not a group of settings", f"Give recipe.{name}.KEY=VALUE."
+                )
+
+
+def main(words: Sequence[str], registry: Registry) -> int:
+    """Train, and write the folder; returns the exit status."""
+    from pie_framework.composition.compose import compose
+    from pie_framework.composition.schema import parse
+    from pie_training.command_line import train
+
+    if not words or any(word in ("-h", "--help") for word in words):
+        print(USAGE)
+        return 0
+    settings, composed = split(words, registry)
+    run = parse(compose([str(o) for o in composed], registry))
+    folder = Path(
+        settings.output
+        or default_folder(run.components.get("generator", {}), run.components.get("face_model", {}))
+    )
+    _check_folder(folder, settings.resume)
+    kept = [_absolute(o) for o in composed if o.group in backbone.KEYS]
+    kept += _foreign(kept)
+    if any(o.group == "rig" for o in kept):
+        raise ConfigError("the rigs are what is trained here; none can be named", "Leave rig out.")
+    for override in kept:
+        backbone.check(override, str(folder))
+    where = [str(o) for o in composed if o.group in PLACE]
+    for name in settings.recipe:
+        _check_recipe(settings, name, folder, registry)
+    chosen: dict[str, Any] = {}
+    if not any(o.group == "encoder" for o in kept):
+        say(f"1/2 encoder, into {folder / 'encoder'}")
+        overrides = _recipe(settings, "encoder", folder)
+        chosen["encoder"] = overrides
+        status = train(registry.get(Kind.TRAINER, "encoder"), [*map(str, kept), *where, *overrides], registry)
+        if status:
+            return status
+        kept += [
+            Override("encoder", "mofa"),
+            Override("encoder.weights", f"{HERE}/encoder/encoder.safetensors"),
+        ]
+    say(f"2/2 rigs, into {folder / 'rig'}")
+    overrides = _recipe(settings, "rig", folder)
+    overrides += [f"blocks=[{','.join(run.blocks)}]"]
+    chosen["rig"] = overrides
+    inside = [str(_inside(o, folder)) for o in kept]
+    status = train(registry.get(Kind.TRAINER, "rig"), [*inside, *where, *overrides], registry)
+    if status:
+        return status
+    kept.append(Override("rig", "stylerig"))
+    kept += [Override(f"rig.{block}.weights", f"{HERE}/rig/rig_{block}.safetensors") for block in run.blocks]
+    if _first():
+        backbone.write(folder, kept, {"settings": chosen, "seed": settings.seed})
+    say(f"{folder} is complete. Use it with: pie run {backbone.KEY}={quoted(str(folder))} input=photo.jpg")
+    return 0
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Hours of training are not written over because resume=true was forgotten."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"'{folder}' is not a folder", "Choose another output=.")
+    for name in (backbone.FILE, "encoder/state.pt", "rig/state.pt"):
+        if (folder / name).exists() and not resume:
+            raise ConfigError(
+                f"'{folder}' holds a backbone, or a part of one ({name})",
+                "Go on with resume=true, choose another output=, or remove the folder.",
+            )
+
+
+def _first() -> bool:
+    """Whether this is the process that writes; torchrun starts several and numbers them."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def say(text: str) -> None:
+    """A line of progress, once however many processes there are."""
+    if _first():
+        print(text, flush=True)
+
+
+def split(words: Sequence[str], registry: Registry) -> tuple[BackboneSettings, list[Override]]:
+    """The chain's own settings, and the overrides of the composition; ConfigError for a word that is neither."""
+
+    from pie_framework.composition.compose import root_names
+    from pie_framework.composition.merging import merge
+
+    own = {f.name for f in fields(BackboneSettings)}
+    known = set(root_names(registry))
+    mine, composed = [], []
+    for word in backbone.expand(words):
+        override = Override.parse(word)
+        if override.group in own:
+            mine.append(word)
+        elif override.group in known:
+            composed.append(override)
+        else:
+            raise ConfigError(
+                f"there is no setting '{override.key}'", did_you_mean(override.group, own | known)
+            )
+    return merge(BackboneSettings, arguments.settings(mine)), composed
+
+
+def default_folder(generator: Mapping[str, Any], face_model: Mapping[str, Any]) -> str:
+    """outputs/backbones/GENERATOR_FACEMODEL, where GENERATOR is the stem of the weight file's name."""
+    weights = str(generator.get("weights") or generator.get("name", "generator"))
+    stem = Path(weights.rpartition("/")[2]).stem or "generator"
+    return f"outputs/backbones/{stem}_{face_model.get('name', 'face')}"
+
+
+def _recipe(settings: BackboneSettings, name: str, folder: Path) -> list[str]:
+    """Overrides of one recipe."""
+    steps = settings.encoder_steps if name == "encoder" else settings.rig_steps
+    share = settings.seconds * (1 / 3 if name == "encoder" else 2 / 3)
+    budget = [f"steps={steps}", "seconds=0"] if steps else ["steps=0", f"seconds={share:g}"]
+    resume = settings.resume and (folder / name / "state.pt").exists()
+    common = [f"seed={settings.seed}", f"threads={settings.threads}", f"resume={str(resume).lower()}"]
+    further = settings.recipe.get(name, {})
+    return [f"output={folder / name}", *budget, *common, *_flat(further)]
+
+
+def _check_recipe(settings: BackboneSettings, name: str, folder: Path, registry: Registry) -> None:
+    """Find mistakes in a recipe's settings before hours have gone into the other."""
+    from pie_training.command_line import read
+
+    try:
+        read(registry.get(Kind.TRAINER, name), _recipe(settings, name, folder), registry)
+    except ConfigError as error:
+        raise ConfigError(f"recipe.{name}: {error.message}", error.hint) from error
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{prefix}{key}.")
+        else:
+            found.append(f"{prefix}{key}={'null' if value is None else value}")
+    return found
+
+
+def _foreign(kept: Sequence[Override]) -> list[Override]:
+    """What a generator other than the bundled one needs where nothing was said: the bundled inverter does not know it,
+    so w starts at the mean, and photos are cut as for FFHQ."""
+    if not any(o.group == "generator" for o in kept):
+        return []
+    keys = {o.key for o in kept}
+    defaults = {"inverter": "none", "init": "mean"}
+    if not any(str(o) == "aligner=none" for o in kept):
+        defaults["aligner.framing"] = "ffhq"
+    return [Override(key, value) for key, value in defaults.items() if key not in keys]
+
+
+def _absolute(override: Override) -> Override:
+    """A local file named relative to the working directory, with its whole path, so that any folder can run it."""
+    _, dot, name = override.key.rpartition(".")
+    if not dot or name not in FILE_KEYS:
+        return override
+    value = unquoted(override.value)
+    path = Path(value).expanduser()
+    if "://" in value or not path.exists():
+        return override
+    return Override(override.key, quoted(str(path.resolve())))
+
+
+def _inside(override: Override, folder: Path) -> Override:
+    return Override(override.key, quoted(unquoted(override.value).replace(HERE, str(folder.resolve()))))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pie_framework.errors import ConfigError, RunError
+from pie_training import TrainerSettings
+from pie_training.command import command, parse_settings
+from pie_training.fit import fit, learning_rate_factor
+from pie_training.settings import open_readers
+
+
+class Line:
+    """Fit y = 2 x + 1."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.module = nn.Linear(1, 1)
+        self.saved: list[Path] = []
+
+    def loss(self, rng: torch.Generator) -> Tensor:
+        x = torch.rand(16, 1, generator=rng)
+        loss: Tensor = (self.module(x) - 2 * x - 1).square().mean()
+        return loss
+
+    def evaluate(self) -> Mapping[str, float]:
+        return {"slope": float(self.module.weight)}
+
+    def save(self, path: Path, figures: Mapping[str, float]) -> None:
+        self.saved.append(path)
+
+
+def settings(folder: Path, steps: int = 40) -> TrainerSettings:
+    return TrainerSettings(
+        out=str(folder / "line.safetensors"), steps=steps, evaluate_every=20, learning_rate=0.5
+    )
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def test_it_learns_and_writes_the_curve(tmp_path: Path) -> None:
+    recipe = Line()
+    rows = fit(recipe, settings(tmp_path, 100), quiet)
+    assert rows[-1]["step"] == 100
+    assert rows[-1]["slope"] == pytest.approx(2.0, abs=0.1)
+    with settings(tmp_path).curve_path.open() as stream:
+        assert [int(row["step"]) for row in csv.DictReader(stream)] == [20 * i for i in range(1, 6)]
+    assert recipe.saved[-1] == tmp_path / "line.safetensors"
+
+
+def test_a_resumed_run_equals_one_that_was_never_interrupted(tmp_path: Path) -> None:
+    whole = Line()
+    fit(whole, settings(tmp_path), quiet)
+
+    class Interrupted(Line):
+        def loss(self, rng: torch.Generator) -> Tensor:
+            self.calls = getattr(self, "calls", 0) + 1
+            if self.calls > 27:
+                raise KeyboardInterrupt
+            return super().loss(rng)
+
+    other = tmp_path / "other"
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupted(), settings(other), quiet)
+    resumed = Line()
+    rows = fit(resumed, replace(settings(other), resume=True), quiet)
+    assert torch.equal(resumed.module.weight, whole.module.weight)
+    assert [row["step"] for row in rows] == [20, 40]
+
+
+def test_resuming_without_a_state_and_a_loss_that_is_not_finite_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="state"):
+        fit(Line(), replace(settings(tmp_path), resume=True), quiet)
+
+    class Broken(Line):
+        def loss(self, rng: torch.Generator) -> Tensor:
+            return super().loss(rng) * float("nan")
+
+    with pytest.raises(RunError, match="step 0"):
+        fit(Broken(), settings(tmp_path), quiet)
+
+
+def test_time_budget_ends_the_run(tmp_path: Path) -> None:
+    timed = TrainerSettings(out=str(tmp_path / "x.safetensors"), seconds=0.05, clock="cpu", evaluate_every=1)
+    rows = fit(Line(), timed, quiet)
+    assert len(rows) == 1
+    assert rows[0]["seconds"] >= 0.05
+
+
+def test_learning_rate_rises_then_falls_to_zero() -> None:
+    assert learning_rate_factor(0.0) < 0.1
+    assert learning_rate_factor(0.03) > 0.99
+    assert learning_rate_factor(1.0) == pytest.approx(0.0)
+
+
+def test_settings_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="clock"):
+        TrainerSettings(clock="sun")
+    with pytest.raises(ConfigError, match="dataset"):
+        open_readers(TrainerSettings())
+    with pytest.raises(ConfigError, match="reader"):
+        open_readers(TrainerSettings(dataset="a", heldout="b", out="c", reader="nowhere:Reader"))
+    parsed = parse_settings(TrainerSettings, ["--seconds", "5", "--no-bf16", "--out", "w"], "")
+    assert (parsed.seconds, parsed.bf16, parsed.out) == (5.0, False, "w")
+
+    def failing(config: TrainerSettings, context: None) -> None:
+        raise ConfigError("no such thing")
+
+    assert command(TrainerSettings, failing, "", []) == 2
+    assert "no such thing" in capsys.readouterr().err
