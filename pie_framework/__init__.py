@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pie_framework.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pie_framework.editing.edit import EditResult
     from pie_framework.errors import PieError
     from pie_framework.pipeline import Embedding, Pipeline, Portrait
 
-__version__ = "0.1.0"
 __all__ = ["EditResult", "Embedding", "PieError", "Pipeline", "Portrait"]
 
 #: Where each public name is found; nothing is imported before it is asked for.

@@ -29,10 +29,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks, RecognitionNetwork
+from pie_framework.api.events import RunStarted
 from pie_framework.assets import resolve
 from pie_framework.composition.build import Builder
 from pie_framework.composition.plan import required
-from pie_framework.composition.schema import RunConfig, parse
+from pie_framework.composition.schema import RunConfig, parse, values
 from pie_framework.editing.edit import EditResult, edit, vocabulary_of
 from pie_framework.errors import PluginError
 from pie_framework.images.affine import apply, invert
@@ -45,8 +46,8 @@ from pie_framework.optimisation.solver import OnCheck, Solution, solve
 from pie_framework.optimisation.stage import Stage
 from pie_framework.optimisation.start import PriorSettings, make_problem, start_latent
 from pie_framework.optimisation.state import SolverState
+from pie_framework.optimisation.telling import RunEvents
 from pie_framework.plugins import Observers, Registry, discover
-from pie_framework.runs.events import RunEvents
 
 _EXAMPLE = re.compile(r"example(?::(\d+))?")
 
@@ -249,7 +250,7 @@ class Pipeline:
         else:
             state, history = resume
         limits = {stage.name: stage.steps for stage in problem.stages}
-        events.started(self, [p.name for p in portraits] if inputs is None else inputs, limits)
+        events.started(self._start(limits, [p.name for p in portraits] if inputs is None else inputs))
         solution = solve(
             problem,
             state,
@@ -260,6 +261,22 @@ class Pipeline:
         )
         events.solved(solution)
         return Embedding(self, portraits, images, solution)
+
+    def _start(self, stages: Mapping[str, int], inputs: Sequence[str]) -> RunStarted:
+        """What observers are told before the first step."""
+        used = sorted(self.builder.used.items())
+        origins = [self.registry.provenance(component) for _, component in used]
+        return RunStarted(
+            folder=None,
+            portraits=len(inputs),
+            stages=dict(stages),
+            terms=tuple(name for name, term in self.config.terms.items() if term.active),
+            config=values(self.config),
+            choices={role: component.name for role, component in used},
+            seed=self.config.seed,
+            inputs=tuple(inputs),
+            plugins={origin.plugin: str(origin) for origin in origins},
+        )
 
 
 @dataclass(frozen=True)

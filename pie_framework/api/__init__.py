@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from pie_framework.api.abilities import (
+    HasExpressionAliases,
+    HasExpressionDirections,
+    HasLatentShape,
+    HasRanges,
+    MadeForGenerator,
+    Mirrors,
+)
 from pie_framework.api.analysis import analysis_losses, landmark_loss, photometric_loss
 from pie_framework.api.component import (
     API_VERSION,
@@ -12,36 +20,27 @@ from pie_framework.api.component import (
     Component,
     EmptyConfig,
 )
-from pie_framework.api.contracts import (
-    Aligner,
-    Editor,
-    EnergyTerm,
-    FaceEncoder,
-    FaceModel,
-    FeatureNetwork,
-    Generator,
-    HasExpressionAliases,
-    HasExpressionDirections,
-    HasLatentShape,
-    HasRanges,
-    Initializer,
-    Inverter,
-    KnownPortraits,
-    LandmarkDetector,
-    MadeForGenerator,
-    Mirrors,
-    Optimizer,
-    PhotoLandmarks,
-    RecognitionNetwork,
-    RigNetwork,
-    Scenes,
-)
 from pie_framework.api.converting import Conversion, Converter
 from pie_framework.api.editor import RigEditor
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS, Block, Layout
+from pie_framework.api.models import (
+    Aligner,
+    Editor,
+    FaceEncoder,
+    FaceModel,
+    FeatureNetwork,
+    Generator,
+    Inverter,
+    LandmarkDetector,
+    PhotoLandmarks,
+    RecognitionNetwork,
+    RigNetwork,
+)
 from pie_framework.api.networks import Networks
 from pie_framework.api.records import AlignedPortrait, Mesh, Rendering
+from pie_framework.api.scenes import KnownPortraits, Scenes
+from pie_framework.api.solving import EnergyTerm, Initializer, Optimizer
 from pie_framework.api.view import EditedView, ImageView, LatentView, PriorDraw, TargetView
 
 __all__ = [

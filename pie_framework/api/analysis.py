@@ -13,7 +13,7 @@ from pie_framework.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pie_framework.api.contracts import FaceModel
+    from pie_framework.api.models import FaceModel
     from pie_framework.api.networks import Networks
 
 #: How squared differences become one number: their mean, or their sum as in the paper.

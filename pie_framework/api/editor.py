@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pie_framework.api.component import BuildContext
-    from pie_framework.api.contracts import RigNetwork
+    from pie_framework.api.models import RigNetwork
 
 
 class RigEditor:

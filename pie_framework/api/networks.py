@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from pie_framework.api.contracts import (
+    from pie_framework.api.models import (
         Editor,
         FaceEncoder,
         FaceModel,

@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from pie_framework.assets import formats
 from pie_framework.assets.catalogue import Catalogue, Entry
 from pie_framework.errors import AssetError
+from pie_framework.files import addresses
 from pie_framework.files.addresses import ASSET_SCHEME, digest, size
 
 ENVIRONMENT_VARIABLE = "PIE_ASSETS"
@@ -280,6 +281,23 @@ class Store:
         from pie_framework.assets.catalogue import load
 
         return (load() if catalogue is None else catalogue).get(name)
+
+
+def resolve(uri: str, sha256: str | None = None, folder: bool = False) -> Path:
+    """The file that an asset's address means.
+
+    Args:
+        uri: `asset://NAME` for an asset of the catalogue that lies in the store, `asset://NAME/path` for a file inside
+            one that is a folder, or what `pie_framework.files.addresses.resolve` takes.
+        sha256: hexadecimal digest the file must have; not checked when None.
+        folder: whether a folder will do as well as a file.
+
+    Raises:
+        AssetError: the file is absent, or the digest differs.
+    """
+    if not uri.startswith(ASSET_SCHEME):
+        return addresses.resolve(uri, sha256, folder)
+    return addresses.checked(Store().path(uri), uri, sha256, folder)
 
 
 def _packed(source: Path, entry: Entry) -> str | None:

@@ -81,7 +81,7 @@ class _Completed:
 
     def load_configuration(self, config_name: str, overrides: list[str], run_mode: Any) -> Any:
         from pie_framework.composition import backbone
-        from pie_framework.composition import settings as component_settings
+        from pie_framework.composition import components as component_settings
         from pie_framework.errors import PieError
         from pie_framework.plugins import discover
 

@@ -11,9 +11,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pie_framework import __version__
 from pie_framework.cli.names import COMMANDS
 from pie_framework.errors import PieError
+from pie_framework.version import __version__
 
 OPTIONS = """options:
   -h, --help   this text; 'pie COMMAND --help' explains one command

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from pie_framework.composition import backbone
-from pie_framework.composition import settings as component_settings
+from pie_framework.composition import components as component_settings
 from pie_framework.composition.explain import explain, explicable
 from pie_framework.composition.hydra_setup import (
     CONFIG_NAME,

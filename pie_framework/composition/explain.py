@@ -18,9 +18,9 @@ from yaml.reader import ReaderError
 
 from pie_framework.api import Slot
 from pie_framework.composition import hydra_setup
-from pie_framework.composition.merging import told
-from pie_framework.composition.settings import KINDS, opened
+from pie_framework.composition.components import KINDS, opened
 from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.settings import told
 
 LISTS = "Parts of a list are counted from 0, as in schedule.stages.0.steps."
 

@@ -16,8 +16,8 @@ from omegaconf import MISSING, DictConfig
 
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS
-from pie_framework.composition.merging import given_values, merge
 from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.settings import given_values, merge
 
 DTYPES = ("float32", "float64")
 #: Keys under which a configuration chooses components.

@@ -10,13 +10,13 @@ from typing import Any
 
 from pie_framework.api import Component, Kind
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
-from pie_framework.assets.store import Store
+from pie_framework.assets.store import Store, resolve
 from pie_framework.composition import plan as requirements
-from pie_framework.composition.merging import FILE_KEYS
 from pie_framework.composition.schema import RunConfig
 from pie_framework.errors import AssetError, PieError
-from pie_framework.files.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, resolve, size
+from pie_framework.files.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, size
 from pie_framework.plugins import Registry
+from pie_framework.settings import FILE_KEYS
 
 #: How OmegaConf writes that a value must be given.
 _MISSING = "???"

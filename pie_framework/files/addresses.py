@@ -17,21 +17,20 @@ def resolve(uri: str, sha256: str | None = None, folder: bool = False) -> Path:
     """The file that an asset's address means.
 
     Args:
-        uri: `pkg://package/path` for a file inside an installed package, `asset://NAME` for one of the catalogue
-            that lies in the store (`asset://NAME/path` for a file inside an asset that is a folder), or a path,
-            relative to the working directory; `~` is the home directory.
+        uri: `pkg://package/path` for a file inside an installed package, or a path, relative to the working directory;
+            `~` is the home directory.
         sha256: hexadecimal digest the file must have; not checked when None.
         folder: whether a folder will do as well as a file.
 
     Raises:
         AssetError: the package or file is absent, or the digest differs.
     """
-    if uri.startswith(ASSET_SCHEME):
-        from pie_framework.assets.store import Store
+    path = _in_package(uri) if uri.startswith(PACKAGE_SCHEME) else Path(uri).expanduser()
+    return checked(path, uri, sha256, folder)
 
-        path = Store().path(uri)
-    else:
-        path = _in_package(uri) if uri.startswith(PACKAGE_SCHEME) else Path(uri).expanduser()
+
+def checked(path: Path, uri: str, sha256: str | None = None, folder: bool = False) -> Path:
+    """The path of an asset, found to be there and to have its digest; arguments and errors as of `resolve`."""
     if not path.is_file() and not (folder and path.is_dir()):
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         hint = (

@@ -135,7 +135,7 @@ class Registry:
             ConfigError: as `merge`.
             PluginError: the dataclass itself fails; names the component.
         """
-        from pie_framework.composition.merging import merge
+        from pie_framework.settings import merge
 
         try:
             return merge(component.config, values, where)

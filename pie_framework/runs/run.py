@@ -16,8 +16,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from pie_framework import __version__
-from pie_framework.cli.progress import ProgressDisplay
 from pie_framework.composition.schema import RunConfig, parse, values
 from pie_framework.composition.uses import licences
 from pie_framework.editing.controls import UnknownControlError
@@ -26,13 +24,15 @@ from pie_framework.errors import ConfigError, InputError, PieError, PluginError,
 from pie_framework.images.photo import read_photo, to_picture
 from pie_framework.optimisation.history import History
 from pie_framework.optimisation.state import Ending, SolverState
+from pie_framework.optimisation.telling import RunEvents
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
 from pie_framework.plugins import naming_the_gone
 from pie_framework.runs.checkpoint import pack, unpack
 from pie_framework.runs.edit_files import save_edit, write_report, write_sheet
-from pie_framework.runs.events import RunEvents
 from pie_framework.runs.folder import CHECKPOINT, EDITS, Manifest, RunFolder, energy_table
+from pie_framework.runs.progress import ProgressDisplay
 from pie_framework.runs.timing import phases
+from pie_framework.version import __version__
 
 #: Packages whose versions a run records.
 RECORDED = ("torch", "numpy", "pillow", "hydra-core", "omegaconf", "pluggy", "safetensors")

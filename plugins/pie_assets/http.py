@@ -16,8 +16,8 @@ from functools import partial
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
-from pie_framework import __version__
 from pie_framework.errors import AssetError
+from pie_framework.version import __version__
 
 
 class Refused(AssetError):

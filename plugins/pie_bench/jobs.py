@@ -20,11 +20,11 @@ from pie_bench import methods as bench_methods
 from pie_bench import rows
 from pie_bench.methods import Method
 from pie_bench.settings import ROOT, BenchConfig
-from pie_framework import __version__
 from pie_framework.composition.schema import RunConfig
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.files.io import jsonable, read_json, write_json
 from pie_framework.plugins import Registry
+from pie_framework.version import __version__
 
 MANIFEST = f"{ROOT}.json"
 RECORDED = ("torch", "numpy")

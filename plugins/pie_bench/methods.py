@@ -15,10 +15,10 @@ from pie_framework import assets
 from pie_framework.composition import plan as requirements
 from pie_framework.composition import schema as config
 from pie_framework.composition.compose import compose
-from pie_framework.composition.merging import merge
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import Registry
+from pie_framework.settings import merge
 
 
 @dataclass

@@ -11,10 +11,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from pie_framework.composition.compose import compose
-from pie_framework.composition.merging import merge
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import Registry
+from pie_framework.settings import merge
 
 ROOT = "bench_models"
 

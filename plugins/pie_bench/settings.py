@@ -10,9 +10,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from pie_framework.composition import compose
-from pie_framework.composition.merging import merge
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry
+from pie_framework.settings import merge
 
 ROOT = "bench"
 #: What `source` names in an edit: another portrait drawn from the same scenes.

@@ -17,12 +17,12 @@ from pie_framework.assets.catalogue import UNKNOWN, Catalogue, load
 from pie_framework.assets.formats import HEAD, page
 from pie_framework.assets.store import Store
 from pie_framework.composition import plan as requirements
-from pie_framework.composition.merging import FILE_KEYS
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.composition.uses import Chosen, Use, chosen, uses
 from pie_framework.errors import PieError
 from pie_framework.files.addresses import PACKAGE_SCHEME
 from pie_framework.plugins import Registry, boundary, discover
+from pie_framework.settings import FILE_KEYS
 from pie_framework.untrusted import sniff
 
 #: Optional packages that components need, by (kind, name).

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from pie_doctor.report import Report, Status
-from pie_framework import __version__
 from pie_framework.assets.store import Store
+from pie_framework.version import __version__
 
 #: Python versions from here on are supported.
 OLDEST_PYTHON = (3, 10)

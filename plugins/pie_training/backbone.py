@@ -12,9 +12,9 @@ from pie_framework.api import Kind
 from pie_framework.cli import arguments
 from pie_framework.composition import backbone
 from pie_framework.composition.backbone import HERE, Override, quoted, unquoted
-from pie_framework.composition.merging import FILE_KEYS
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry
+from pie_framework.settings import FILE_KEYS
 
 NAME = "backbone"
 SUMMARY = "Trains the encoder and the rigs of a generator and a face model, one after the other."
@@ -157,7 +157,7 @@ def split(words: Sequence[str], registry: Registry) -> tuple[BackboneSettings, l
     """The chain's own settings, and the overrides of the composition; ConfigError for a word that is neither."""
 
     from pie_framework.composition.compose import root_names
-    from pie_framework.composition.merging import merge
+    from pie_framework.settings import merge
 
     own = {f.name for f in fields(BackboneSettings)}
     known = set(root_names(registry))

@@ -14,10 +14,10 @@ from hydra import compose as hydra_compose
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from pie_framework.composition.compose import CONFIG_NAME, compose, initialised, prepare
-from pie_framework.composition.merging import defaults, merge, typed
 from pie_framework.composition.schema import RunConfig, TermConfig, parse
 from pie_framework.errors import LONGEST, ConfigError, PluginError, in_one_line
 from pie_framework.plugins import Registry, discover
+from pie_framework.settings import defaults, merge, typed
 
 CONF = Path(__file__).parents[3] / "conf"
 #: Every group's options, by the folders.

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 from string import Template
 
-from pie_framework import __version__
 from pie_framework.api import API_VERSION, Kind
 from pie_framework.api.component import NAME, RESERVED
 from pie_framework.cli.plugins.authoring.recipes import RECIPES, Recipe
@@ -20,6 +19,7 @@ from pie_framework.cli.plugins.authoring.subjects import COMMAND, OBSERVER
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry, config_folders
 from pie_framework.plugins.registry import OWN_COMMANDS
+from pie_framework.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUFFIX = ".tmpl"

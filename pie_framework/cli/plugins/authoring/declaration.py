@@ -18,10 +18,10 @@ from pie_framework.api import Component
 from pie_framework.assets import PACKAGE_SCHEME, resolve
 from pie_framework.cli.plugins.authoring.outcomes import Outcome, Status
 from pie_framework.cli.plugins.authoring.subjects import Subject
-from pie_framework.composition.merging import merge
 from pie_framework.errors import AssetError, PieError
 from pie_framework.plugins import Provenance, Registry
 from pie_framework.plugins.discovery import SLOW_IMPORT
+from pie_framework.settings import merge
 
 IMPORT, OFFERS = "import of the plugin", "what the plugin offers"
 

@@ -13,7 +13,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from pie_framework.api import Component, Kind
-from pie_framework.composition.settings import complete, opened
+from pie_framework.composition.components import complete, opened
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.hookspecs import hookimpl
 from pie_framework.plugins import Registry, discover

@@ -16,11 +16,11 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
 from pie_framework.api import Component, Kind, Slot
-from pie_framework.composition.merging import defaults, resolved, typed
 from pie_framework.composition.plan import NONE, naming
 from pie_framework.composition.schema import CHOSEN
 from pie_framework.errors import ConfigError, PluginError, did_you_mean
 from pie_framework.plugins import Registry
+from pie_framework.settings import defaults, resolved, typed
 
 #: Keys under which a configuration chooses components: those of a run, and two that `pie bench` has beside them.
 KINDS: Mapping[str, Kind] = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pie_framework.api.events import ResultSaved, RunEnded, RunFailed, RunStarted, StepsDone
-from pie_framework.composition import schema as config
 from pie_framework.errors import PieError, in_one_line
 from pie_framework.optimisation.state import Ending
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pie_framework.optimisation.history import History
     from pie_framework.optimisation.solver import Solution
     from pie_framework.optimisation.state import SolverState
-    from pie_framework.pipeline import Pipeline
     from pie_framework.plugins import Observers
 
 
@@ -56,24 +55,10 @@ class RunEvents:
         if self._started:
             self._observers.tell(RunEnded(self._folder, self._outcome, self._message, self.seconds))
 
-    def started(self, pipeline: Pipeline, inputs: Sequence[str], stages: Mapping[str, int]) -> None:
+    def started(self, event: RunStarted) -> None:
         """The run is about to take its first step; its components are built."""
-        builder, registry = pipeline.builder, pipeline.registry
-        origins = [registry.provenance(component) for component in builder.used.values()]
         self._started = True
-        self._observers.tell(
-            RunStarted(
-                folder=self._folder,
-                portraits=len(inputs),
-                stages=dict(stages),
-                terms=tuple(name for name, term in pipeline.config.terms.items() if term.active),
-                config=config.values(pipeline.config),
-                choices={role: component.name for role, component in sorted(builder.used.items())},
-                seed=pipeline.config.seed,
-                inputs=tuple(inputs),
-                plugins={origin.plugin: str(origin) for origin in origins},
-            )
-        )
+        self._observers.tell(dataclasses.replace(event, folder=self._folder))
 
     def steps(self, history: History, limits: Mapping[str, int]) -> None:
         """Some more steps were taken; `limits` are the steps of each stage."""

@@ -1,0 +1,3 @@
+"""The version of pie-framework. Imports nothing."""
+
+__version__ = "0.1.0"
