@@ -1,81 +1,65 @@
-"""Values put into a dataclass, checked against its types; what is wrong is one line with its key. Imports no torch."""
+"""Settings are dataclasses, filled with values of a configuration; what is wrong is one line with its key. No torch.
+
+Ranges stand beside the types, as `annotated_types` and `typing.Literal` write them:
+
+    steps: Annotated[int, Ge(0)] = 300
+    reduction: Literal["mean", "sum"] = "mean"
+
+What one type cannot say (that two settings fit together), its `__post_init__` refuses by a ValueError or a `PieError`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Iterable, Mapping
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import GrammarParseError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from pie_framework.errors import ConfigError, PieError, PluginError, did_you_mean, in_one_line
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
 #: Settings that are the address of a file.
 FILE_KEYS = ("weights", "path", "file", "model", "heads", "landmarks")
+#: A value that must be given and is not; OmegaConf writes it so.
+MISSING = "???"
 
 
 def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = "") -> T:
-    """An instance of a dataclass from its defaults and the given values, checked against its types.
+    """An instance of a dataclass from its defaults and the given values.
 
     Args:
-        schema: a dataclass whose field types OmegaConf knows; it may be frozen.
-        values: what differs from the defaults; nested mappings for nested dataclasses.
+        schema: a dataclass; it may be frozen, and hold others, also in lists and dictionaries.
+        values: what differs from the defaults; nested mappings for nested dataclasses, merged into their defaults.
         where: the key these values stand under, for messages.
 
     Raises:
-        ConfigError: a key that the dataclass does not have, a value of the wrong type, one that must be given and is
-            not, or one that the dataclass itself refuses (by a `PieError` or a ValueError).
+        ConfigError: a key that the dataclass does not have, a value of the wrong type or out of range, one that must be
+            given and is not, or one that the dataclass itself refuses (by a `PieError` or a ValueError).
         PluginError: making the dataclass fails in another way.
     """
-    given = given_values(values, where)
-    node = typed(schema, given, where)
-    _make_entries(schema, given, where)
-    for name, value in given.items():
-        if value == MISSING:
-            key = f"{where}.{name}".lstrip(".")
-            raise ConfigError(f"{key} must be given", _file_hint(key))
-    try:
-        result = OmegaConf.to_object(node)
-    except MissingMandatoryValue as error:
-        key = _key(where, error)
-        raise ConfigError(f"{key} must be given", _file_hint(key)) from error
-    except OmegaConfBaseException as error:
-        raise ConfigError(told(error, where)) from error
-    except PieError as error:
-        if where:
-            error.locate(where)
-        raise
-    except ValueError as error:  # the usual way of a dataclass to refuse a value
-        reason = str(error) or "a value was refused"
-        raise ConfigError(f"{where}: {reason}" if where else reason) from error
-    except (Exception, SystemExit) as error:
-        raise _at_fault(schema, error) from error
-    assert isinstance(result, schema)
-    return _tuples(result, where)
+    made: T = _Filling(schema, where).group(schema, given_values(values, where), where)
+    return made
 
 
-def typed(schema: type, values: DictConfig | Mapping[str, Any], where: str = "") -> DictConfig:
-    """As `merge`, without the instance: keys and types are checked, but nothing need be given.
+def check_types(schema: type, values: DictConfig | Mapping[str, Any], where: str = "") -> None:
+    """As `merge`, without making anything: keys, types and ranges are checked, but nothing need be given.
 
     Raises:
-        ConfigError: a key that the dataclass does not have, or a value of the wrong type.
+        ConfigError: a key that the dataclass does not have, or a value of the wrong type or out of range.
         PluginError: the dataclass cannot be read.
     """
-    given = given_values(values, where)
-    node = _structured(schema)
-    check_keys(schema, given, where)
-    try:
-        _writable(node)
-        merged = OmegaConf.merge(node, given)
-    except OmegaConfBaseException as error:
-        raise ConfigError(told(error, where)) from error
-    assert isinstance(merged, DictConfig)
-    return merged
+    _Filling(schema, where, partial=True).group(schema, given_values(values, where), where)
 
 
 def defaults(schema: type) -> dict[str, Any]:
@@ -84,33 +68,237 @@ def defaults(schema: type) -> dict[str, Any]:
     Raises:
         PluginError: the dataclass cannot be read.
     """
-    found = _plain(OmegaConf.to_container(_structured(schema), enum_to_str=True))
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
+    hints(schema)
+    return {f.name: _plain(_read(schema, functools.partial(_default, f))) for f in dataclasses.fields(schema)}
+
+
+def hints(schema: type) -> dict[str, Any]:
+    """The types of a dataclass's fields with what is annotated; PluginError where they cannot be read."""
+    found = _read(schema, lambda: typing.get_type_hints(schema, include_extras=True))
+    return {f.name: found[f.name] for f in dataclasses.fields(schema)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Filling:
+    """One call of `merge`: whose settings they are, and whether what is missing does no harm."""
+
+    schema: type
+    where: str
+    partial: bool = False
+
+    def group(self, schema: type, given: Mapping[str, Any], where: str) -> Any:
+        """An instance of one dataclass; None where only types are checked."""
+        kinds = hints(schema)
+        for key in given:
+            if key not in kinds:
+                path = f"{where}.{key}".lstrip(".")
+                hint = did_you_mean(str(key), kinds) if kinds else f"{where} has no settings."
+                raise ConfigError(f"there is no setting '{path}'", hint)
+        made = {}
+        for field in dataclasses.fields(schema):
+            path = f"{where}.{field.name}".lstrip(".")
+            default = _read(schema, functools.partial(_default, field))
+            value = given.get(field.name, default)
+            if isinstance(value, str) and value == MISSING:
+                if not self.partial:
+                    raise ConfigError(f"{path} must be given", _file_hint(path))
+                continue
+            made[field.name] = self.value(schema, field.name, kinds[field.name], value, default, path)
+        return None if self.partial else self.instance(schema, made, where)
+
+    def value(self, schema: type, name: str, kind: Any, value: Any, default: Any, path: str) -> Any:
+        """The value of one field, checked."""
+        inner, container = _nested(kind)
+        if inner is None or (value is None and type(None) in typing.get_args(kind)):
+            adapter = _read(schema, functools.partial(_adapter, kind))
+            return _checked(adapter, kind, value, path)
+        if container is None:
+            return self.entry(inner, value, path, default)
+        if not isinstance(value, (list, tuple) if container is list else Mapping):
+            what = "a list" if container is list else "a group of settings"
+            raise ConfigError(f"{path}: {value!r} is not {what}", _fields_hint(inner, "Each entry has"))
+        if container is list:
+            return [self.entry(inner, entry, f"{path}.{i}") for i, entry in enumerate(value)]
+        return {str(key): self.entry(inner, entry, f"{path}.{key}") for key, entry in value.items()}
+
+    def entry(self, schema: type, value: Any, path: str, default: Any = None) -> Any:
+        """A dataclass inside another one."""
+        if isinstance(value, schema):
+            return value
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path}: {value!r} is not a group of settings", _fields_hint(schema))
+        below = _plain(default) if isinstance(default, schema) else {}
+        return self.group(schema, over(below, value), path)
+
+    def instance(self, schema: type, values: Mapping[str, Any], where: str) -> Any:
+        """What the dataclass makes of checked values."""
+        try:
+            return schema(**values)
+        except PieError as error:
+            if where:
+                error.locate(where)
+            raise
+        except ValueError as error:  # the usual way of a dataclass to refuse a value
+            reason = str(error) or "a value was refused"
+            raise ConfigError(f"{where}: {reason}" if where else reason) from error
+        except (Exception, SystemExit) as error:
+            raise _at_fault(self.schema, error) from error
+
+
+def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Values over others, group by group."""
+    return {
+        **below,
+        **{
+            key: over(below[key], value)
+            if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+            else value
+            for key, value in above.items()
+        },
+    }
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return MISSING if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _plain(value: Any) -> Any:
-    """Containers with paths as texts."""
-    if isinstance(value, dict):
+    """Settings as containers, with paths as texts."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.name
     return str(value) if isinstance(value, Path) else value
 
 
-def _structured(schema: type) -> DictConfig:
-    """A dataclass with its defaults, as OmegaConf has it."""
+def _read(schema: type, read: Callable[[], T]) -> T:
+    """What is read of a settings class, whose factories and annotations may be a plugin's."""
     try:
-        node = OmegaConf.structured(schema)
-        _hints(schema)
-    except (Exception, SystemExit) as error:  # its factories and annotations are a plugin's code
+        return read()
+    except (Exception, SystemExit) as error:
         raise _at_fault(schema, error) from error
-    assert isinstance(node, DictConfig)
-    return node
 
 
 def _at_fault(schema: type, error: BaseException) -> PluginError:
     return PluginError(f"the settings {schema.__qualname__} cannot be made: {in_one_line(error)}")
+
+
+def _nested(hint: Any) -> tuple[type | None, type | None]:
+    """The dataclass inside a type, and dict or list where the type holds several of it."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return hint, None
+    for inner in typing.get_args(hint):
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            origin = typing.get_origin(hint)
+            return inner, origin if origin in (dict, list) else None
+    return None, None
+
+
+def _fields_hint(schema: type, lead: str = "It has") -> str:
+    return f"{lead}: " + ", ".join(f.name for f in dataclasses.fields(schema)) + "."
+
+
+def _file_hint(key: str) -> str:
+    """What to do about a file that does not come with the package; empty when the key names none."""
+    if key.rpartition(".")[2] not in FILE_KEYS:
+        return ""
+    return (
+        "It is a file that does not come with the package: 'pie assets list' says where from; "
+        f"then {key}=PATH or asset://NAME."
+    )
+
+
+@functools.cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """Checks values of a type."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(hint, config=ConfigDict(coerce_numbers_to_str=True))
+
+
+def _checked(adapter: TypeAdapter[Any], hint: Any, value: Any, path: str) -> Any:
+    """A value as its type has it; ConfigError says why it is none."""
+    from pydantic import ValidationError
+
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        value = hint.__members__.get(str(value), value)
+    if isinstance(value, bool) and _says_number(hint):
+        raise ConfigError(f"{path}: {value} is not a number")
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        place = ".".join([path, *(str(part) for part in wrong["loc"] if _is_key(part, value))])
+        raise ConfigError(f"{place}: {_reason(wrong)}", _range_hint(wrong)) from error
+
+
+def _says_number(hint: Any) -> bool:
+    """Whether true and false are no values of a type, although Python counts them among the numbers."""
+    inside = (
+        [typing.get_args(hint)[0]] if typing.get_origin(hint) is typing.Annotated else typing.get_args(hint)
+    )
+    return hint in (int, float) or (any(part in (int, float) for part in inside) and bool not in inside)
+
+
+def _is_key(part: Any, value: Any) -> bool:
+    """Whether a part of pydantic's place is a key or index of the value, and not the name of a type."""
+    return isinstance(part, int) or (isinstance(value, Mapping) and part in value)
+
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "path": "a path",
+    "finite": "a finite number",
+}
+
+
+def _reason(wrong: Mapping[str, Any]) -> str:
+    """What pydantic found wrong, in plain words."""
+    kind, value, context = wrong["type"], wrong["input"], wrong.get("ctx", {})
+    wants = kind.partition("_")[0]
+    if value is None:
+        return "it may not be null"
+    if wants in ("list", "tuple", "set", "dict", "mapping"):
+        what = (
+            "a group" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else "one value"
+        )
+        return f"{what} was given where {'a list' if wants in ('list', 'tuple', 'set') else 'a group'} is expected"
+    if kind in ("too_long", "too_short", "missing"):
+        given = context.get("actual_length", len(value) if isinstance(value, list) else 0)
+        return f"{given} values were given, it takes {context.get('max_length', 'more')}"
+    if isinstance(value, (list, dict)):
+        return f"a {'list' if isinstance(value, list) else 'group'} was given where one value is expected"
+    if kind in ("greater_than", "greater_than_equal"):
+        return f"{value} is too small"
+    if kind in ("less_than", "less_than_equal"):
+        return f"{value} is too large"
+    if kind == "literal_error":
+        return f"'{value}' is not one of its values"
+    if wants in _KINDS:
+        return (
+            f"'{value}' is not {_KINDS[wants]}" if wants != "finite" else f"{value!r} is not a finite number"
+        )
+    return f"'{value}': {wrong['msg']}"
+
+
+def _range_hint(wrong: Mapping[str, Any]) -> str | None:
+    """The values that there are."""
+    context = wrong.get("ctx", {})
+    for bound, says in (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below")):
+        if bound in context:
+            return f"It is {says} {context[bound]}."
+    if "expected" in context and wrong["type"] == "literal_error":
+        return did_you_mean(str(wrong["input"]), re.findall(r"'([^']*)'", context["expected"]))
+    return None
 
 
 def given_values(values: DictConfig | Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -118,84 +306,6 @@ def given_values(values: DictConfig | Mapping[str, Any], where: str = "") -> dic
     if isinstance(values, DictConfig):
         return resolved(values, where)
     return {str(key): value for key, value in values.items()}
-
-
-def _writable(node: Any) -> None:
-    """Frozen dataclasses come as read-only nodes, also inside one another; here they are still to be filled."""
-    OmegaConf.set_readonly(node, False)
-    for key in list(node):
-        if isinstance(node, DictConfig) and not OmegaConf.is_missing(node, key):
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none():
-                _writable(child)
-
-
-def check_keys(schema: type, values: Mapping[str, Any], where: str = "") -> None:
-    """Raise ConfigError for a key that a dataclass (or one nested in it) does not have."""
-    import typing
-
-    hints = _hints(schema)
-    for key, value in values.items():
-        path = f"{where}.{key}" if where else str(key)
-        if key not in hints:
-            hint = did_you_mean(str(key), hints) if hints else f"{where} has no settings."
-            raise ConfigError(f"there is no setting '{path}'", hint)
-        inner, container = _nested(hints[key])
-        if inner is None or value == MISSING or (value is None and type(None) in typing.get_args(hints[key])):
-            continue
-        children: Iterable[tuple[str, Any]] = [(path, value)]
-        if container is not None:
-            if not isinstance(value, Mapping if container is dict else list):
-                what = "a list" if container is list else "a group of settings"
-                raise ConfigError(f"{path}: {value!r} is not {what}", _fields_hint(inner, "Each entry has"))
-            entries = value.items() if isinstance(value, Mapping) else enumerate(value)
-            children = [(f"{path}.{k}", v) for k, v in entries]
-        for child_path, child in children:
-            if not isinstance(child, Mapping):
-                raise ConfigError(f"{child_path}: {child!r} is not a group of settings", _fields_hint(inner))
-            if isinstance(value, list):
-                typed(inner, child, child_path)  # OmegaConf would not say which of the list it is
-            else:
-                check_keys(inner, child, child_path)
-
-
-def _make_entries(schema: type, values: Mapping[str, Any], where: str) -> None:
-    """Make what stands in lists of dataclasses: OmegaConf would not say which entry lacks or refuses a value."""
-    for name, hint in _hints(schema).items():
-        inner, container = _nested(hint)
-        value = values.get(name)
-        if inner is None or container is dict:
-            continue
-        path = f"{where}.{name}".lstrip(".")
-        if isinstance(value, list):
-            for number, entry in enumerate(value):
-                merge(inner, entry, f"{path}.{number}")
-        elif isinstance(value, Mapping):
-            _make_entries(inner, value, path)
-
-
-def _fields_hint(schema: type, lead: str = "It has") -> str:
-    return f"{lead}: " + ", ".join(f.name for f in dataclasses.fields(schema)) + "."
-
-
-def _hints(schema: type) -> dict[str, Any]:
-    import typing
-
-    hints = typing.get_type_hints(schema)
-    return {f.name: hints[f.name] for f in dataclasses.fields(schema)}
-
-
-def _nested(hint: Any) -> tuple[type | None, type | None]:
-    """The dataclass inside a type, and dict or list where the type holds several of it."""
-    import typing
-
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint, None
-    for inner in typing.get_args(hint):
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            origin = typing.get_origin(hint)
-            return (inner, origin if origin in (dict, list) else None)
-    return None, None
 
 
 def resolved(values: DictConfig, where: str) -> dict[str, Any]:
@@ -209,79 +319,23 @@ def resolved(values: DictConfig, where: str) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _tuples(instance: T, where: str) -> T:
-    """The same instance with lists made tuples where the field says tuple (OmegaConf knows only lists)."""
-    import typing
-
-    if dataclasses.is_dataclass(instance):
-        for name, hint in _hints(type(instance)).items():
-            value = getattr(instance, name)
-            if dataclasses.is_dataclass(value):
-                _tuples(value, f"{where}.{name}".lstrip("."))
-            if isinstance(value, list) and typing.get_origin(hint) is tuple:
-                expected = typing.get_args(hint)
-                if Ellipsis not in expected and len(value) != len(expected):
-                    key = f"{where}.{name}".lstrip(".")
-                    raise ConfigError(f"{key}: {len(value)} values were given, it takes {len(expected)}")
-                object.__setattr__(instance, name, tuple(value))
-    return instance
-
-
 def told(error: OmegaConfBaseException, where: str = "") -> str:
     """What OmegaConf found wrong, with its key, in plain words; `where` is the key of what it was about."""
-    return f"{_key(where, error)}: {_reason(error)}"
+    inside = re.sub(r"\[(\w+)\]", r".\1", str(error.full_key or error.key or ""))
+    if not (inside == where or inside.startswith(f"{where}.")):
+        inside = ".".join(part for part in (where, inside) if part)
+    return f"{inside or 'the configuration'}: {_omegaconf_reason(error)}"
 
 
-def _key(where: str, error: OmegaConfBaseException) -> str:
-    inside = str(getattr(error, "full_key", "") or getattr(error, "key", "") or "")
-    inside = re.sub(r"\[(\w+)\]", r".\1", inside)
-    if inside == where or inside.startswith(f"{where}."):
-        return inside or "the configuration"  # of a node that stands in a whole configuration
-    return ".".join(part for part in (where, inside) if part)
-
-
-def _file_hint(key: str) -> str:
-    """What to do about a file that does not come with the package; empty when the key names none."""
-    if key.rpartition(".")[2] not in FILE_KEYS:
-        return ""
-    return (
-        "It is a file that does not come with the package: 'pie assets list' says where from; "
-        f"then {key}=PATH or asset://NAME."
-    )
-
-
-def _reason(error: OmegaConfBaseException) -> str:
+def _omegaconf_reason(error: OmegaConfBaseException) -> str:
     """OmegaConf's message without its technical tail, in plain words."""
-    text = str(getattr(error, "msg", None) or error)
-    value = re.search(r"'(.*?)'", text, re.DOTALL)
-    kind = re.search(r"(?:converted to|not a valid) (\w+)", text)
-    if value and kind and kind[1].lower() in _KINDS:
-        return f"'{value[1]}' is not {_KINDS[kind[1].lower()]}"
-    if "is not a ListConfig" in text:
-        return "one value was given where a list is expected"
-    if "Cannot convert 'ListConfig'" in text:
-        return "a list was given where one value is expected"
-    if "Cannot convert 'DictConfig'" in text:
-        return "a group was given where one value is expected"
+    text = str(error.msg or error)
     if "Cannot merge DictConfig with ListConfig" in text:
         return "a list was given where a group is expected"
     if "Cannot merge ListConfig with DictConfig" in text:
         return "a group was given where a list is expected"
-    if re.match(r"Cannot assign \w+ to Dict|Invalid type assigned|Merge error", text):
+    if "is not a subclass of" in text:
         return "one value was given where a group is expected"
-    if "Incompatible value 'None'" in text or "is not Optional" in text:
-        return "it may not be null"
     if isinstance(error, GrammarParseError):
         return "its interpolation ${...} cannot be read"
     return text.splitlines()[0]
-
-
-_KINDS = {
-    "integer": "a whole number",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "boolean": "true or false",
-    "str": "text",
-    "string": "text",
-}

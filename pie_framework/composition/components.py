@@ -20,7 +20,7 @@ from pie_framework.composition.plan import NONE, naming
 from pie_framework.composition.schema import CHOSEN
 from pie_framework.errors import ConfigError, PluginError, did_you_mean
 from pie_framework.plugins import Registry
-from pie_framework.settings import defaults, resolved, typed
+from pie_framework.settings import check_types, defaults, over, resolved
 
 #: Keys under which a configuration chooses components: those of a run, and two that `pie bench` has beside them.
 KINDS: Mapping[str, Kind] = {
@@ -228,18 +228,7 @@ def _completed(
     except PluginError as error:  # a plugin's dataclass may hold anything; where a run needs it, the run ends
         _log.warning("%s: %s", registry.described(component), error)
         return None
-    typed(component.config, {k: v for k, v in resolved(node, where).items() if k != key}, where)
+    check_types(component.config, {k: v for k, v in resolved(node, where).items() if k != key}, where)
     raw = OmegaConf.to_container(node, resolve=False)
     assert isinstance(raw, dict)
-    return _over(known, {str(k): v for k, v in raw.items() if k != key})
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Values over others, group by group; as `OmegaConf.merge`, but what must be given (`???`) stays so."""
-    both = {**below, **above}
-    return {
-        key: _over(below[key], value)
-        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
-        else value
-        for key, value in both.items()
-    }
+    return over(known, {str(k): v for k, v in raw.items() if k != key})
