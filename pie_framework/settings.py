@@ -111,7 +111,8 @@ class _Filling:
         inner, container = _nested(kind)
         if inner is None or (value is None and type(None) in typing.get_args(kind)):
             adapter = _read(schema, functools.partial(_adapter, kind))
-            return _checked(adapter, kind, value, path)
+            check = functools.partial(_checked, adapter, kind, value, path)
+            return _read(schema, check) if value is default else check()
         if container is None:
             return self.entry(inner, value, path, default)
         if not isinstance(value, (list, tuple) if container is list else Mapping):

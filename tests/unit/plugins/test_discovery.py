@@ -281,7 +281,7 @@ def test_an_import_of_torch_is_named(install, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_configuration_file_that_is_never_read_is_reported(install):
-    core = Path(discovery._folders("pie_framework.conf")[0])
+    core = discovery.core_config()
     for name in ("one", "two"):
         body = hook("pie_config_paths()", f"return ['{name}_conf.conf']")
         files = {f"{name}_conf/plugin.py": body, f"{name}_conf/conf/energy/mine.yaml": "{}"}
