@@ -45,7 +45,7 @@ MODULES: dict[str, list[str]] = {
         f"{U}/test_state.py",
         f"{U}/test_non_finite.py",
     ],
-    "pie_framework/optimisation/stage.py": [f"{U}/test_stage.py", f"{U}/test_state.py"],
+    "pie_framework/optimisation/schedule.py": [f"{U}/test_schedule.py", f"{U}/test_state.py"],
     "pie_framework/optimisation/problem.py": SOLVING,
     "pie_framework/optimisation/solver.py": SOLVING,
     "pie_framework/optimisation/state.py": SOLVING,

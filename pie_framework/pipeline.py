@@ -32,8 +32,8 @@ from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks, R
 from pie_framework.api.events import RunStarted
 from pie_framework.assets import resolve
 from pie_framework.composition.build import Builder
-from pie_framework.composition.plan import required
-from pie_framework.composition.schema import RunConfig, parse, values
+from pie_framework.composition.plan import Plan, make_plan
+from pie_framework.composition.schema import RunConfig, values
 from pie_framework.editing.edit import EditResult, edit, vocabulary_of
 from pie_framework.errors import PluginError
 from pie_framework.images.affine import apply, invert
@@ -42,9 +42,9 @@ from pie_framework.images.photo import read_photo, to_picture, to_tensor
 from pie_framework.optimisation.history import History
 from pie_framework.optimisation.objective import Objective
 from pie_framework.optimisation.problem import Problem
+from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.solver import OnCheck, Solution, solve
-from pie_framework.optimisation.stage import Stage
-from pie_framework.optimisation.start import PriorSettings, make_problem, start_latent
+from pie_framework.optimisation.start import make_problem, start_latent
 from pie_framework.optimisation.state import SolverState
 from pie_framework.optimisation.telling import RunEvents
 from pie_framework.plugins import Observers, Registry, discover
@@ -73,7 +73,7 @@ class Pipeline:
     """The components of one configuration, built when they are first needed.
 
     Args:
-        config: a composed configuration (`Pipeline.compose` makes one).
+        config: a composed configuration (`Pipeline.compose` makes one), or its plan.
         registry: the installed plugins; discovered when None.
 
     Raises:
@@ -81,12 +81,11 @@ class Pipeline:
     """
 
     def __init__(
-        self, config: DictConfig | Mapping[str, Any] | RunConfig, registry: Registry | None = None
+        self, config: Plan | DictConfig | Mapping[str, Any] | RunConfig, registry: Registry | None = None
     ) -> None:
-        self.config = config if isinstance(config, RunConfig) else parse(config)
-        self.registry = discover() if registry is None else registry
-        self.builder = Builder(self.config, self.registry)
-        self.builder.check()
+        self.plan = (config if isinstance(config, Plan) else make_plan(config, registry)).check()
+        self.config, self.registry = self.plan.config, self.plan.registry
+        self.builder = Builder(self.plan)
 
     @classmethod
     def compose(cls, *overrides: str, registry: Registry | None = None) -> Pipeline:
@@ -116,7 +115,7 @@ class Pipeline:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        return tuple(Stage(**vars(stage)) for stage in self.config.schedule.stages)
+        return tuple(self.config.schedule.stages)
 
     def portrait(self, source: str | os.PathLike[str] | Image, name: str | None = None) -> Portrait:
         """Read and align one portrait.
@@ -184,8 +183,7 @@ class Pipeline:
     def problem(self, images: Tensor, landmarks: Tensor | None = None) -> Problem:
         """What the solver needs for these portraits, (B, 3, R, R), with their landmarks (B, K, 2) if they are known."""
         config = self.config
-        drawn = any(requirement.what == "prior" for requirement in required(config, self.registry))
-        prior = PriorSettings(**vars(config.prior)) if drawn else None
+        prior = config.prior if self.plan.draws_prior else None
         return make_problem(
             self.networks,
             self.objective,

@@ -118,7 +118,7 @@ class _Filling:
         if not isinstance(value, (list, tuple) if container is list else Mapping):
             what = "a list" if container is list else "a group of settings"
             raise ConfigError(f"{path}: {value!r} is not {what}", _fields_hint(inner, "Each entry has"))
-        if container is list:
+        if isinstance(value, (list, tuple)):
             return [self.entry(inner, entry, f"{path}.{i}") for i, entry in enumerate(value)]
         return {str(key): self.entry(inner, entry, f"{path}.{key}") for key, entry in value.items()}
 
@@ -258,7 +258,6 @@ _KINDS = {
     "bool": "true or false",
     "string": "text",
     "path": "a path",
-    "finite": "a finite number",
 }
 
 
@@ -284,6 +283,8 @@ def _reason(wrong: Mapping[str, Any]) -> str:
         return f"{value} is too large"
     if kind == "literal_error":
         return f"'{value}' is not one of its values"
+    if kind in ("finite_number", "predicate_failed"):
+        return f"{value!r} is not a finite number"
     if wants in _KINDS:
         return (
             f"'{value}' is not {_KINDS[wants]}" if wants != "finite" else f"{value!r} is not a finite number"

@@ -15,6 +15,16 @@ from pie_framework.errors import ComponentError, PluginError, did_you_mean, in_o
 if TYPE_CHECKING:
     import torch
 
+    from pie_framework.api.models import (
+        FaceEncoder,
+        FaceModel,
+        FeatureNetwork,
+        Generator,
+        Inverter,
+        LandmarkDetector,
+        RigNetwork,
+    )
+
 #: Version (major, minor) of the plugin contract. A component works with every later minor version of its major version.
 API_VERSION = (1, 1)
 #: Default of a setting that must be given.
@@ -45,7 +55,11 @@ class Asset:
 
 
 class BuildContext(Protocol):
-    """What a factory gets beside its settings."""
+    """What a factory gets beside its settings: the other components of the run, each built on first use.
+
+    Raises:
+        ComponentError: by each of the methods that give one, when the run has none; say in `requires` what is needed.
+    """
 
     device: torch.device
     dtype: torch.dtype
@@ -53,8 +67,42 @@ class BuildContext(Protocol):
     blocks: tuple[str, ...]
 
     def get(self, kind: Kind | str, name: str | None = None) -> Any:
-        """Another composed component of this run, built on first use (say, an encoder asking for the face model)."""
+        """A component of any kind; the methods below give those of one kind with their type.
+
+        Args:
+            kind: its kind.
+            name: the block of a rig or the role of a feature network; for other kinds a registered name, or None for
+                the one that is chosen. A registered name that is not chosen is built with its default settings.
+        """
         ...
+
+    def generator(self) -> Generator:
+        """G of the run."""
+        return self.get(Kind.GENERATOR)  # type: ignore[no-any-return]
+
+    def face_model(self) -> FaceModel:
+        """The face model of the run."""
+        return self.get(Kind.FACE_MODEL)  # type: ignore[no-any-return]
+
+    def encoder(self) -> FaceEncoder:
+        """The face encoder of the run."""
+        return self.get(Kind.ENCODER)  # type: ignore[no-any-return]
+
+    def landmarks(self) -> LandmarkDetector:
+        """The landmark detector of the run."""
+        return self.get(Kind.LANDMARKS)  # type: ignore[no-any-return]
+
+    def inverter(self) -> Inverter:
+        """The inverter of the run."""
+        return self.get(Kind.INVERTER)  # type: ignore[no-any-return]
+
+    def rig(self, block: str) -> RigNetwork:
+        """RigNet for the block τ."""
+        return self.get(Kind.RIG, block)  # type: ignore[no-any-return]
+
+    def features(self, role: str) -> FeatureNetwork:
+        """The feature network in a role: "perceptual" (Φ), "recognition" (Ψ), or one that a plugin adds."""
+        return self.get(Kind.FEATURES, role)  # type: ignore[no-any-return]
 
     def chosen(self, kind: Kind | str, name: str | None = None) -> str | None:
         """The name of the component that this run chose, or None; `name` is the block of a rig or the role of a feature

@@ -41,4 +41,4 @@ class RigEditor:
 
 def build(config: object, context: BuildContext) -> RigEditor:
     """The editor `rig`: the composed rig networks of the run's blocks."""
-    return RigEditor({block: context.get("rig", block) for block in context.blocks})
+    return RigEditor({block: context.rig(block) for block in context.blocks})

@@ -94,6 +94,17 @@ class Layout:
             )
         return self._offsets[block] + names.index(coefficient)
 
+    def difference(self, other: Layout) -> str | None:
+        """What tells another layout apart from this one, in words; None where they are the same."""
+        if self.block_names != other.block_names:
+            return f"its blocks are {', '.join(other.block_names)}, not {', '.join(self.block_names)}"
+        for ours, theirs in zip(self.blocks, other.blocks, strict=True):
+            if ours.size != theirs.size:
+                return f"its block '{ours.name}' has {theirs.size} coefficients, not {ours.size}"
+            if ours.names != theirs.names:
+                return f"its block '{ours.name}' names its coefficients otherwise"
+        return None
+
     def check(self, theta: Tensor) -> Tensor:
         """Return θ unchanged; raise ConfigError when its last axis is not P."""
         if theta.shape[-1] != self.size:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from pie_framework.composition import backbone, compose
-from pie_framework.composition import plan as requirements
+from pie_framework.composition.plan import make_plan
 from pie_framework.composition.schema import parse
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import discover
@@ -74,11 +74,9 @@ class FailedJob(PieError):
 
 def run(config: DictConfig) -> int:
     """Check one composed configuration, then run it; returns the exit status."""
-    parsed = parse(config)
-    if parsed.resume is None:
-        registry = compose.installed()  # discovered again in another process of a launcher
-        requirements.check(parsed, registry)
-        requirements.check_settings(parsed, registry)
+    run = parse(config)
+    # The plugins are discovered again in another process of a launcher.
+    plan = make_plan(run, compose.installed()).check() if run.resume is None else run
     from pie_framework.runs.run import run_from_config
 
-    return run_from_config(config)
+    return run_from_config(plan)

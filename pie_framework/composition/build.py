@@ -1,4 +1,4 @@
-"""From configuration to components: each built by its registered name, with checked settings, once."""
+"""From a plan to components: each built by its registered name, once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 
 from pie_framework import assets
 from pie_framework.api import (
+    BuildContext,
     Component,
-    EnergyTerm,
     HasLatentShape,
     Kind,
     Layout,
@@ -24,11 +24,11 @@ from pie_framework.api import (
     Slot,
 )
 from pie_framework.composition import identity
-from pie_framework.composition import plan as requirements
-from pie_framework.composition.schema import RunConfig, parse
+from pie_framework.composition.plan import PRIOR, Choice, Plan, choose, make_plan, places
+from pie_framework.composition.schema import RunConfig
 from pie_framework.errors import AssetError, ComponentError, ConfigError
 from pie_framework.optimisation.objective import Objective, WeightedTerm
-from pie_framework.plugins import Registry, boundary, discover, parse_kind
+from pie_framework.plugins import Registry, boundary, parse_kind
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,28 +53,28 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-class Builder:
-    """The components of one run; a `BuildContext` for their factories.
+class Builder(BuildContext):
+    """The components of one run.
 
     Every component is built at most once, on its device and in its dtype, also when two roles ask for the same one
     with the same settings.
 
     Args:
-        config: the run's configuration, composed or already parsed.
-        registry: the installed components; discovered by default.
+        plan: of the run, or a configuration to make it of.
+        registry: the installed components, where a configuration is given; discovered by default.
         device: overrides the configuration's.
         dtype: overrides the configuration's.
     """
 
     def __init__(
         self,
-        config: RunConfig | DictConfig | Mapping[str, Any],
+        plan: Plan | RunConfig | DictConfig | Mapping[str, Any],
         registry: Registry | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.run = config if isinstance(config, RunConfig) else parse(config)
-        self.registry = discover() if registry is None else registry
+        self.plan = plan if isinstance(plan, Plan) else make_plan(plan, registry)
+        self.run, self.registry = self.plan.config, self.plan.registry
         self.device = choose_device(self.run.device) if device is None else device
         self.dtype = getattr(torch, self.run.dtype) if dtype is None else dtype
         self.blocks = tuple(self.run.blocks)
@@ -82,17 +82,8 @@ class Builder:
         self._built: dict[tuple[int, str], Any] = {}  # two packages may use the same name
         self._building: list[Component] = []
 
-    def check(self, edits: bool | None = None) -> None:
-        """Find what is missing before anything is loaded; ComponentError names who needs it and what to choose."""
-        requirements.check(self.run, self.registry, edits)
-
     def get(self, kind: Kind | str, name: str | None = None) -> Any:
-        """A component of the run, built on first use.
-
-        Args:
-            kind: its kind.
-            name: the block of a rig or the role of a feature network; for other kinds a registered name, or None
-                for the one that is chosen. A registered name that is not chosen is built with its default settings.
+        """A component of the run, built on first use; see `BuildContext.get`.
 
         Raises:
             ComponentError: none is chosen, or it cannot be built.
@@ -101,27 +92,20 @@ class Builder:
         by_role = kind.slot in (Slot.PER_BLOCK, Slot.PER_ROLE)
         if by_role and name is None:
             raise ComponentError(f"{kind.article} was asked for without saying which block or role")
-        node = requirements.selection(self.run, kind, name if by_role else None)
-        role = kind.value if name is None or not by_role else f"{kind}.{name}"
-        if not by_role and name is not None and (node is None or requirements.name_of(node) != name):
-            return self._build(kind, {"name": name}, name)
-        if node is None:
+        choice = self.plan.choice(kind, name if by_role else None)
+        if not by_role and name is not None and (choice is None or choice.component.name != name):
+            choice = choose(self.registry, kind, name, {}, name)
+        if choice is None:
             which = {Slot.PER_BLOCK: f" for the block '{name}'", Slot.PER_ROLE: f" in the role '{name}'"}
+            role = f"{kind}/{name}" if kind.slot is Slot.PER_ROLE else kind.value
             raise ComponentError(
-                f"there is no {kind}{which.get(kind.slot, '')} in this run",
-                f"Choose one with {role.replace('.', '/') if kind.slot is Slot.PER_ROLE else kind.value}=NAME.",
+                f"there is no {kind}{which.get(kind.slot, '')} in this run", f"Choose one with {role}=NAME."
             )
-        return self._build(kind, node, role)
+        return self._build(choice)
 
     def chosen(self, kind: Kind | str, name: str | None = None) -> str | None:
-        """The name of the component that this run chose, or None; nothing is built.
-
-        Args:
-            kind: its kind.
-            name: the block of a rig or the role of a feature network.
-        """
-        node = requirements.selection(self.run, parse_kind(kind), name)
-        return None if node is None else requirements.name_of(node)
+        choice = self.plan.choice(parse_kind(kind), name)
+        return None if choice is None else choice.component.name
 
     def asset(self, uri: str, folder: bool = False) -> str:
         """The path of an asset; its digest is checked where a component declares one, first the one being built."""
@@ -133,42 +117,31 @@ class Builder:
         """What the active terms and the edits require, and nothing else.
 
         Args:
-            edits: whether edits are made; by default when the configuration asks for some.
+            edits: whether edits are made; by default as planned.
+
+        Raises:
+            PieError: as `Plan.check`; two of them do not fit together.
         """
-        found: dict[str, Any] = {}
-        for requirement in requirements.check(self.run, self.registry, edits):
-            if requirement.what == "prior":
-                continue
-            kind, roles = requirements.kind_and_roles(self.run, requirement.what)
-            if kind.network:
-                found |= {(kind.value if r is None else f"{kind}.{r}"): self.get(kind, r) for r in roles}
+        plan = self.plan.with_edits(edits).check()
+        wanted = [r.what for r in plan.requirements if r.what != PRIOR]
+        parts = [place for what in wanted for place in places(self.run, what) if place[0].network]
+        found: dict[str, Any] = {
+            (kind.value if part is None else f"{kind}.{part}"): self.get(kind, part) for kind, part in parts
+        }
         rigs, features = _in_slots(found, Kind.RIG), _in_slots(found, Kind.FEATURES)
         self._check_layouts(found)
         self._check_landmarks(found)
         self._check_generator(found["generator"], rigs)
-        return Networks(
-            generator=found["generator"],
-            encoder=found.get("encoder"),
-            face_model=found.get("face_model"),
-            rigs=rigs,
-            features=features,
-            landmarks=found.get("landmarks"),
-            editor=found.get("editor"),
-            inverter=found.get("inverter"),
-            others={role: part for role, part in found.items() if role.partition(".")[0] not in _FIELDS},
-            origins=self._origins(),
-        )
+        own = {name: found.pop(name, None) for name in _FIELDS}
+        others = {role: part for role, part in found.items() if "." not in role}
+        return Networks(**own, rigs=rigs, features=features, others=others, origins=self._origins())
 
     def _origins(self) -> dict[str, str]:
         """The components of the run in words, by role; those that are built later than the networks too."""
-        found = {role: self.registry.described(component) for role, component in self.used.items()}
-        for kind in Kind:
-            node = (
-                requirements.selection(self.run, kind) if kind.slot is Slot.ONE and not kind.network else None
-            )
-            if node is not None and (component := self.registry.find(kind, requirements.name_of(node))):
-                found[kind.value] = self.registry.described(component)
-        return found
+        later = {c.role: c.component for c in self.plan.choices.values() if c.kind.slot is Slot.ONE}
+        return {
+            role: self.registry.described(component) for role, component in {**later, **self.used}.items()
+        }
 
     def _check_layouts(self, found: Mapping[str, Any]) -> None:
         """Whatever handles θ must mean the same coefficients; ComponentError names the two that do not."""
@@ -178,7 +151,7 @@ class Builder:
         layouts = {role: layout for role, layout in read.items() if isinstance(layout, Layout)}
         first = next((role for role in ("face_model", "encoder", *layouts) if role in layouts), "")
         for role, layout in layouts.items():
-            difference = _difference(layouts[first], layout)
+            difference = layouts[first].difference(layout)
             if difference is not None:
                 raise ComponentError(
                     f"{self._chosen_as(role)} was made for another face model than {self._chosen_as(first)}: "
@@ -228,37 +201,32 @@ class Builder:
     def objective(self) -> Objective:
         """E(w): the active terms with their weights."""
         terms: dict[str, WeightedTerm] = {}
-        for name, term in self.run.terms.items():
-            if term.active:
-                built: EnergyTerm = self._build(
-                    Kind.ENERGY,
-                    {"component": term.term, **term.options},
-                    f"terms.{name}",
-                    f"terms.{name}.options",
-                )
-                origin = str(self.registry.provenance(self.used[f"terms.{name}"]))
-                terms[name] = WeightedTerm(built, term.weight, term.parts, origin)
+        for choice in self.plan.of_kind(Kind.ENERGY):
+            name = choice.role.partition(".")[2]
+            term = self.run.terms[name]
+            origin = str(self.registry.provenance(choice.component))
+            terms[name] = WeightedTerm(self._build(choice), term.weight, term.parts, origin)
         return Objective(terms)
 
-    def _build(self, kind: Kind, node: Mapping[str, Any], role: str, where: str | None = None) -> Any:
-        component = self.registry.get(kind, requirements.name_of(node))
-        given = requirements.settings_of(node)
-        settings = self.registry.settings(component, given, role if where is None else where)
-        key = (id(component), repr(sorted(dataclasses.asdict(settings).items())))
+    def _build(self, choice: Choice) -> Any:
+        if choice.fault is not None:
+            raise choice.fault
+        component = choice.component
+        key = (id(component), repr(sorted(dataclasses.asdict(choice.settings).items())))
         if key not in self._built:
             if any(component is other for other in self._building):
                 circle = [f"{c.kind} '{c.name}'" for c in (*self._building, component)]
                 raise ComponentError(f"components need one another: {' -> '.join(circle)}")
             self._building.append(component)
             try:
-                made = boundary.make(self.registry, component, settings, self)
+                made = boundary.make(self.registry, component, choice.settings, self)
                 self._built[key] = boundary.call(self.registry, component, "cannot be built", _frozen, made)
             except AssetError as error:
-                error.locate(f"{role}={component.name}")
+                error.locate(f"{choice.role}={component.name}")
                 raise
             finally:
                 self._building.pop()
-        self.used[role] = component
+        self.used[choice.role] = component
         return self._built[key]
 
     def _read(self, role: str, read: Callable[[], T]) -> T:
@@ -268,7 +236,7 @@ class Builder:
 
 
 #: The kinds that are fields of `Networks`.
-_FIELDS = ("generator", "encoder", "face_model", "rig", "features", "landmarks", "editor", "inverter")
+_FIELDS = ("generator", "encoder", "face_model", "landmarks", "editor", "inverter")
 
 
 def _in_slots(found: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
@@ -282,18 +250,6 @@ def _trained_for(rig: object) -> tuple[dict[str, Any], dict[str, Any]]:
     if isinstance(rig, HasLatentShape):
         shape = {"num_layers": rig.num_layers, "latent_dim": rig.latent_dim}
     return shape, dict(rig.made_for) if isinstance(rig, MadeForGenerator) else {}
-
-
-def _difference(one: Layout, other: Layout) -> str | None:
-    """What tells two layouts of θ apart, in words; None where they are the same."""
-    if one.block_names != other.block_names:
-        return f"its blocks are {', '.join(other.block_names)}, not {', '.join(one.block_names)}"
-    for ours, theirs in zip(one.blocks, other.blocks, strict=True):
-        if ours.size != theirs.size:
-            return f"its block '{ours.name}' has {theirs.size} coefficients, not {ours.size}"
-        if ours.names != theirs.names:
-            return f"its block '{ours.name}' names its coefficients otherwise"
-    return None
 
 
 def _frozen(built: Any) -> Any:

@@ -1,22 +1,26 @@
-"""What a run needs: which components its terms and edits require, found before anything is loaded. Imports no torch."""
+"""What a run needs, found once and before anything is loaded: its components with their settings, and what is wrong.
+
+A `Plan` is what building, the record of a run, doctor, bench and training read. Imports no torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from omegaconf import DictConfig
+
 from pie_framework.api import Component, Kind, Slot
-from pie_framework.composition.schema import RunConfig
-from pie_framework.errors import ComponentError, ConfigError
-from pie_framework.plugins import Registry, config_folders
+from pie_framework.composition.schema import RunConfig, parse
+from pie_framework.errors import ComponentError, ConfigError, PieError
+from pie_framework.plugins import Registry, config_folders, discover
 
 #: What drawing v and describing it takes: θ_v comes from the encoder, its landmarks from the detector.
+PRIOR = "prior"
 PRIOR_REQUIRES = ("encoder", "landmarks")
 #: What making an edit and reading it back takes.
 EDITS_REQUIRE = ("encoder", "editor")
-#: The kinds of network that a configuration chooses.
-NETWORKS = tuple(kind for kind in Kind if kind.network)
 #: The kinds without which there is no run.
 ALWAYS = (Kind.OPTIMIZER, Kind.INIT)
 NONE = "none"
@@ -37,23 +41,266 @@ class Requirement:
     without: str = ""
 
 
-def selection(run: RunConfig, kind: Kind, role: str | None = None) -> Mapping[str, Any] | None:
+@dataclass(frozen=True)
+class Choice:
+    """A component that a run uses.
+
+    Attributes:
+        role: the key it stands under: "generator", "rig.rotation", "features.perceptual", "terms.identity".
+        kind: what it is.
+        component: its declaration.
+        given: its settings as they were composed.
+        who: what needs it, in words; "" where nothing does.
+        settings: its settings class, filled; None where that is not possible.
+        fault: why it is not.
+    """
+
+    role: str
+    kind: Kind
+    component: Component
+    given: Mapping[str, Any]
+    who: str = ""
+    settings: Any = None
+    fault: PieError | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run before anything of it is built.
+
+    Attributes:
+        config: the parsed configuration.
+        registry: the components there are.
+        edits: whether edits are made.
+        requirements: what the run needs and why, each once, the generator first.
+        choices: the components it uses, by role: those required, the active terms, and the aligner.
+        problems: what is wrong, what no other problem explains first.
+    """
+
+    config: RunConfig
+    registry: Registry
+    edits: bool
+    requirements: tuple[Requirement, ...] = ()
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    problems: tuple[PieError, ...] = ()
+
+    def check(self) -> Plan:
+        """The plan itself.
+
+        Raises:
+            ComponentError: something required is not chosen (names who needs it and the group to choose), or what is
+                chosen is not registered.
+            ConfigError: a setting that must be given and is not, or one that the component refuses.
+        """
+        for problem in self.problems:
+            raise problem
+        return self
+
+    @property
+    def draws_prior(self) -> bool:
+        """Whether v are drawn from the generator's prior."""
+        return any(requirement.what == PRIOR for requirement in self.requirements)
+
+    def of_kind(self, kind: Kind) -> list[Choice]:
+        """The components of a kind that the run uses."""
+        return [choice for choice in self.choices.values() if choice.kind is kind]
+
+    def choice(self, kind: Kind, part: str | None = None) -> Choice | None:
+        """The component that is chosen, whether or not the run needs it; None where none is.
+
+        Args:
+            kind: of the component.
+            part: the block of a rig or the role of a feature network.
+        """
+        role = kind.value if part is None else f"{kind}.{part}"
+        if role in self.choices:
+            return self.choices[role]
+        node = selection(self.config, kind, part)
+        return None if node is None else choose(self.registry, kind, name_of(node), settings_of(node), role)
+
+    def with_edits(self, edits: bool | None) -> Plan:
+        """The plan of the same run with or without edits; itself where nothing is asked for."""
+        return self if edits in (None, self.edits) else make_plan(self.config, self.registry, edits)
+
+
+def choose(
+    registry: Registry,
+    kind: Kind,
+    name: str,
+    given: Mapping[str, Any],
+    role: str,
+    who: str = "",
+    where: str = "",
+) -> Choice:
+    """A registered component with its settings filled; ComponentError where there is none of that name."""
+    component = registry.get(kind, name)
+    try:
+        settings = registry.settings(component, given, where or role)
+    except PieError as error:
+        return Choice(role, kind, component, given, who, None, error)
+    return Choice(role, kind, component, given, who, settings)
+
+
+def make_plan(
+    config: RunConfig | DictConfig | Mapping[str, Any],
+    registry: Registry | None = None,
+    edits: bool | None = None,
+) -> Plan:
+    """What a run takes.
+
+    Args:
+        config: composed or already parsed.
+        registry: the installed components; discovered when None.
+        edits: whether edits are made; by default when the configuration asks for some.
+
+    Raises:
+        ConfigError: the configuration cannot be parsed. Whatever else is wrong is in `Plan.problems`.
+    """
+    run = config if isinstance(config, RunConfig) else parse(config)
+    known = discover() if registry is None else registry
+    making = bool(run.edit.requests) if edits is None else edits
+    planning = _Planning(run, known)
+    planning.require(making)
+    planning.choose_all()
+    return Plan(
+        run, known, making, tuple(planning.found.values()), planning.choices, tuple(planning.problems)
+    )
+
+
+@dataclass
+class _Planning:
+    """A plan in the making."""
+
+    run: RunConfig
+    registry: Registry
+    found: dict[str, Requirement] = field(default_factory=dict)
+    choices: dict[str, Choice] = field(default_factory=dict)
+    problems: list[PieError] = field(default_factory=list)
+
+    def require(self, edits: bool) -> None:
+        """Everything the active terms, the edits and their components need, each once, the generator first."""
+        self.found["generator"] = Requirement("generator", "every run")
+        for component in self.chosen("generator"):
+            self.need_all(component, f"the generator '{component.name}'")
+        for name, term in self.run.terms.items():
+            for component in self.registered(Kind.ENERGY, term.term) if term.active else ():
+                self.need_all(component, f"the term '{name}'", f"terms.{name}.weight=0")
+        for kind in ALWAYS:
+            self.found[kind.value] = Requirement(kind.value, "every run")
+            for component in self.chosen(kind.value):
+                self.need_all(component, f"{kind}={component.name}", "init=mean" if kind is Kind.INIT else "")
+        if edits:
+            # A face model names ranges and further expressions; without one there are the coefficients' own names.
+            models = () if selection(self.run, Kind.FACE_MODEL) is None else (Kind.FACE_MODEL.value,)
+            for what in (*EDITS_REQUIRE, *models):
+                self.need(Requirement(what, "making edits", "edit=none"))
+
+    def need_all(self, component: Component, who: str, without: str = "") -> None:
+        for what in sorted(component.requires):
+            self.need(Requirement(what, who, without))
+
+    def need(self, requirement: Requirement) -> None:
+        if requirement.what in self.found:
+            return
+        self.found[requirement.what] = requirement
+        who, without = requirement.who, requirement.without
+        if requirement.what == PRIOR:
+            for what in PRIOR_REQUIRES:
+                self.need(Requirement(what, f"{who} (which draws latents from the prior)", without))
+            return
+        for component in self.chosen(requirement.what):
+            self.need_all(component, f"{who} (by its {component.kind} '{component.name}')", without)
+
+    def chosen(self, what: str) -> Iterator[Component]:
+        """The registered components that stand for a requirement; those not chosen are left out."""
+        try:
+            nodes = [selection(self.run, kind, part) for kind, part in places(self.run, what)]
+        except PieError as error:
+            self.problem(error)
+            return
+        for node in nodes:
+            if node is not None:
+                yield from self.registered(places(self.run, what)[0][0], name_of(node))
+
+    def registered(self, kind: Kind, name: str) -> Iterator[Component]:
+        try:
+            yield self.registry.get(kind, name)
+        except ComponentError as error:
+            self.problem(error)
+
+    def problem(self, error: PieError) -> None:
+        if str(error) not in map(str, self.problems):
+            self.problems.append(error)
+
+    def choose_all(self) -> None:
+        """The components with their settings; what is required and not chosen, then what is wrong with settings."""
+        aligner = Requirement(Kind.ALIGNER.value, "the photo")
+        for requirement in (*self.found.values(), aligner):
+            if requirement.what != PRIOR:
+                self.choose(requirement, optional=requirement is aligner)
+        for name, term in self.run.terms.items():
+            for component in self.registered(Kind.ENERGY, term.term) if term.active else ():
+                role = f"terms.{name}"
+                options = (component.kind, term.term, term.options, role, f"the term '{name}'")
+                self.choices[role] = choose(self.registry, *options, where=f"{role}.options")
+        for choice in self.choices.values():
+            if choice.fault is not None:
+                self.problem(choice.fault)
+
+    def choose(self, requirement: Requirement, optional: bool) -> None:
+        try:
+            for kind, part in places(self.run, requirement.what):
+                role = kind.value if part is None else f"{kind}.{part}"
+                node = selection(self.run, kind, part)
+                if node is not None:
+                    named, given = name_of(node), settings_of(node)
+                    self.choices[role] = choose(self.registry, kind, named, given, role, requirement.who)
+                elif not optional:
+                    self.problem(_not_chosen(requirement, kind, part, self.registry))
+        except PieError as error:
+            self.problem(error)
+
+
+def places(run: RunConfig, what: str) -> list[tuple[Kind, str | None]]:
+    """The kind that a requirement means, with the blocks or roles it stands for (None for a kind without).
+
+    Raises:
+        ComponentError: it is no kind.
+    """
+    value, _, part = what.partition(".")
+    try:
+        kind = Kind(value)
+    except ValueError:
+        raise ComponentError(
+            f"'{what}' is required by a component, but is not a kind of component",
+            "It is one of: " + ", ".join([PRIOR, "features.ROLE", *(k.value for k in Kind)]) + ".",
+        ) from None
+    if part:
+        return [(kind, part)]
+    if kind.slot is Slot.PER_BLOCK:
+        return [(kind, block) for block in run.blocks]
+    if kind.slot is Slot.PER_ROLE:
+        return [(kind, role) for role in run.components.get(value) or {}]
+    return [(kind, None)]
+
+
+def selection(run: RunConfig, kind: Kind, part: str | None = None) -> Mapping[str, Any] | None:
     """The composed settings of a component, `{name: ..., ...}`; None where none is chosen.
 
     Args:
         run: the configuration.
         kind: of the component.
-        role: the block of a rig or the role of a feature network.
+        part: the block of a rig or the role of a feature network.
     """
     node = run.components.get(kind.value)
-    if role is not None and isinstance(node, Mapping):
-        node = node.get(role)
+    if part is not None and isinstance(node, Mapping):
+        node = node.get(part)
     if not node:
         return None
     if isinstance(node, str):
         node = {"name": node}
     if not isinstance(node, Mapping) or not isinstance(node.get(naming(node)), str):
-        key = kind.value if role is None else f"{kind.value}.{role}"
+        key = kind.value if part is None else f"{kind.value}.{part}"
         raise ConfigError(f"{key} does not say which component it is", f"Give {key}.name=NAME.")
     return None if name_of(node) == NONE and kind is not Kind.ALIGNER else node
 
@@ -74,152 +321,14 @@ def settings_of(node: Mapping[str, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in node.items() if key != own}
 
 
-def required(run: RunConfig, registry: Registry, edits: bool | None = None) -> list[Requirement]:
-    """Everything the active terms, the edits and their components need, each once, the generator first.
-
-    Args:
-        run: the configuration.
-        registry: the installed components.
-        edits: whether edits are made; by default when the configuration asks for some.
-    """
-    found: dict[str, Requirement] = {"generator": Requirement("generator", "every run")}
-
-    def need(requirement: Requirement) -> None:
-        if requirement.what in found:
-            return
-        found[requirement.what] = requirement
-        if requirement.what == "prior":
-            for what in PRIOR_REQUIRES:
-                need(
-                    Requirement(
-                        what, f"{requirement.who} (which draws latents from the prior)", requirement.without
-                    )
-                )
-            return
-        for component in _chosen(run, registry, requirement.what):
-            for what in sorted(component.requires):
-                need(
-                    Requirement(
-                        what,
-                        f"{requirement.who} (by its {component.kind} '{component.name}')",
-                        requirement.without,
-                    )
-                )
-
-    for component in _chosen(run, registry, "generator"):
-        for what in sorted(component.requires):
-            need(Requirement(what, f"the generator '{component.name}'"))
-    for name, term in run.terms.items():
-        if term.active:
-            component = registry.get(Kind.ENERGY, term.term)
-            for what in sorted(component.requires):
-                need(Requirement(what, f"the term '{name}'", f"terms.{name}.weight=0"))
-    for kind in ALWAYS:
-        found[kind.value] = Requirement(kind.value, "every run")
-        for component in _chosen(run, registry, kind.value):
-            for what in sorted(component.requires):
-                need(Requirement(what, f"{kind}={component.name}", "init=mean" if kind is Kind.INIT else ""))
-    if bool(run.edit.requests) if edits is None else edits:
-        for what in EDITS_REQUIRE:
-            need(Requirement(what, "making edits", "edit=none"))
-        if selection(run, Kind.FACE_MODEL) is not None:
-            # It names ranges and further expressions; without one there are the coefficients' own names.
-            need(Requirement(Kind.FACE_MODEL.value, "making edits", "edit=none"))
-    return list(found.values())
-
-
-def check(run: RunConfig, registry: Registry, edits: bool | None = None) -> list[Requirement]:
-    """`required`, with every one of them found to be chosen and registered.
-
-    Raises:
-        ComponentError: something required is not chosen (names who needs it and the group to choose), or what is
-            chosen is not registered.
-    """
-    requirements = required(run, registry, edits)
-    for requirement in requirements:
-        if requirement.what != "prior":
-            for role in _roles(run, requirement.what):
-                _check_one(run, registry, requirement, role)
-    return requirements
-
-
-def check_settings(run: RunConfig, registry: Registry, edits: bool | None = None) -> None:
-    """Make the settings of everything that `check` has found a run to need, and of its aligner, so that nothing is
-    loaded before all of them are known to be right.
-
-    Raises:
-        ConfigError: a setting that must be given and is not, or one that the component refuses.
-    """
-    for what in [*(r.what for r in required(run, registry, edits)), Kind.ALIGNER.value]:
-        if what == "prior":
-            continue
-        kind = _kind(what)
-        for role in _roles(run, what):
-            node = selection(run, kind, role)
-            if node is not None:
-                where = kind.value if role is None else f"{kind}.{role}"
-                registry.settings(registry.get(kind, name_of(node)), settings_of(node), where)
-    for name, term in run.terms.items():
-        if term.active:
-            component = registry.get(Kind.ENERGY, term.term)
-            registry.settings(component, term.options, f"terms.{name}.options")
-
-
-def kind_and_roles(run: RunConfig, what: str) -> tuple[Kind, list[str | None]]:
-    """The kind that a requirement means, and the blocks or roles it stands for (None for a kind without)."""
-    return _kind(what), _roles(run, what)
-
-
-def _kind(what: str) -> Kind:
-    try:
-        return Kind(what.partition(".")[0])
-    except ValueError:
-        raise ComponentError(
-            f"'{what}' is required by a component, but is not a kind of component",
-            "It is one of: " + ", ".join(["prior", "features.ROLE", *(k.value for k in Kind)]) + ".",
-        ) from None
-
-
-def _roles(run: RunConfig, what: str) -> list[str | None]:
-    kind, _, role = what.partition(".")
-    if role:
-        return [role]
-    slot = _kind(kind).slot
-    if slot is Slot.PER_BLOCK:
-        return list(run.blocks)
-    if slot is Slot.PER_ROLE:
-        return list(run.components.get(kind) or {})
-    return [None]
-
-
-def _chosen(run: RunConfig, registry: Registry, what: str) -> Iterable[Component]:
-    """The registered components that stand for a requirement; those not chosen are left out."""
-    if what == "prior":
-        return
-    kind = _kind(what)
-    for role in _roles(run, what):
-        node = selection(run, kind, role)
-        if node is not None:
-            yield registry.get(kind, name_of(node))
-
-
-def _check_one(run: RunConfig, registry: Registry, requirement: Requirement, role: str | None) -> None:
-    kind = _kind(requirement.what)
-    node = selection(run, kind, role)
-    if node is not None:
-        registry.get(kind, name_of(node))
-        return
+def _not_chosen(requirement: Requirement, kind: Kind, part: str | None, registry: Registry) -> ComponentError:
     what = {
-        Kind.RIG: f"a rig network for the block '{role}'",
-        Kind.FEATURES: f"a feature network in the role '{role}'",
+        Kind.RIG: f"a rig network for the block '{part}'",
+        Kind.FEATURES: f"a feature network in the role '{part}'",
     }.get(kind, f"a component of the kind '{kind}'")
-    choices = " or ".join(f"{kind}={option}" for option in _options(kind, registry)) or f"{kind}=NAME"
+    files = [file for _, folder in config_folders(registry) for file in (folder / kind.value).glob("*.yaml")]
+    options = sorted({file.stem for file in files if file.stem != NONE})
+    choices = " or ".join(f"{kind}={option}" for option in options) or f"{kind}=NAME"
     hint = f"Choose one, for example {choices}"
     hint += f", or do without: {requirement.without}." if requirement.without else "."
-    raise ComponentError(f"{requirement.who} needs {what}, and none is chosen", hint)
-
-
-def _options(kind: Kind, registry: Registry) -> list[str]:
-    """Options of a kind's configuration group, the core's own and those of plugins, except none."""
-    files = [file for _, folder in config_folders(registry) for file in (folder / kind.value).glob("*.yaml")]
-    return sorted({file.stem for file in files if file.stem != NONE})
+    return ComponentError(f"{requirement.who} needs {what}, and none is chosen", hint)

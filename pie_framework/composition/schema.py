@@ -8,18 +8,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from omegaconf import MISSING, DictConfig
+from annotated_types import Ge, Lt
+from omegaconf import DictConfig
 
 from pie_framework.api.kinds import Kind, Slot
 from pie_framework.api.layout import EDITABLE_BLOCKS
 from pie_framework.errors import ConfigError, did_you_mean
+from pie_framework.optimisation.schedule import PriorSettings, Schedule
 from pie_framework.settings import given_values, merge
 
-DTYPES = ("float32", "float64")
 #: Keys under which a configuration chooses components.
 CHOSEN = tuple(kind.value for kind in Kind if kind.slot in (Slot.ONE, Slot.PER_BLOCK, Slot.PER_ROLE))
 #: Components of a configuration that says nothing of their kind.
@@ -37,7 +38,7 @@ class TermConfig:
         options: the term's own settings.
     """
 
-    term: str = MISSING
+    term: str
     weight: Any = 1.0
     parts: dict[str, float] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
@@ -50,40 +51,6 @@ class TermConfig:
 
 
 @dataclass
-class StageConfig:
-    """One stage of the optimisation; `pie_framework.optimisation.solver.Stage` explains the fields."""
-
-    name: str = MISSING
-    space: str = MISSING
-    steps: int = MISSING
-    lr: float = MISSING
-    decay: float = 1.0
-    decay_every: int = 2000
-    staircase: bool = False
-    decay_from_start: bool = False
-    cosine: bool = False
-    tolerance: float = 0.0
-    window: int = 50
-
-
-@dataclass
-class ScheduleConfig:
-    """The stages in order, and every how many steps energies are read."""
-
-    stages: list[StageConfig] = field(default_factory=list)
-    check_every: int = 10
-
-
-@dataclass
-class PriorConfig:
-    """How the v of E_v are drawn; see conf/config.yaml."""
-
-    pool: int = 64
-    per_step: int = 1
-    blocks_per_step: int = 1
-
-
-@dataclass
 class EditConfig:
     """Edits made at the end of a run.
 
@@ -93,7 +60,7 @@ class EditConfig:
     """
 
     requests: dict[str, list[str]] = field(default_factory=dict)
-    corrections: int = 2
+    corrections: Annotated[int, Ge(0)] = 2
 
 
 @dataclass
@@ -110,18 +77,18 @@ class RunConfig:
 
     terms: dict[str, TermConfig] = field(default_factory=dict)
     components: dict[str, Any] = field(default_factory=dict)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    schedule: Schedule = field(default_factory=Schedule)
     edit: EditConfig = field(default_factory=EditConfig)
     blocks: list[str] = field(default_factory=lambda: list(EDITABLE_BLOCKS))
-    prior: PriorConfig = field(default_factory=PriorConfig)
+    prior: PriorSettings = field(default_factory=PriorSettings)
     input: Any = "example"
     examples: str = "pkg://pie_synthetic/examples"
-    seed: int = 0
+    seed: Annotated[int, Ge(0), Lt(1 << 63)] = 0
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: Literal["float32", "float64"] = "float32"
     outputs: str = "outputs"
     resume: str | None = None
-    checkpoint_every: int = 50
+    checkpoint_every: Annotated[int, Ge(0)] = 50
     paste_back: bool = False
 
 
@@ -149,20 +116,11 @@ def parse(config: DictConfig | Mapping[str, Any]) -> RunConfig:
     run.components = {kind: _node(kind, node) for kind, node in chosen.items()}
     _check_terms(run)
     _check_schedule(run)
-    _one_of("dtype", run.dtype, DTYPES)
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", run.device):
         raise ConfigError(f"device: '{run.device}' is not a device", "It is auto, cpu, cuda or cuda:N.")
     for block in run.blocks:
         if run.blocks.count(block) > 1:
             raise ConfigError(f"blocks: '{block}' is there twice")
-    _at_least("seed", run.seed, 0)
-    if run.seed >= 1 << 63:
-        raise ConfigError(f"seed: {run.seed} is too large", "It is below 2^63.")
-    _at_least("checkpoint_every", run.checkpoint_every, 0)
-    _at_least("edit.corrections", run.edit.corrections, 0)
-    _at_least("prior.pool", run.prior.pool, 0)
-    _at_least("prior.per_step", run.prior.per_step, 1)
-    _at_least("prior.blocks_per_step", run.prior.blocks_per_step, 0)
     _check_input(run)
     return run
 
@@ -207,31 +165,13 @@ def _check_weight(key: str, weight: object) -> None:
 def _check_schedule(run: RunConfig) -> None:
     if not run.schedule.stages:
         raise ConfigError("schedule.stages is empty", "Try schedule=quick.")
-    _at_least("schedule.check_every", run.schedule.check_every, 1)
     names = [stage.name for stage in run.schedule.stages]
-    for i, stage in enumerate(run.schedule.stages):
-        if names.count(stage.name) > 1:
-            raise ConfigError(f"schedule.stages: '{stage.name}' is there twice")
-        _one_of(f"schedule.stages.{i}.space", stage.space, ("w", "w_plus"))
-        _at_least(f"schedule.stages.{i}.steps", stage.steps, 0)
-        for name in ("lr", "decay", "tolerance"):
-            if not math.isfinite(getattr(stage, name)):
-                raise ConfigError(
-                    f"schedule.stages.{i}.{name}: {getattr(stage, name)} is not a finite number"
-                )
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"schedule.stages: '{name}' is there twice")
 
 
 def _check_input(run: RunConfig) -> None:
     inputs = run.input if isinstance(run.input, list) else [run.input]
     if not inputs or not all(isinstance(path, str) and path for path in inputs):
         raise ConfigError(f"input: {run.input!r} is not a path or a list of paths", "Try input=photo.jpg.")
-
-
-def _one_of(key: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ConfigError(f"{key}: '{value}' is not one of its values", did_you_mean(value, known))
-
-
-def _at_least(key: str, value: int, least: int) -> None:
-    if value < least:
-        raise ConfigError(f"{key}: {value} is too small", f"It is at least {least}.")

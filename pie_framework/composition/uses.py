@@ -11,9 +11,9 @@ from typing import Any
 from pie_framework.api import Component, Kind
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store, resolve
-from pie_framework.composition import plan as requirements
+from pie_framework.composition.plan import make_plan
 from pie_framework.composition.schema import RunConfig
-from pie_framework.errors import AssetError, PieError
+from pie_framework.errors import AssetError
 from pie_framework.files.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, size
 from pie_framework.plugins import Registry
 from pie_framework.settings import FILE_KEYS
@@ -73,41 +73,18 @@ class Use:
 
 
 def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
-    """The components that a run needs and that are chosen and registered, each role once.
-
-    Where it cannot be told what is needed, because a term or component is unknown, all that are chosen count.
-    """
-    found: dict[str, Chosen] = {}
-    try:
-        needed = [(r.what, r.who) for r in requirements.required(run, registry)]
-    except PieError:
-        needed = [(kind.value, "the configuration") for kind in requirements.NETWORKS]
-    for what, who in [*needed, (Kind.ALIGNER.value, "the photo")]:
-        if what == "prior":
-            continue
-        kind, roles = requirements.kind_and_roles(run, what)
-        for part in roles:
-            role = kind.value if part is None else f"{kind}.{part}"
-            node = requirements.selection(run, kind, part)
-            if node is None or role in found:
-                continue
-            try:
-                component = registry.get(kind, requirements.name_of(node))
-            except PieError:
-                continue  # `requirements.check` says so
-            found[role] = _settled(registry, role, component, node, who)
-    return list(found.values())
-
-
-def _settled(
-    registry: Registry, role: str, component: Component, node: Mapping[str, Any], who: str
-) -> Chosen:
-    given = requirements.settings_of(node)
-    try:
-        settings = registry.settings(component, given, role)
-    except PieError as error:
-        return Chosen(role, component, given, who, str(error))
-    return Chosen(role, component, dataclasses.asdict(settings), who)
+    """The components that a run needs and that are chosen and registered, each role once."""
+    return [
+        Chosen(
+            choice.role,
+            choice.component,
+            choice.given if choice.settings is None else dataclasses.asdict(choice.settings),
+            choice.who,
+            "" if choice.fault is None else str(choice.fault),
+        )
+        for choice in make_plan(run, registry).choices.values()
+        if choice.kind is not Kind.ENERGY
+    ]
 
 
 def uses(run: RunConfig, registry: Registry, catalogue: Catalogue, store: Store | None = None) -> list[Use]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from pie_framework.api import LatentView, Networks, Optimizer, PriorDraw, TargetView
 from pie_framework.errors import PieError, PluginError, in_one_line
 from pie_framework.optimisation.objective import Breakdown, Objective
-from pie_framework.optimisation.stage import Stage
+from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.state import Fault, PortraitStatus, SolverState, StepRecord
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from torch import Tensor
 from pie_framework.errors import ConfigError, PieError, in_one_line
 from pie_framework.optimisation.history import History, HistoryRow
 from pie_framework.optimisation.problem import Problem
-from pie_framework.optimisation.stage import Stage
+from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.state import Ending, Fault, PortraitStatus, SolverState, StepRecord, summary
 
 

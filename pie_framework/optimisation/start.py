@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,22 +12,7 @@ from pie_framework.errors import ComponentError, ConfigError, PluginError
 from pie_framework.optimisation.objective import Objective
 from pie_framework.optimisation.prior import PriorSampler
 from pie_framework.optimisation.problem import Problem
-from pie_framework.optimisation.stage import Stage
-
-
-@dataclass(frozen=True)
-class PriorSettings:
-    """How E_v is estimated.
-
-    Attributes:
-        pool: how many v are made once and drawn from; 0 makes new ones at every step.
-        per_step: how many v a step averages over.
-        blocks_per_step: how many blocks τ a step averages over, taking turns; 0 takes all.
-    """
-
-    pool: int = 64
-    per_step: int = 1
-    blocks_per_step: int = 1
+from pie_framework.optimisation.schedule import PriorSettings, Stage
 
 
 def make_problem(

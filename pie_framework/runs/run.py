@@ -16,6 +16,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
+from pie_framework.composition.plan import Plan
 from pie_framework.composition.schema import RunConfig, parse, values
 from pie_framework.composition.uses import licences
 from pie_framework.editing.controls import UnknownControlError
@@ -38,7 +39,7 @@ from pie_framework.version import __version__
 RECORDED = ("torch", "numpy", "pillow", "hydra-core", "omegaconf", "pluggy", "safetensors")
 
 
-def run_from_config(config: DictConfig | RunConfig, console: Console | None = None) -> int:
+def run_from_config(config: Plan | DictConfig | RunConfig, console: Console | None = None) -> int:
     """Do one run; returns the exit status: 0, 1 when it was not finite or stalled, 130 when it was interrupted.
 
     Raises:
@@ -46,12 +47,14 @@ def run_from_config(config: DictConfig | RunConfig, console: Console | None = No
         PluginError: a component failed; the last good latent is in the run's folder.
     """
     console = console or Console()
-    settings = config if isinstance(config, RunConfig) else parse(config)
+    if isinstance(config, DictConfig):
+        config = parse(config)
+    settings = config.config if isinstance(config, Plan) else config
     if settings.resume:
         return _resume(settings, console)
     started = time.perf_counter()
     sources = settings.input if isinstance(settings.input, list) else [settings.input]
-    pipeline = Pipeline(settings)
+    pipeline = Pipeline(config)
     _first_look(pipeline, sources, Path(settings.outputs))
     portraits = tuple(pipeline.portrait(source) for source in sources)
     name = portraits[0].name if len(portraits) == 1 else f"{len(portraits)}_portraits"

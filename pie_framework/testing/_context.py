@@ -16,7 +16,7 @@ class UndeclaredError(ComponentError):
     """A factory asked for something that its declaration does not require."""
 
 
-class ToyContext:
+class ToyContext(BuildContext):
     """The toy world, every component of it under the kind's name whatever name is asked for. Satisfies `BuildContext`.
 
     Args:
@@ -60,7 +60,7 @@ class ToyContext:
         return str(resolve(uri, None, folder))
 
 
-class DeclaredContext:
+class DeclaredContext(BuildContext):
     """A context that gives only what a declaration requires, and notes what was used. Satisfies `BuildContext`.
 
     A component that is asked for by its registered name does not depend on what a run composes and need not be

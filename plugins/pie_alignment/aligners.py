@@ -172,4 +172,4 @@ def _detector(context: BuildContext) -> Detector | None:
     """What builds the run's landmark detector when it is first asked for."""
     if context.chosen(Kind.LANDMARKS) is None:
         return None
-    return lambda: context.get(Kind.LANDMARKS)
+    return lambda: context.landmarks()

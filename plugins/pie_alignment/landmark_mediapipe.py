@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from pie_alignment.landmark_settings import MediapipeSettings
 from pie_alignment.point_sets import MEDIAPIPE, OURS, size_of, to_66
-from pie_framework.api import BuildContext, Kind
+from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError, did_you_mean
 
 #: Larger model files are not read; Google's have about 4 MB.
@@ -212,7 +212,7 @@ def build(config: MediapipeSettings, context: BuildContext) -> MediapipeLandmark
     model = read_task(Path(context.asset(config.model)))
     neutral = None
     if config.missing == "neutral":
-        face_model = context.get(Kind.FACE_MODEL)
+        face_model = context.face_model()
         theta = torch.zeros(1, face_model.layout.size, device=context.device, dtype=context.dtype)
         neutral = face_model.landmarks(theta, 1024)[0].double().cpu().numpy() / 1024
     return MediapipeLandmarks(model, config, neutral)

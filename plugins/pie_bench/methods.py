@@ -12,9 +12,9 @@ from typing import Any
 
 from pie_bench.settings import ROOT, BenchConfig, need_option
 from pie_framework import assets
-from pie_framework.composition import plan as requirements
 from pie_framework.composition import schema as config
 from pie_framework.composition.compose import compose
+from pie_framework.composition.plan import PRIOR, make_plan, places, selection
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import Registry
@@ -103,21 +103,17 @@ def embedding_key(run: RunConfig, registry: Registry) -> dict[str, Any]:
     values = config.values(run)
     keys = ("terms", "optimizer", "schedule", "blocks", "init", "dtype")
     key = {name: values[name] for name in keys} | {"networks": _nodes(run, registry, edits=False)}
-    if any(r.what == "prior" for r in requirements.required(run, registry, edits=False)):
+    if make_plan(run, registry, edits=False).draws_prior:
         key["prior"] = values["prior"]
     return key
 
 
 def _nodes(run: RunConfig, registry: Registry, edits: bool) -> dict[str, Any]:
     """The settings of every component that is required, with the digests of the files they name."""
-    nodes = {}
-    for requirement in requirements.check(run, registry, edits):
-        if requirement.what != "prior":
-            kind, roles = requirements.kind_and_roles(run, requirement.what)
-            for role in roles:
-                node = requirements.selection(run, kind, role)
-                nodes[f"{kind}.{role}" if role else str(kind)] = [node, digests(node)]
-    return nodes
+    plan = make_plan(run, registry, edits).check()
+    needed = [place for r in plan.requirements if r.what != PRIOR for place in places(run, r.what)]
+    nodes = {(f"{kind}.{part}" if part else str(kind)): selection(run, kind, part) for kind, part in needed}
+    return {role: [node, digests(node)] for role, node in nodes.items()}
 
 
 def digests(node: Any) -> list[str]:

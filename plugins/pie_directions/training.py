@@ -19,7 +19,7 @@ Report = Callable[[str], None]
 def run(config: TrainDirectionsConfig, context: BuildContext) -> None:
     """The trainer component: sample, fit, write the weight file."""
     torch.set_num_threads(config.threads)
-    editor, figures = fit_directions(config, context.get("generator"), context.get("encoder"))
+    editor, figures = fit_directions(config, context.generator(), context.encoder())
     editor.save(config.out, {"training": settings_as_notes(config, ("out",)), "figures": figures})
     print(Path(config.out))
 

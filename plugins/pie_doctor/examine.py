@@ -16,7 +16,7 @@ from pie_doctor.report import Report, Status
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, load
 from pie_framework.assets.formats import HEAD, page
 from pie_framework.assets.store import Store
-from pie_framework.composition import plan as requirements
+from pie_framework.composition.plan import make_plan
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.composition.uses import Chosen, Use, chosen, uses
 from pie_framework.errors import PieError
@@ -114,7 +114,7 @@ def _give_empty(config: DictConfig) -> list[str]:
 def _components(report: Report, run: RunConfig, registry: Registry, torch: ModuleType | None) -> list[Chosen]:
     """Whether all that is required is chosen, and whether its code can be imported."""
     try:
-        requirements.check(run, registry)
+        make_plan(run, registry).check()
     except PieError as error:
         report.add("run", "requirements", Status.ERROR, error.message, error.hint or "")
     parts = chosen(run, registry)

@@ -29,10 +29,10 @@ def run(config: TrainEncoderConfig, context: BuildContext) -> Path:
     """The trainer component: build what the settings need, train, return the weight file."""
     torch.set_num_threads(config.threads)
     processes = join(context.device)
-    face_model: FaceModel = context.get("face_model")
+    face_model: FaceModel = context.face_model()
     if not config.dataset:
         heldout = PortraitFolder(config.heldout, face_model.layout) if config.heldout else None
-        generator, detector = context.get("generator"), context.get("landmarks")
+        generator, detector = context.generator(), context.landmarks()
         return train_encoder(config, face_model, None, heldout, generator, detector, processes, context.dtype)
     keep = slice(None) if config.heldout else slice(0, -config.portraits_measured)
     train = PortraitFolder(config.dataset, face_model.layout, keep)

@@ -75,7 +75,7 @@ def build_inverter(config: InverterSettings, context: BuildContext) -> FeedbackI
         ComponentError: it was made for a generator of another resolution or with other latents.
     """
     inverter = load_inverter(context.asset(config.weights), device=context.device)
-    generator = context.get(Kind.GENERATOR)
+    generator = context.generator()
     for quantity in ("resolution", "num_layers", "latent_dim"):
         own, other = getattr(inverter, quantity), getattr(generator, quantity)
         if own != other:
@@ -89,8 +89,8 @@ def build_inverter(config: InverterSettings, context: BuildContext) -> FeedbackI
 
 def train_offsets(config: InverterTraining, context: BuildContext) -> Path:
     """Train the inverter on the processor, and return its weight file; Φ and Ψ come from the context."""
-    phi = _on_processor(context.get(Kind.FEATURES, "perceptual")) if config.perceptual > 0 else None
-    psi = _on_processor(context.get(Kind.FEATURES, "recognition")) if config.identity > 0 else None
+    phi = _on_processor(context.features("perceptual")) if config.perceptual > 0 else None
+    psi = _on_processor(context.features("recognition")) if config.identity > 0 else None
     generator = load_generator(
         context.asset(config.generator), compute_dtype=torch.bfloat16 if config.bf16 else None
     )
@@ -100,7 +100,7 @@ def train_offsets(config: InverterTraining, context: BuildContext) -> Path:
 
 def train(config: GeneratorTraining, context: BuildContext) -> Path:
     """Train on the processor, and return the weight file; Φ and the encoder come from the context when used."""
-    phi = _on_processor(context.get(Kind.FEATURES, "perceptual")) if config.perceptual > 0 else None
+    phi = _on_processor(context.features("perceptual")) if config.perceptual > 0 else None
     kinds = (Kind.ENCODER, Kind.FACE_MODEL)
     readers = tuple(_on_processor(context.get(kind)) for kind in kinds) if config.reading > 0 else None
     train_generator(config, report=lambda line: print(line, flush=True), phi=phi, readers=readers)

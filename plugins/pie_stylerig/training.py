@@ -29,13 +29,14 @@ def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
     torch.set_num_threads(config.threads)
     processes = join(context.device)
     wanted = config.weights.recognition and context.chosen("features", "recognition") is not None
+    recognition = context.features("recognition") if wanted else None
     return train_rig(
         config,
-        context.get("generator"),
-        context.get("encoder"),
-        context.get("face_model"),
-        context.get("features", "recognition") if wanted else None,
-        context.get("inverter") if config.pairs else None,
+        context.generator(),
+        context.encoder(),
+        context.face_model(),
+        recognition if isinstance(recognition, RecognitionNetwork) else None,
+        context.inverter() if config.pairs else None,
         processes,
     )
 

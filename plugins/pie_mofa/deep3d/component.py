@@ -22,7 +22,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from pie_framework.api import BuildContext, Kind, LandmarkDetector, Layout
+from pie_framework.api import BuildContext, LandmarkDetector, Layout
 from pie_framework.errors import ComponentError, ConfigError, InputError
 from pie_mofa.deep3d.crop import five_points, resample, windows
 from pie_mofa.deep3d.network import CoefficientNetwork, load_network
@@ -106,7 +106,7 @@ class Deep3DEncoder(nn.Module):
 
 def build(config: Deep3DConfig, context: BuildContext) -> Deep3DEncoder:
     """The frozen encoder; ConfigError unless the face model has Deep3DFaceRecon's layout."""
-    face_model = context.get(Kind.FACE_MODEL)
+    face_model = context.face_model()
     if not isinstance(face_model, Deep3DFaceModel):
         raise ConfigError(
             "encoder=deep3d needs face_model=bfm: its coefficients mean nothing in another face model",
@@ -117,7 +117,7 @@ def build(config: Deep3DConfig, context: BuildContext) -> Deep3DEncoder:
             "encoder=deep3d needs its checkpoint",
             "Give encoder.weights=PATH/epoch_20.pth (docs/formats/deep3d.md).",
         )
-    detector = context.get(Kind.LANDMARKS) if config.crop == "landmarks" else None
+    detector = context.landmarks() if config.crop == "landmarks" else None
     network = load_network(context.asset(config.weights)).to(context.device, context.dtype)
     network.freeze({"same": None, "float32": torch.float32, "bfloat16": torch.bfloat16}[config.features])
     return Deep3DEncoder(network, face_model, detector)

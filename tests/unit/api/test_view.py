@@ -15,9 +15,9 @@ from pie_framework.api.view import ImageView
 from pie_framework.errors import ComponentError, PluginError
 from pie_framework.optimisation.objective import Objective, WeightedTerm
 from pie_framework.optimisation.prior import PriorSampler
+from pie_framework.optimisation.schedule import PriorSettings, Stage
 from pie_framework.optimisation.solver import solve
-from pie_framework.optimisation.stage import Stage
-from pie_framework.optimisation.start import PriorSettings, make_problem
+from pie_framework.optimisation.start import make_problem
 from pie_framework.testing.toys import TOY_LAYOUT, toy_networks
 from pie_optimizers.adam import Adam
 

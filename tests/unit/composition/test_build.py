@@ -234,12 +234,12 @@ def test_gaps_are_found_before_anything_is_loaded(
         "pie_framework.api.Component.load", lambda self: pytest.fail(f"{self.name} was loaded")
     )
     with pytest.raises(ComponentError, match=said):
-        Builder(toy_run(*terms, **changes), registry).check()
+        Builder(toy_run(*terms, **changes), registry).plan.check()
 
 
 def test_an_unused_gap_is_no_gap(registry: Registry):
     builder = Builder(toy_run("synthesis", rig={}, encoder={"name": "none"}, landmarks={}), registry)
-    builder.check()
+    builder.plan.check()
     networks = builder.networks()
     assert (networks.encoder, networks.landmarks, dict(networks.rigs)) == (None, None, {})
 
@@ -329,7 +329,7 @@ def crash(config, context):
     return {}["no such key"]
 
 def circle(config, context):
-    return context.get("generator")
+    return context.generator()
 
 def heavy(config, context):
     return context.asset("pkg://faulty_data/w.bin")

@@ -7,7 +7,7 @@ import pytest
 from pie_framework.composition.compose import compose
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import ConfigError
-from pie_framework.optimisation.stage import Stage
+from pie_framework.optimisation.schedule import Stage
 from pie_framework.plugins import discover
 
 

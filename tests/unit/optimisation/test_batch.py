@@ -15,8 +15,8 @@ from pie_framework.api import LatentView, Networks, TargetView
 from pie_framework.optimisation.objective import Objective, WeightedTerm
 from pie_framework.optimisation.prior import PriorSampler
 from pie_framework.optimisation.problem import Problem
+from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.solver import Solution, solve
-from pie_framework.optimisation.stage import Stage
 from pie_framework.optimisation.state import Ending
 from pie_framework.testing.toys import toy_networks
 from pie_optimizers.adam import Adam

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import Networks
-from pie_framework.composition.schema import PriorConfig
 from pie_framework.errors import ComponentError, ConfigError, PluginError
 from pie_framework.optimisation.objective import Objective, WeightedTerm
 from pie_framework.optimisation.prior import PriorSampler
 from pie_framework.optimisation.problem import Problem
-from pie_framework.optimisation.stage import Stage
-from pie_framework.optimisation.start import PriorSettings, make_problem, start_latent
+from pie_framework.optimisation.schedule import PriorSettings, Stage
+from pie_framework.optimisation.start import make_problem, start_latent
 from pie_framework.testing.toys import toy_networks
 from pie_optimizers.adam import Adam
 
@@ -29,10 +28,6 @@ class Nothing:
 
 def made(networks: Networks, images: Tensor, stages: tuple[Stage, ...] = (STAGE,), **more: Any) -> Problem:
     return make_problem(networks, Objective({"n": WeightedTerm(Nothing())}), images, stages, Adam(), **more)
-
-
-def test_settings_of_the_prior_are_those_of_a_configuration() -> None:
-    assert vars(PriorSettings()) == vars(PriorConfig())
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from pie_framework.api import Networks, PriorDraw
 from pie_framework.optimisation.history import HistoryRow
 from pie_framework.optimisation.objective import Breakdown, Part, WeightedTerm
 from pie_framework.optimisation.problem import Problem
+from pie_framework.optimisation.schedule import PriorSettings, Stage
 from pie_framework.optimisation.solver import Solution
-from pie_framework.optimisation.stage import Stage
-from pie_framework.optimisation.start import PriorSettings
 from pie_framework.optimisation.state import Ending, Fault, PortraitStatus, SolverState, StepRecord, summary
 
 VALUES = (

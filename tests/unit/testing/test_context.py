@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pie_framework import testing
-from pie_framework.api import Kind, LatentView
+from pie_framework.api import LatentView
 from pie_framework.errors import ComponentError
 from pie_framework.testing import toy_context
 from pie_framework.testing._context import UndeclaredError
@@ -23,11 +23,11 @@ def test_everything_is_there() -> None:
         torch.device("cpu"),
         ("rotation",),
     )
-    generator = context.get(Kind.GENERATOR)
+    generator = context.generator()
     assert generator.sample(1, torch.Generator().manual_seed(0)).dtype == torch.float64
     assert context.get("generator", "stylegan2") is generator
     assert context.get("rig", "rotation").block == "rotation"
-    assert context.get("encoder").layout == TOY_LAYOUT
+    assert context.encoder().layout == TOY_LAYOUT
     assert context.chosen("encoder") == "toy"
     assert context.chosen("rig", "expression") is None
     with pytest.raises(ComponentError, match="block"):
@@ -41,27 +41,27 @@ def test_everything_is_there() -> None:
 
 def test_every_role_has_features_of_its_own() -> None:
     context = toy_context()
-    depth, other = context.get("features", "depth"), context.get("features", "depht")
+    depth, other = context.features("depth"), context.features("depht")
     assert isinstance(depth, ToyFeatures)
-    assert context.get("features", "depth") is depth
+    assert context.features("depth") is depth
     assert torch.equal(toy_context().get("features", "depth").projection, depth.projection)
     assert not torch.equal(other.projection, depth.projection)
 
 
 def test_what_is_not_declared_is_refused() -> None:
     context = toy_context(requires=frozenset({"encoder", "features.depth"}))
-    context.get("encoder")
-    context.get("features", "depth")
+    context.encoder()
+    context.features("depth")
     context.get("generator", "stylegan2")  # by its registered name: does not depend on the run
     for kind, name in (("generator", None), ("rig", "rotation"), ("features", "colour")):
         with pytest.raises(UndeclaredError, match="does not require"):
             context.get(kind, name)
     assert context.chosen("landmarks") == "toy"
-    assert context.get("landmarks") is not None  # optional, as it was asked for with `chosen` first
+    assert context.landmarks() is not None  # optional, as it was asked for with `chosen` first
     assert context.chosen("features", "perceptual") == "toy"
-    context.get("features", "perceptual")
+    context.features("perceptual")
     with pytest.raises(UndeclaredError, match=r"features\.colour"):
-        context.get("features", "colour")  # another role was asked for first
+        context.features("colour")  # another role was asked for first
 
 
 def test_the_package_imports_no_torch() -> None:

@@ -334,7 +334,7 @@ def test_the_fault_of_a_plugin_comes_before_what_only_its_user_has(monkeypatch: 
 
 
 def test_requires_may_be_any_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = worlds(monkeypatch, lambda config, context: context.get("encoder"), ["encoder", "generator"])
+    here = worlds(monkeypatch, lambda config, context: context.encoder(), ["encoder", "generator"])
     assert here.choose().status is Status.PASS
     assert here.requires - here.used == {"generator"}
 

@@ -1,11 +1,14 @@
-"""The stages of the optimisation (§3): in which space, how many steps, how large."""
+"""What of the optimisation is configured (§3): its stages, and how the v of E_v are drawn. Imports no torch."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from pie_framework.errors import ConfigError
+from annotated_types import Ge, Gt, IsFinite
+
+Positive = Annotated[IsFinite[float], Gt(0)]
 
 
 @dataclass(frozen=True)
@@ -28,27 +31,16 @@ class Stage:
     """
 
     name: str
-    space: str
-    steps: int
-    lr: float
-    decay: float = 1.0
-    decay_every: int = 2000
+    space: Literal["w", "w_plus"]
+    steps: Annotated[int, Ge(0)]
+    lr: Positive
+    decay: Positive = 1.0
+    decay_every: Annotated[int, Ge(1)] = 2000
     staircase: bool = False
     decay_from_start: bool = False
     cosine: bool = False
-    tolerance: float = 0.0
-    window: int = 50
-
-    def __post_init__(self) -> None:
-        if self.space not in ("w", "w_plus"):
-            raise ConfigError(
-                f"schedule stage '{self.name}': space is '{self.space}'", "It is 'w' or 'w_plus'."
-            )
-        numbers = (self.lr, self.decay, self.decay_every, self.window)
-        if self.steps < 0 or min(numbers) <= 0 or not all(map(math.isfinite, (*numbers, self.tolerance))):
-            raise ConfigError(
-                f"schedule stage '{self.name}': steps, lr, decay, decay_every and window must be positive, and finite"
-            )
+    tolerance: IsFinite[float] = 0.0
+    window: Annotated[int, Ge(1)] = 50
 
     def lr_at(self, step: int, before: int = 0) -> float:
         """Step size of step 0, 1, ...; `before` is the number of steps planned in the earlier stages."""
@@ -60,3 +52,26 @@ class Stage:
         if self.cosine:
             lr *= 0.5 * (1 + math.cos(math.pi * step / max(self.steps, 1)))
         return lr
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The stages in order, and every how many steps energies are read."""
+
+    stages: list[Stage] = field(default_factory=list)
+    check_every: Annotated[int, Ge(1)] = 10
+
+
+@dataclass(frozen=True)
+class PriorSettings:
+    """How E_v is estimated.
+
+    Attributes:
+        pool: how many v are made once and drawn from; 0 makes new ones at every step.
+        per_step: how many v a step averages over.
+        blocks_per_step: how many blocks τ a step averages over, taking turns; 0 takes all.
+    """
+
+    pool: Annotated[int, Ge(0)] = 64
+    per_step: Annotated[int, Ge(1)] = 1
+    blocks_per_step: Annotated[int, Ge(0)] = 1

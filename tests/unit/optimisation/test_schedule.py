@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from pie_framework.composition.schema import StageConfig
 from pie_framework.errors import ConfigError
-from pie_framework.optimisation.stage import Stage
+from pie_framework.optimisation.schedule import Stage
+from pie_framework.settings import merge
 
 
 def test_the_decay_is_smooth_by_default() -> None:
@@ -46,8 +46,8 @@ def test_a_half_cosine_is_over_the_stage_alone() -> None:
 @pytest.mark.parametrize("name", ["lr", "decay", "decay_every", "window"])
 @pytest.mark.parametrize("value", [0, -1, math.inf, math.nan])
 def test_what_would_never_move_or_jump_to_infinity_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match="schedule stage 'w'"):
-        Stage(**{"name": "w", "space": "w", "steps": 3, "lr": 1.0, name: value})
+    with pytest.raises(ConfigError, match=rf"stages\.0\.{name}: .* is (too small|not a)"):
+        merge(Stage, {"name": "w", "space": "w", "steps": 3, "lr": 1.0, name: value}, "stages.0")
 
 
 def test_the_other_limits_of_a_stage() -> None:
@@ -58,11 +58,11 @@ def test_the_other_limits_of_a_stage() -> None:
         1
     ) == pytest.approx(0.1)
     for wrong in ({"steps": -1}, {"tolerance": math.nan}, {"tolerance": math.inf}, {"space": "z"}):
-        with pytest.raises(ConfigError, match="schedule stage 'w'"):
-            Stage(**{"name": "w", "space": "w", "steps": 3, "lr": 1.0, **wrong})
+        with pytest.raises(ConfigError, match=rf"stages\.0\.{next(iter(wrong))}: "):
+            merge(Stage, {"name": "w", "space": "w", "steps": 3, "lr": 1.0, **wrong}, "stages.0")
 
 
-def test_what_a_stage_does_not_say_is_the_same_in_a_configuration() -> None:
+def test_a_stage_that_says_no_more_has_no_decay() -> None:
     given = {"name": "w", "space": "w", "steps": 3, "lr": 1.0}
-    assert vars(Stage(**given)) == vars(StageConfig(**given))
-    assert Stage(**given).lr_at(2000) == 1.0, "no decay"
+    assert merge(Stage, given) == Stage(**given)
+    assert Stage(**given).lr_at(2000) == 1.0
