@@ -63,6 +63,6 @@ class MadeForGenerator(Protocol):
 
     @property
     def made_for(self) -> Mapping[str, Any]:
-        """`pie_framework.composition.identity.generator_identity` of that generator, or what is known of it; may be
+        """`pie_framework.api.identity.generator_identity` of that generator, or what is known of it; may be
         empty."""
         ...

@@ -22,8 +22,8 @@ from pie_framework.api import (
     MadeForGenerator,
     Networks,
     Slot,
+    identity,
 )
-from pie_framework.composition import identity
 from pie_framework.composition.plan import PRIOR, Choice, Plan, choose, make_plan, places
 from pie_framework.composition.schema import RunConfig
 from pie_framework.errors import AssetError, ComponentError, ConfigError

@@ -81,7 +81,7 @@ class MofaEncoder(nn.Module):
         self.layout = layout
         self.architecture = architecture or Architecture()
         self.compute_dtype: torch.dtype | None = None
-        #: Whose samples it was trained on (`pie_framework.composition.identity`), as its weight file tells.
+        #: Whose samples it was trained on (`pie_framework.api.identity`), as its weight file tells.
         self.made_for: dict[str, Any] = {}
         widths = self.architecture.widths
         body: list[nn.Module] = [ConvNorm(3, widths[0], 5, 2), nn.SiLU()]

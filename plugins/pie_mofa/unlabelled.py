@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pie_framework.api import FaceModel, Generator, LandmarkDetector, Mirrors, photometric_loss
-from pie_framework.composition.identity import generator_identity
+from pie_framework.api.identity import generator_identity
 from pie_framework.errors import ConfigError
 from pie_mofa.calibration import calibrate, mean_light
 from pie_mofa.data import Portraits, blur, disturb

@@ -70,7 +70,7 @@ class RigNet(nn.Module):
         self.num_layers = num_layers
         self.latent_dim = latent_dim
         self.architecture = architecture or Architecture()
-        #: Which generator it was trained for (`pie_framework.composition.identity`), as its weight file tells.
+        #: Which generator it was trained for (`pie_framework.api.identity`), as its weight file tells.
         self.made_for: dict[str, Any] = {}
         size, code, hidden = layout.block(block).size, self.architecture.code, self.architecture.hidden
         self.encoder = LayerLinear(num_layers, latent_dim, code)

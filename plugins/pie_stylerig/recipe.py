@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from pie_framework.api import FaceEncoder, FaceModel, Generator, Inverter, RecognitionNetwork, RigNetwork
-from pie_framework.composition.identity import generator_identity
+from pie_framework.api.identity import generator_identity
 from pie_framework.errors import ConfigError
 from pie_stylerig.latent_coefficients import LatentCoefficients
 from pie_stylerig.losses import Analysis, background_loss, latent_distance, rig_losses

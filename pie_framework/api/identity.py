@@ -1,20 +1,17 @@
-"""Which generator a network was trained for, as its weight file tells it."""
+"""Which generator a network was trained for, as its weight file tells it. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from pie_framework.api import Generator
+from pie_framework.api.models import Generator
 
 SHAPE = ("resolution", "num_layers", "latent_dim")
 #: Weights that are looked at, and how far rounding may move what is noted of them.
 LARGEST, TOLERANCE = 24, 2e-3
 
 
-@torch.no_grad()
 def generator_identity(generator: Generator) -> dict[str, Any]:
     """Shape and fingerprint of a generator, JSON values.
 
@@ -26,7 +23,7 @@ def generator_identity(generator: Generator) -> dict[str, Any]:
         (p for p in parameters() if p.numel() > 1) if callable(parameters) else [],
         key=lambda p: (-p.numel(), tuple(p.shape)),
     )[:LARGEST]
-    fingerprint = sorted(float(p.double().std()) for p in found)
+    fingerprint = sorted(float(p.detach().double().std()) for p in found)
     return {**{name: getattr(generator, name) for name in SHAPE}, "fingerprint": fingerprint}
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pie_framework.composition.identity import difference, generator_identity, same_weights
+from pie_framework.api.identity import difference, generator_identity, same_weights
 
 
 class Generator(nn.Module):
