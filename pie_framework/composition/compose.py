@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import sys
 import traceback
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import main as hydra_main
@@ -22,6 +24,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -257,8 +260,18 @@ def _help(flags: Namespace, overrides: Sequence[str], name: str) -> None:
     with explained(name, overrides), initialised():
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
+        if not any(word.startswith("hydra.searchpath=") for word in overrides):
+            _list_groups_once(hydra.config_loader)
         text = hydra.get_help(config.hydra.help, shown, get_args_parser(), resolve=flags.resolve)
     print(text)
+
+
+def _list_groups_once(loader: Any) -> None:
+    """Hydra makes its search path anew for each group that it lists, and lists every group twice."""
+    listed = functools.cache(loader.repository.get_group_options)
+    loader.get_group_options = lambda group_name, results_filter=ObjectType.CONFIG, **_: listed(
+        group_name, results_filter
+    )
 
 
 def root_names(registry: Registry | None = None, name: str = CONFIG_NAME) -> list[str]:
