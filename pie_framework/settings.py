@@ -74,8 +74,8 @@ def defaults(schema: type) -> dict[str, Any]:
 
 def hints(schema: type) -> dict[str, Any]:
     """The types of a dataclass's fields with what is annotated; PluginError where they cannot be read."""
-    found = _read(schema, lambda: typing.get_type_hints(schema, include_extras=True))
-    return {f.name: found[f.name] for f in dataclasses.fields(schema)}
+    types = _read(schema, lambda: typing.get_type_hints(schema, include_extras=True))
+    return {f.name: types[f.name] for f in dataclasses.fields(schema)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,13 +315,13 @@ def resolved(values: DictConfig, where: str) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(values, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(told(error, where)) from error
+        raise ConfigError(omegaconf_message(error, where)) from error
     if not isinstance(plain, dict):
         raise ConfigError(f"{where or 'the configuration'} is not a group of settings")
     return {str(key): value for key, value in plain.items()}
 
 
-def told(error: OmegaConfBaseException, where: str = "") -> str:
+def omegaconf_message(error: OmegaConfBaseException, where: str = "") -> str:
     """What OmegaConf found wrong, with its key, in plain words; `where` is the key of what it was about."""
     inside = re.sub(r"\[(\w+)\]", r".\1", str(error.full_key or error.key or ""))
     if not (inside == where or inside.startswith(f"{where}.")):

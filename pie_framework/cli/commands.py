@@ -67,10 +67,10 @@ def run_offered(name: str, words: Sequence[str], own: Iterable[str]) -> int:
 
 def unexpected(error: BaseException) -> tuple[Provenance | None, str]:
     """The plugin of others that an exception came from, if any, and the line that says so."""
-    from pie_framework.plugins import culprit, discover, told
+    from pie_framework.plugins import culprit, discover, message_of
 
     try:
         origin = culprit(error, discover())
     except Exception:  # PIE_PLUGINS is wrong, or what is installed cannot even be looked at
         origin = None
-    return origin, told(error, origin)
+    return origin, message_of(error, origin)

@@ -91,8 +91,8 @@ def options(
     with initialised():
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        found: list[str] = hydra.config_loader.get_group_options(group, what, root, folders)
-    return found
+        names: list[str] = hydra.config_loader.get_group_options(group, what, root, folders)
+    return names
 
 
 def groups(root: str = CONFIG_NAME, overrides: Sequence[str] = ()) -> list[str]:

@@ -98,8 +98,8 @@ def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
     from pie_framework.assets.catalogue import load
 
     declared = {asset.uri: asset.name for _, c in registry.named() for asset in c.assets}
-    found = uses(run, registry, load(registry))
-    named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in found if use.uri}
+    files = uses(run, registry, load(registry))
+    named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in files if use.uri}
     return [{"name": name, "licence": licence} for name, licence in sorted(named.items())]
 
 
@@ -166,8 +166,8 @@ def recognise(path: Path, catalogue: Catalogue) -> Entry | None:
         return None
     bytes_ = path.stat().st_size
     alike = [entry for entry in catalogue.entries.values() if entry.size == bytes_ and entry.sha256]
-    found = digest(path) if alike else ""
-    return next((entry for entry in alike if entry.sha256 == found), None)
+    sha256 = digest(path) if alike else ""
+    return next((entry for entry in alike if entry.sha256 == sha256), None)
 
 
 def _suggestion(key: str, component: str, catalogue: Catalogue) -> str:

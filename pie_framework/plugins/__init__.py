@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pie_framework.plugins.blame import blame, culprit, gone, naming_the_gone, told
+from pie_framework.plugins.blame import blame, culprit, message_of, missing_package, naming_missing_packages
 from pie_framework.plugins.discovery import (
     ENTRY_POINT_GROUP,
     ENVIRONMENT_VARIABLE,
@@ -26,8 +26,8 @@ __all__ = [
     "core_config",
     "culprit",
     "discover",
-    "gone",
-    "naming_the_gone",
+    "message_of",
+    "missing_package",
+    "naming_missing_packages",
     "parse_kind",
-    "told",
 ]
