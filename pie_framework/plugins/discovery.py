@@ -30,6 +30,8 @@ from pie_framework.plugins.records import PluginProblem, Provenance, canonical
 from pie_framework.plugins.registry import OWN_COMMANDS, Registry
 
 ENTRY_POINT_GROUP = PROJECT
+#: Group of plugins that only bring commands, which `pie --help` can list without importing the others.
+COMMANDS_GROUP = f"{PROJECT}.commands"
 ENVIRONMENT_VARIABLE = "PIE_PLUGINS"
 #: Seconds after which an import is called slow, and the package that makes it so.
 SLOW_IMPORT = 1.0
@@ -52,15 +54,14 @@ def discover(
         environment: where PIE_PLUGINS is read; `os.environ` by default. "all" and "" take every plugin, "none"
             takes none, "a,b" takes only those, "-a,-b" takes all but those. A name is that of a plugin (entry
             point) or of its distribution.
-        entry_points: the plugins; those installed in the group `pie_framework` by default.
+        entry_points: the plugins; by default those installed in the groups `pie_framework` and
+            `pie_framework.commands`.
         shipped: whether to ask pie-framework's own plugins too.
 
     Raises:
         ConfigError: PIE_PLUGINS names no installed plugin, or mixes both forms.
     """
-    if entry_points is None:
-        entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    installed = _with_provenance(entry_points)
+    installed = _with_provenance(installed_plugins() if entry_points is None else entry_points)
     selection = (os.environ if environment is None else environment).get(ENVIRONMENT_VARIABLE, "all")
     chosen = [pair for pair in _select(installed, selection) if shipped or not pair[1].shipped]
     registry = Registry()
@@ -77,6 +78,12 @@ def discover(
         _register(registry, manager, _Offers(registry, provenance, origins), point, plugin)
     _collect(registry, manager, origins)
     return registry
+
+
+def installed_plugins() -> list[EntryPoint]:
+    """The entry points of all plugins, imported or not."""
+    groups = (ENTRY_POINT_GROUP, COMMANDS_GROUP)
+    return [point for group in groups for point in importlib.metadata.entry_points(group=group)]
 
 
 def _with_provenance(points: Iterable[EntryPoint]) -> list[tuple[EntryPoint, Provenance]]:
@@ -132,7 +139,7 @@ def _means(name: str, provenance: Provenance) -> bool:
 
 def left_out(distribution: str) -> bool:
     """Whether a distribution is installed with plugins, and PIE_PLUGINS leaves all of them out."""
-    installed = _with_provenance(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+    installed = _with_provenance(installed_plugins())
     chosen = [provenance for _, provenance in _select(installed, os.environ.get(ENVIRONMENT_VARIABLE, "all"))]
     mine = [p for _, p in installed if canonical(p.distribution) == canonical(distribution)]
     return bool(mine) and not any(p in chosen for p in mine)
