@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pie_facemodels.procedural.albedo import brow_mask, lip_mask
 from pie_facemodels.procedural.loft import COLUMN_ANGLES, COLUMNS, ROW_PARAMETERS, ROWS
-from pie_facemodels.procedural.model import shade_vertices
+from pie_facemodels.procedural.model import ProceduralFaceModel, shade_vertices
 from pie_facemodels.procedural.regions import face_region
 from pie_facemodels.procedural.template import template
 from pie_framework.rendering import PerspectiveCamera, vertex_normals
