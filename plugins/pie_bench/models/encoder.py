@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pie_bench.measure import LANDMARK_SIZE, light_error
-from pie_bench.model_measures.figures import Figure, mean
-from pie_bench.model_measures.world import World
+from pie_bench.models.world import World
 from pie_framework.api import FaceModel, KnownPortraits
-
-#: The errors of θ with their units.
-ERRORS = {"yaw": "deg", "pitch": "deg", "roll": "deg", "landmarks": "px", "expression": "px", "light": "%"}
 
 
 def expression_px(theta: Tensor, reference: Tensor, held: Tensor, face_model: FaceModel) -> Tensor:
@@ -54,31 +46,15 @@ def _distance(points: Tensor, portraits: KnownPortraits, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def measure(world: World, portraits: KnownPortraits) -> dict[str, Tensor]:
+def measure(world: World, portraits: KnownPortraits) -> dict[tuple[str, ...], Tensor]:
     """Errors (B,) of the encoder, of the judge where it is another one, and of the landmark detector."""
-    networks, images = world.networks, portraits.images
-    found: dict[str, Tensor] = {}
+    networks, judge, images = world.networks, world.judge, portraits.images
+    found: dict[tuple[str, ...], Tensor] = {}
     if networks.encoder is not None and networks.face_model is not None:
-        theta = networks.encoder.encode(images)
-        errors = errors_of(theta, portraits, networks.face_model)
-        found |= {f"encoder.{name}": value for name, value in errors.items()}
-        if world.judge is not networks.encoder and world.judge is not None:
-            errors = errors_of(world.judge.encode(images), portraits, networks.face_model)
-            found |= {f"judge.{name}": value for name, value in errors.items()}
+        for name, reader in (("encoder", networks), ("judge", judge)):
+            if reader is not None and (name == "encoder" or reader is not networks):
+                errors = errors_of(reader.encode(images), portraits, networks.face_model)
+                found |= {(name, error): value for error, value in errors.items()}
     if networks.landmarks is not None:
-        points = networks.landmarks.detect(images)
-        found["landmarks.landmarks"] = _distance(points, portraits, images.shape[-1])
-    return found
-
-
-def figures(columns: Mapping[str, NDArray[np.float64]]) -> list[Figure]:
-    """Means over the portraits."""
-    found = [
-        mean(model, name, columns[f"{model}.{name}"], unit)
-        for model in ("encoder", "judge")
-        for name, unit in ERRORS.items()
-        if f"{model}.{name}" in columns
-    ]
-    if "landmarks.landmarks" in columns:
-        found.append(mean("landmarks", "landmarks", columns["landmarks.landmarks"], "px"))
+        found["landmarks", "landmarks"] = _distance(networks.detect(images), portraits, images.shape[-1])
     return found
