@@ -262,7 +262,7 @@ def _shown_benches() -> list[str]:
     found = set()
     for path in TEXTS:
         for line in re.findall(r"^pie bench\b.*$", path.read_text(encoding="utf-8"), re.M):
-            if not re.search(r"-m |models|mine|backdrop|\.\.\.", line):
+            if not re.search(r"-m |models|report|mine|backdrop|\.\.\.", line):
                 found.add(line.split("  #")[0].strip())
     return sorted(found)
 
