@@ -154,15 +154,8 @@ def open_folder(plan: Plan, blocks: Mapping[str, str]) -> None:
                 f"'{plan.folder}' holds rows of another '{method.name}': its settings or weights have changed",
                 elsewhere,
             )
-    described = {
-        method.name: {
-            "summary": method.summary,
-            "overrides": list(method.overrides),
-            "edits": method.edits,
-            "fingerprint": method.fingerprint,
-        }
-        for method in plan.methods
-    }
+    kept = ("summary", "overrides", "edits", "fingerprint")
+    described = {method.name: {key: getattr(method, key) for key in kept} for method in plan.methods}
     versions = {name: importlib.metadata.version(name) for name in RECORDED}
     write_json(
         path,
@@ -170,10 +163,7 @@ def open_folder(plan: Plan, blocks: Mapping[str, str]) -> None:
             "set": plan.bench.set,
             "world": world,
             "methods": {**before, **described},
-            "edits": {
-                name: {"controls": controls, "block": blocks[name]}
-                for name, controls in plan.bench.edits.items()
-            },
+            "edits": {n: {"controls": words, "block": blocks[n]} for n, words in plan.bench.edits.items()},
             "portraits": plan.bench.portraits,
             "pictures": plan.bench.pictures,
             "seeds": sorted({*found.get("seeds", []), *plan.bench.seeds}),

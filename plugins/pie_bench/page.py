@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -108,32 +109,24 @@ class _Gallery:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.uris: list[str] = []
-        self._places: dict[tuple[str, ...], int | None] = {}
+        self.shown = functools.cache(self._shown)
 
-    def shown(self, of: str, name: str, alt: str) -> str:
+    def _shown(self, of: str, name: str, alt: str) -> str:
         """A picture by its folder and name as HTML; an empty place when there is none."""
-        return self._html((of, name), lambda: _open(self.folder / of / name), alt)
+        return self._add(_open(self.folder / of / name), alt)
 
     def difference(self, of: str, name: str) -> str:
         """|made - true|, amplified, as HTML; an empty place when one is missing."""
+        made, true = _open(self.folder / of / name), _open(self.folder / TRUTH / name)
+        if made is None or true is None or made.size != true.size:
+            return self._add(None, "")
+        return self._add(ImageChops.difference(made, true).point(_AMPLIFY), "difference to the truth")
 
-        def make() -> Image.Image | None:
-            made, true = _open(self.folder / of / name), _open(self.folder / TRUTH / name)
-            if made is None or true is None or made.size != true.size:
-                return None
-            amplified: Image.Image = ImageChops.difference(made, true).point(_AMPLIFY)
-            return amplified
-
-        return self._html((of, name, TRUTH), make, "difference to the truth")
-
-    def _html(self, key: tuple[str, ...], make: Callable[[], Image.Image | None], alt: str) -> str:
-        if key not in self._places:
-            picture = make()
-            self._places[key] = None if picture is None else len(self.uris)
-            if picture is not None:
-                self.uris.append(html.data_uri(picture, "WEBP"))
-        place = self._places[key]
-        return "<span></span>" if place is None else f'<img data-picture="{place}" alt="{escape(alt)}">'
+    def _add(self, picture: Image.Image | None, alt: str) -> str:
+        if picture is None:
+            return "<span></span>"
+        self.uris.append(html.data_uri(picture, "WEBP"))
+        return f'<img data-picture="{len(self.uris) - 1}" alt="{escape(alt)}">'
 
 
 def _open(path: Path) -> Image.Image | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,9 +68,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.markdown:
         print(markdown_tables(results), end="")
     return 0
-
-
-if __name__ == "__main__":
-    from pie_framework.cli.main import main as pie
-
-    raise SystemExit(pie(["bench", "report", *sys.argv[1:]]))

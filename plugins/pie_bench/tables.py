@@ -1,12 +1,8 @@
-"""The tables of a bench, the same in the terminal, in Markdown and on the page. Imports no torch.
-
-python -m pie_bench.tables OUT > tables.md
-"""
+"""The tables of a bench, the same in the terminal, in Markdown and on the page. Imports no torch."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -188,9 +184,3 @@ def markdown_tables(results: Results, level: int = 3) -> str:
         lines.insert(1, "|:--" + "|--:" * len(table.heads) + "|")
         parts.append("\n".join([f"{'#' * level} {table.title}", "", table.note, "", *lines]))
     return "\n\n".join(parts) + "\n"
-
-
-if __name__ == "__main__":
-    from pie_framework.cli.main import main
-
-    raise SystemExit(main(["bench", "report", *sys.argv[1:], "--markdown"]))

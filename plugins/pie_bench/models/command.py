@@ -20,7 +20,6 @@ from pie_framework.api.kinds import Kind
 from pie_framework.composition.compose import compose
 from pie_framework.composition.schema import RunConfig
 from pie_framework.plugins import Registry, discover
-from pie_framework.runs.timing import phases
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,7 +108,9 @@ def measure(
         columns = pieces.join(done)
         figures = [*means(columns), *frechet.figures(columns), *recognition.figures(columns), *sizes]
     figures.sort(key=lambda figure: MODELS.index(figure.model))
-    seconds = phases(started, prepare=prepared, measure=measured, summarise=time.perf_counter())
+    ended = time.perf_counter()
+    seconds = {"prepare": prepared - started, "measure": measured - prepared, "summarise": ended - measured}
+    seconds["total"] = ended - started
     return Report(tuple(figures), seconds)
 
 

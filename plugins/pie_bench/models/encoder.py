@@ -5,32 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pie_bench.measure import LANDMARK_SIZE, light_error
+from pie_bench.measure import LANDMARK_SIZE, angle_error, expression_px, light_error
 from pie_bench.models.world import World
 from pie_framework.api import FaceModel, KnownPortraits
-
-
-def expression_px(theta: Tensor, reference: Tensor, held: Tensor, face_model: FaceModel) -> Tensor:
-    """Mean distance of the landmarks when only the expression differs, pixels at 128, (B,).
-
-    Args:
-        theta, reference: (B, P), whose expressions are compared.
-        held: (B, P), whose other blocks (pose, place, identity) both are given.
-    """
-    layout = face_model.layout
-    mixed = torch.cat([layout.replace(held, value, "expression") for value in (theta, reference)])
-    found, wanted = face_model.landmarks(mixed, LANDMARK_SIZE).chunk(2)
-    distance: Tensor = (found - wanted).norm(dim=-1).mean(dim=1)
-    return distance
 
 
 def errors_of(theta: Tensor, portraits: KnownPortraits, face_model: FaceModel) -> dict[str, Tensor]:
     """Errors (B,) of estimated coefficients (B, P): absolute angles in degrees, pixels at 128, relative light."""
     layout, truth = face_model.layout, portraits.theta
-    found = {
-        name: (theta - truth)[:, layout.index("rotation", name)].abs().rad2deg()
-        for name in ("yaw", "pitch", "roll")
-    }
+    found = {name: angle_error(theta, truth, name, layout) for name in ("yaw", "pitch", "roll")}
     points = face_model.landmarks(theta, LANDMARK_SIZE)
     found["landmarks"] = _distance(points, portraits, LANDMARK_SIZE)
     found["expression"] = expression_px(theta, truth, truth, face_model)

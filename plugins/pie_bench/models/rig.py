@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pie_bench.measure import light_error
-from pie_bench.models.encoder import expression_px
+from pie_bench.measure import angle_error, expression_px, light_error
 from pie_bench.models.figures import OVER
 from pie_bench.models.world import PRIOR, SOURCES, World
 from pie_bench.settings import ANOTHER
@@ -179,7 +178,7 @@ def _add_errors(
     layout = face_model.layout
     for sort, rows in _rows(sorts).items():
         if sort == "yaw":
-            error = (seen - goal)[rows, layout.index("rotation", "yaw")].abs().rad2deg()
+            error = angle_error(seen[rows], goal[rows], "yaw", layout)
         elif sort == "expression":
             error = expression_px(seen[rows], goal[rows], held[rows], face_model)
         else:
