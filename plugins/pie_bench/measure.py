@@ -146,15 +146,17 @@ def _judged_errors(made: Tensor, real: Tensor, theta: Tensor, face_model: FaceMo
     Args:
         made: judged in the made picture.
         real: judged in the true picture.
-        theta: the true coefficients, which hold everything but the expression for `expression_px`.
+        theta: the true coefficients, which hold everything but the expression for the column `expression_px`.
     """
     layout = face_model.layout
-    found, wanted = face_model.landmarks(torch.cat([made, real]), LANDMARK_SIZE).chunk(2)
+    mixed = [layout.replace(theta, value, "expression") for value in (made, real)]
+    points = face_model.landmarks(torch.cat([made, real, *mixed]), LANDMARK_SIZE)
+    found, wanted, expressed, wanted_expressed = points.chunk(4)
     return {
         "yaw_error": angle_error(made, real, "yaw", layout),
         "pitch_error": angle_error(made, real, "pitch", layout),
         "landmark_px": (found - wanted).norm(dim=-1).mean(dim=1),
-        "expression_px": expression_px(made, real, theta, face_model),
+        "expression_px": (expressed - wanted_expressed).norm(dim=-1).mean(dim=1),
         "light_error": light_error(layout.get(made, "illumination"), layout.get(real, "illumination")),
     }
 
