@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from pie_bench.settings import check_least
 from pie_framework.composition.compose import compose
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import Registry
-from pie_framework.settings import merge
+from pie_framework.settings import given_values, merge
 
 ROOT = "bench_models"
 
@@ -67,15 +68,10 @@ def load(overrides: Sequence[str], registry: Registry) -> tuple[ModelsConfig, Ru
 
 def split(config: DictConfig | Mapping[str, Any]) -> tuple[ModelsConfig, RunConfig]:
     """A composed configuration as the measures' settings and the networks'."""
-    plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else dict(config)
-    assert isinstance(plain, dict)
-    names = {f.name for f in dataclasses.fields(ModelsConfig)}
-    settings = merge(ModelsConfig, {str(k): v for k, v in plain.items() if k in names})
-    run = parse({str(k): v for k, v in plain.items() if k not in names})
-    least = {"portraits": 2, "seed": 0, "shots": 1, "corrections": 0, "samples": 0, "batch": 1, "workers": 1}
-    for key, value in least.items():
-        if getattr(settings, key) < value:
-            raise ConfigError(f"{key}: {getattr(settings, key)} is too small", f"It is at least {value}.")
+    plain = given_values(config)
+    own = {f.name: plain.pop(f.name) for f in dataclasses.fields(ModelsConfig) if f.name in plain}
+    settings, run = merge(ModelsConfig, own), parse(plain)
+    check_least(settings, portraits=2, seed=0, shots=1, corrections=0, samples=0, batch=1, workers=1)
     if settings.samples == 1:
         raise ConfigError("samples: 1 has no covariance", "Use 0 to leave the Fréchet distance out.")
     if settings.projection.steps < 0 or settings.projection.ssim < 0 or not settings.projection.lr > 0:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
+#: Values by (model, measure), whose mean is a figure; with a third word what a figure is made of in another way.
+Columns = dict[tuple[str, ...], NDArray[np.float64]]
 #: (model, measure) -> the bar: a figure of at least (">=") or at most ("<=") this value.
 BARS: dict[tuple[str, str], tuple[str, float]] = {
     ("generator", "projection PSNR"): (">=", 27.0),
@@ -32,6 +33,18 @@ BARS: dict[tuple[str, str], tuple[str, float]] = {
     ("rig", "own request, illumination"): ("<=", 0.1),
     ("weights", "all files"): ("<=", 40.0),
 }
+#: Units of the measures that have one, by the words before a comma.
+UNITS = {
+    "projection PSNR": "dB",
+    "PSNR": "dB",
+    **dict.fromkeys(("yaw", "pitch", "roll"), "deg"),
+    **dict.fromkeys(("landmarks", "expression"), "px"),
+    "light": "%",
+}
+#: The models in the order of the table.
+MODELS = ("generator", "inverter", "encoder", "judge", "landmarks", "recognition", "rig", "weights")
+#: Third word of the values by whose mean that of the others is divided.
+OVER = "over"
 
 
 @dataclass(frozen=True)
@@ -82,16 +95,9 @@ class Figure:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, the same keys for every figure."""
-        return {
-            "model": self.model,
-            "measure": self.measure,
-            "figure": self.figure,
-            "unit": self.unit,
-            "bar": None if self.bar is None else self.bar[1],
-            "sense": None if self.bar is None else self.bar[0],
-            "met": self.met,
-            "count": self.count,
-        }
+        sense, bar = self.bar or (None, None)
+        own = {key: getattr(self, key) for key in ("model", "measure", "figure", "unit")}
+        return {**own, "bar": bar, "sense": sense, "met": self.met, "count": self.count}
 
 
 def _number(value: float, unit: str) -> str:
@@ -106,12 +112,26 @@ def _number(value: float, unit: str) -> str:
     return f"{value:.2f} {unit}"
 
 
-def mean(
-    model: str,
-    measure: str,
-    values: NDArray[np.float64],
-    unit: str = "",
-    place: tuple[str, str, str] | None = None,
-) -> Figure:
-    """The mean over all entries of an array as a figure."""
-    return Figure(model, measure, float(values.mean()), unit, int(values.size), place)
+def means(columns: Columns) -> list[Figure]:
+    """The figures that are means of values, or a mean over another."""
+    found = []
+    for key, values in columns.items():
+        if len(key) == 2:
+            model, measure = key
+            value = float(values.mean())
+            if (over := columns.get((*key, OVER))) is not None:
+                value /= max(float(over.mean()), 1e-12)
+            unit = UNITS.get(measure.partition(",")[0], "")
+            found.append(Figure(model, measure, value, unit, int(values.size), _place(model, measure)))
+    return found
+
+
+def _place(model: str, measure: str) -> tuple[str, str, str] | None:
+    """Where a figure of the rig stands among the details: "ROW, COLUMN", without a column the single pass."""
+    row, _, column = measure.partition(", ")
+    if model != "rig" or row == "identity kept":
+        return None
+    if row == "own request":
+        block, _, column = column.partition(", ")
+        row = f"{row}, {block}"
+    return "rig: asked against achieved", row, column or "single pass"

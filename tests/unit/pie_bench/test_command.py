@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pie_bench import command, jobs, pool
+from pie_bench import command, jobs, workers
 from pie_framework.cli.main import main
-from pie_framework.plugins import Registry
 
 from .toy_world import registry, toy_method, toy_plan, toy_run
 
@@ -18,7 +18,7 @@ from .toy_world import registry, toy_method, toy_plan, toy_run
 def test_help_lists_sets_methods_and_settings_and_imports_no_torch() -> None:
     code = (
         "import sys; from pie_framework.cli.main import main; main(['bench', '--help']); "
-        "assert 'torch' not in sys.modules"
+        "assert not {'torch', 'pandas', 'joblib'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for text in (
@@ -53,13 +53,34 @@ def test_an_interrupt_says_what_is_kept(
 ) -> None:
     plan = toy_plan(tmp_path, toy_method("synth", toy_run()))
 
-    def interrupted(plan: jobs.Plan, registry: Registry, tell: pool.Told) -> None:
-        pool.here(plan, registry, plan.missing()[:1], tell)
+    do = workers.run
+
+    def interrupted(todo: list[jobs.Job], *how: Any) -> None:
+        do(todo[:1], *how)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(jobs, "make", lambda bench, registry: plan)
-    monkeypatch.setattr(pool, "run", interrupted)
+    monkeypatch.setattr(workers, "run", interrupted)
     assert command.run(plan.bench, registry()) == 130
+    monkeypatch.setattr(workers, "run", do)
     assert "1 of 2 jobs are done and kept" in capsys.readouterr().err
     assert command.run(toy_plan(tmp_path, *plan.methods, job=1).bench, registry()) == 0
     assert not plan.missing()
+
+
+@pytest.mark.parametrize("words", [[], ["set=full"], ["models"], ["report", "outputs/bench_smoke"]])
+@pytest.mark.parametrize("library", ["joblib", "pandas"])
+def test_a_missing_library_is_named(
+    words: list[str], library: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    assert main(["bench", *words]) == 2
+    said = f"'pie bench' needs {library}. Install it with: pip install 'pie-framework[bench]'."
+    assert capsys.readouterr().err == f"pie: error: {said}\n"
+
+
+@pytest.mark.parametrize("logging", ["hydra.job_logging", "hydra.hydra_logging"])
+def test_launchers_log_to_standard_error(logging: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--cfg", "hydra", "-p", logging]) == 0
+    shown = capsys.readouterr().out
+    assert "ext://sys.stderr" in shown and "stdout" not in shown

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from pie_bench.model_measures.figures import Figure
-from pie_bench.model_measures.world import World
+from pie_bench.models.figures import Figure
+from pie_bench.models.world import World
 from pie_framework.api import Kind
 from pie_framework.assets import resolve
 from pie_framework.composition.build import Builder
@@ -24,22 +25,23 @@ REPEATS = 5
 TABLE = "networks"
 
 
-def measure(
-    world: World, runs: Mapping[str, tuple[Mapping[str, Any], Any, Callable[[], object]]]
-) -> list[Figure]:
-    """Size, parameters and time of one forward pass of each network, and the size of all files together.
+class Network(NamedTuple):
+    """A composed network: its settings, itself, and one pass over one portrait."""
 
-    Args:
-        world: its builder finds the files.
-        runs: from `networks`.
-    """
+    node: Mapping[str, Any]
+    network: Any
+    run: Callable[[], object]
+
+
+def measure(world: World) -> list[Figure]:
+    """Size, parameters and time of one forward pass of each network, and the size of all files together."""
     found: list[Figure] = []
     files = declared_files(world.builder)
 
     def add(name: str, what: str, value: float, unit: str) -> None:
         found.append(Figure("weights", f"{name}, {what}", value, unit, 1, (TABLE, name, what)))
 
-    for name, (node, network, run) in runs.items():
+    for name, (node, network, run) in networks(world).items():
         uri = node.get("weights")
         if isinstance(uri, str) and uri:
             path = Path(world.builder.asset(uri))
@@ -65,34 +67,30 @@ def declared_files(builder: Builder) -> set[Path]:
     return found
 
 
-def networks(world: World) -> dict[str, tuple[Mapping[str, Any], Any, Callable[[], object]]]:
-    """Each composed network by name: its settings, itself, and one pass over one portrait."""
+def networks(world: World) -> dict[str, Network]:
+    """Each composed network by name."""
     run, parts = world.builder.run, world.networks
     latent = parts.generator.mean_latent().expand(1, parts.generator.num_layers, -1)
-    image = parts.generator.synthesize(latent).detach()
-    found: dict[str, tuple[Mapping[str, Any], Any, Callable[[], object]]] = {}
-
-    def add(name: str, node: Mapping[str, Any] | None, network: Any, one: Callable[[], object]) -> None:
-        found[name] = (node or {}, network, one)
-
-    add("generator", run.components["generator"], parts.generator, lambda: parts.generator.synthesize(latent))
-    if (inverter := parts.inverter) is not None:
-        add("inverter", run.components["inverter"], inverter, lambda: inverter.invert(image))
-    if (encoder := parts.encoder) is not None:
-        add("encoder", run.components["encoder"], encoder, lambda: encoder.encode(image))
+    image = parts.synthesize(latent).detach()
+    chosen = run.components
+    found = {"generator": Network(chosen["generator"], parts.generator, lambda: parts.synthesize(latent))}
+    if parts.inverter is not None:
+        found["inverter"] = Network(chosen["inverter"], parts.inverter, lambda: parts.invert(image))
+    if parts.encoder is not None:
+        found["encoder"] = Network(chosen["encoder"], parts.encoder, lambda: parts.encode(image))
     if (judge := world.judge) is not None and world.settings.judge:
-        add("judge", world.settings.judge, judge, lambda: judge.encode(image))
-    if (detector := parts.landmarks) is not None:
-        add("landmarks", run.components["landmarks"], detector, lambda: detector.detect(image))
-    chosen_features = run.components.get("features", {})
+        found["judge"] = Network(world.settings.judge, judge.encoder, lambda: judge.encode(image))
+    if parts.landmarks is not None:
+        found["landmarks"] = Network(chosen["landmarks"], parts.landmarks, lambda: parts.detect(image))
     for role, features in parts.features.items():
-        add(f"features.{role}", chosen_features[role], features, lambda f=features: f.features(image))  # type: ignore[misc]
+        one = functools.partial(parts.extract, role, image)
+        found[f"features.{role}"] = Network(chosen["features"][role], features, one)
     for block in run.blocks:
-        node = selection(run, Kind.RIG, block)
-        if node is not None:
+        if (node := selection(run, Kind.RIG, block)) is not None:
             rig = world.builder.get(Kind.RIG, block)
             asked = latent.new_zeros(1, rig.layout.block(block).size)
-            add(f"rig.{block}", node, rig, lambda r=rig, a=asked: r.rig(latent, a))  # type: ignore[misc]
+            one = functools.partial(parts.call, f"rig.{block}", rig.rig, latent, asked)
+            found[f"rig.{block}"] = Network(node, rig, one)
     return found
 
 

@@ -6,16 +6,11 @@ the finite number of pictures, so it is read beside the distance between two hal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from pie_bench.model_measures.figures import Figure
-from pie_bench.model_measures.world import RENDERS, SAMPLES, World
-from pie_framework.api import RecognitionNetwork
+from pie_bench.models.figures import Columns, Figure
+from pie_bench.models.world import RENDERS, SAMPLES, World
 
 #: Pictures that are made at a time.
 BATCH = 32
@@ -46,35 +41,31 @@ def counts(world_samples: int) -> dict[str, int]:
 
 
 @torch.no_grad()
-def read(world: World, sort: str, number: int) -> dict[str, Tensor]:
+def read(world: World, sort: str, number: int) -> dict[tuple[str, ...], Tensor]:
     """Features of one batch of "renders" or of the generator's "samples", each (B, E)."""
     total = counts(world.settings.samples)[sort]
     count = min(BATCH, total - number * BATCH)
     if sort == "renders":
         images = world.draw(RENDERS, number, count).images
     else:
-        images = world.networks.generator.synthesize(world.sample(SAMPLES, number, count)).clamp(-1, 1)
-    network = world.networks.features["recognition"]
-    assert isinstance(network, RecognitionNetwork)
-    maps = [value for value in network.features(images).values() if value.dim() == 4]
-    found = {f"{sort}.embedding": network.embed(images)}
+        images = world.networks.synthesize(world.sample(SAMPLES, number, count)).clamp(-1, 1)
+    maps = [value for value in world.networks.extract("recognition", images).values() if value.dim() == 4]
+    found: dict[tuple[str, ...], Tensor] = {("generator", sort, "embedding"): world.embed(images)}
     if maps:
-        found[f"{sort}.pooled"] = maps[-1].mean(dim=(2, 3))
+        found["generator", sort, "pooled"] = maps[-1].mean(dim=(2, 3))
     return found
 
 
-def figures(columns: Mapping[str, NDArray[np.float64]]) -> list[Figure]:
+def figures(columns: Columns) -> list[Figure]:
     """Distance of samples to renders and of one half of the renders to the other, all sets of one size."""
     found = []
     for space, title in SPACES.items():
-        if f"renders.{space}" not in columns:
+        if ("generator", "renders", space) not in columns:
             continue
-        samples = torch.from_numpy(columns[f"samples.{space}"])
-        half, other = torch.from_numpy(columns[f"renders.{space}"]).chunk(2)
-        distances = {
-            "samples to renders": frechet_distance(gaussian(samples), gaussian(half)),
-            "renders to renders": frechet_distance(gaussian(other), gaussian(half)),
-        }
-        for name, value in distances.items():
-            found.append(Figure("generator", f"Fréchet distance, {name}, {title}", value, "", len(samples)))
+        samples = torch.from_numpy(columns["generator", "samples", space])
+        half, other = torch.from_numpy(columns["generator", "renders", space]).chunk(2)
+        for name, some in (("samples to renders", samples), ("renders to renders", other)):
+            distance = frechet_distance(gaussian(some), gaussian(half))
+            measure = f"Fréchet distance, {name}, {title}"
+            found.append(Figure("generator", measure, distance, "", len(samples)))
     return found

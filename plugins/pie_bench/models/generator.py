@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from pie_bench.model_measures.figures import Figure, mean
-from pie_bench.model_measures.world import World
-from pie_bench.model_settings import ProjectionConfig
-from pie_framework.api import Generator
+from pie_bench.models.settings import ProjectionConfig
+from pie_bench.models.world import World
+from pie_framework.api import Networks
 from pie_framework.images.metrics import psnr, ssim
 
 #: Steps in which the step size rises to its full height.
@@ -22,12 +18,7 @@ RISE = 5
 BETAS = (0.9, 0.99)
 
 
-def project(
-    generator: Generator,
-    images: Tensor,
-    start: Tensor,
-    settings: ProjectionConfig,
-) -> Tensor:
+def project(networks: Networks, images: Tensor, start: Tensor, settings: ProjectionConfig) -> Tensor:
     """The latents in W+ whose images come nearest to the given ones, by Adam (Kingma & Ba 2015).
 
     The loss of each portrait is the mean squared error over channels and pixels plus `settings.ssim` times
@@ -45,7 +36,7 @@ def project(
     for step in range(settings.steps):
         variable = latent.requires_grad_(True)
         with torch.enable_grad():
-            made = generator.synthesize(variable)
+            made = networks.synthesize(variable)
             loss = (made - images).square().mean(dim=(1, 2, 3))
             if settings.ssim > 0:
                 loss = loss + settings.ssim * (1 - ssim(made, images))
@@ -60,39 +51,28 @@ def project(
     return latent
 
 
-def start(world: World, images: Tensor) -> Tensor:
+def start(networks: Networks, images: Tensor) -> Tensor:
     """Where the projection starts, (B, L, D): the inverter's guess, or without one the mean latent."""
-    if world.networks.inverter is not None:
+    if networks.inverter is not None:
         with torch.no_grad():
-            return world.networks.inverter.invert(images)
-    generator = world.networks.generator
+            return networks.invert(images)
+    generator = networks.generator
     return generator.mean_latent().expand(len(images), generator.num_layers, -1)
 
 
-def measure(world: World, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def measure(world: World, images: Tensor) -> tuple[Tensor, dict[tuple[str, ...], Tensor]]:
     """Latents of portraits, (B, L, D), and the likeness (B,) of what they show to the portraits."""
-    generator = world.networks.generator
-    guess = start(world, images)
-    latent = project(generator, images, guess, world.settings.projection)
-    found = {}
+    networks = world.networks
+    guess = start(networks, images)
+    latent = project(networks, images, guess, world.settings.projection)
+    shown = [("generator", "projection ", latent)]
+    shown += [("inverter", "", guess)] if networks.inverter is not None else []
+    found: dict[tuple[str, ...], Tensor] = {}
     with torch.no_grad():
-        for name, w in (("projection", latent), ("inverter", guess)):
-            if name == "inverter" and world.networks.inverter is None:
-                continue
-            made = generator.synthesize(w).clamp(-1, 1)
-            found[f"{name}.psnr"], found[f"{name}.ssim"] = psnr(made, images), ssim(made, images)
+        for model, prefix, w in shown:
+            made = networks.synthesize(w).clamp(-1, 1)
+            found[model, f"{prefix}PSNR"], found[model, f"{prefix}SSIM"] = (
+                psnr(made, images),
+                ssim(made, images),
+            )
     return latent, found
-
-
-def figures(columns: Mapping[str, NDArray[np.float64]]) -> list[Figure]:
-    """Means over the portraits."""
-    found = [
-        mean("generator", "projection PSNR", columns["projection.psnr"], "dB"),
-        mean("generator", "projection SSIM", columns["projection.ssim"]),
-    ]
-    if "inverter.psnr" in columns:
-        found += [
-            mean("inverter", "PSNR", columns["inverter.psnr"], "dB"),
-            mean("inverter", "SSIM", columns["inverter.ssim"]),
-        ]
-    return found

@@ -6,26 +6,24 @@ A measurement, not a test: the exit status is 0 also where a bar is missed. docs
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pie_bench import workers
+from pie_bench.models.figures import MODELS, Figure, means
+from pie_bench.models.settings import ROOT, ModelsConfig, load
 from pie_framework.api.kinds import Kind
+from pie_framework.composition.compose import compose
+from pie_framework.composition.schema import RunConfig
 from pie_framework.plugins import Registry, discover
-from pie_framework.runs.timing import phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
     from rich.table import Table
-
-    from pie_bench.model_measures.figures import Figure
-    from pie_bench.model_settings import ModelsConfig
-    from pie_framework.composition.schema import RunConfig
 
 USAGE = """usage: pie bench models [GROUP=OPTION ...] [KEY=VALUE ...]
 
@@ -58,16 +56,14 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print the table, and write it into the output folder. Returns 0; raises PieError."""
     from rich.console import Console
 
-    from pie_bench import model_settings
-
     registry = discover()
     words = list(arguments)
     if any(word in ("-h", "--help") for word in words):
         print(explain(registry))
         return 0
-    settings, run = model_settings.load(words, registry)
+    settings, run = load(words, registry)
     console = Console()
-    report = measure(settings, run, registry, console)
+    report = measure(settings, run, registry, Console(stderr=True))
     write(report, settings, run)
     for shown in tables(report.figures):
         console.print(shown)
@@ -75,11 +71,10 @@ def main(arguments: Sequence[str]) -> int:
         console.print(
             "no judge is composed: the energy's own encoder read what was achieved", highlight=False
         )
-    missed = [figure for figure in report.figures if figure.met is False]
     barred = [figure for figure in report.figures if figure.bar is not None]
     console.print(
-        f"{len(barred) - len(missed)} of {len(barred)} bars met, {report.seconds['total']:.0f} s; "
-        f"{Path(settings.outputs) / JSON}",
+        f"{sum(bool(figure.met) for figure in barred)} of {len(barred)} bars met, "
+        f"{report.seconds['total']:.0f} s; {Path(settings.outputs) / JSON}",
         highlight=False,
         soft_wrap=True,
     )
@@ -97,52 +92,52 @@ def measure(
         registry: the installed components; other processes than this one discover their own.
         console: shows the progress; silent when None.
     """
-    from pie_bench import model_tasks
-    from pie_bench.model_measures import encoder, frechet, generator, recognition, rig, weights
-    from pie_bench.model_measures.world import build
-    from pie_bench.pool import one_thread
+    from pie_bench.models import frechet, pieces, recognition, weights
+    from pie_bench.models.world import build
 
     started = time.perf_counter()
-    with one_thread():
+    with workers.one_thread():
         world = build(settings, run, registry)
-        sizes = weights.measure(world, weights.networks(world))
-        todo = model_tasks.tasks(settings, world)
-        prepared = time.perf_counter()
-        with _progress(console, sum(task.work for task in todo)) as tell:
-            columns = model_tasks.run(todo, world, run, registry, tell)
-        measured = time.perf_counter()
-        figures = [
-            figure
-            for part in (generator, frechet, encoder, recognition, rig)
-            for figure in part.figures(columns)
-        ]
-    seconds = phases(started, prepare=prepared, measure=measured, summarise=time.perf_counter())
-    return Report((*figures, *sizes), seconds)
+        sizes = weights.measure(world)
+    todo = pieces.pieces(settings, world)
+    prepared = time.perf_counter()
+    make = functools.partial(build, settings, run)
+    done = workers.run(todo, make, pieces.measure, settings.workers, registry, console, LINES)
+    measured = time.perf_counter()
+    with workers.one_thread():
+        columns = pieces.join(done)
+        figures = [*means(columns), *frechet.figures(columns), *recognition.figures(columns), *sizes]
+    figures.sort(key=lambda figure: MODELS.index(figure.model))
+    ended = time.perf_counter()
+    seconds = {"prepare": prepared - started, "measure": measured - prepared, "summarise": ended - measured}
+    seconds["total"] = ended - started
+    return Report(tuple(figures), seconds)
 
 
 def write(report: Report, settings: ModelsConfig, run: RunConfig) -> None:
     """models.json and models.csv in the output folder, each complete or not there."""
-    from pie_framework.files.io import write_csv, write_json
+    import pandas as pd
+
+    from pie_framework.files.io import write_json, write_text
 
     folder = Path(settings.outputs)
     rows = [figure.to_json() for figure in report.figures]
     kinds = [kind.value for kind in Kind if kind.network]
-    write_json(
-        folder / JSON,
-        {
-            "figures": rows,
-            "seconds": report.seconds,
-            "settings": dataclasses.asdict(settings),
-            "networks": {kind: run.components.get(kind, {}) for kind in kinds},
-            "device": run.device,
-            "dtype": run.dtype,
-        },
-    )
-    write_csv(folder / CSV, list(rows[0]), rows)
+    about = {
+        "figures": rows,
+        "seconds": report.seconds,
+        "settings": dataclasses.asdict(settings),
+        "networks": {kind: run.components.get(kind, {}) for kind in kinds},
+        "device": run.device,
+        "dtype": run.dtype,
+    }
+    write_json(folder / JSON, about)
+    write_text(folder / CSV, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
 def tables(figures: Sequence[Figure]) -> list[Table]:
     """The main table (model, measure, figure, bar, whether it is met), then those of the details."""
+    import pandas as pd
     from rich.table import Table
 
     main_table = Table(title="models on held-out portraits", title_justify="left")
@@ -155,58 +150,23 @@ def tables(figures: Sequence[Figure]) -> list[Table]:
         value, bar = figure.written()
         style = {True: "green", False: "bold red", None: ""}[figure.met]
         main_table.add_row(figure.model, figure.measure, value, bar, figure.verdict, style=style)
-    places: dict[str, dict[str, dict[str, str]]] = {}
-    for figure in figures:
-        if figure.place is not None:
-            title, row, column = figure.place
-            places.setdefault(title, {}).setdefault(row, {})[column] = figure.written()[0]
-    return [main_table, *(_details(title, rows) for title, rows in places.items())]
-
-
-def _details(title: str, rows: Mapping[str, Mapping[str, str]]) -> Table:
-    from rich.table import Table
-
-    found = Table(title=title, title_justify="left")
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    found.add_column("")
-    for column in columns:
-        found.add_column(column, justify="right")
-    for name, row in rows.items():
-        found.add_row(name, *(row.get(column, "") for column in columns))
+    found = [main_table]
+    placed = pd.DataFrame([(*f.place, f.written()[0]) for f in figures if f.place is not None])
+    for title, details in placed.groupby(0, sort=False):
+        table = Table(title=str(title), title_justify="left")
+        wide = details.pivot(index=1, columns=2, values=3).fillna("")
+        wide = wide.reindex(index=details[1].unique(), columns=details[2].unique())
+        for name in ("", *wide.columns):
+            table.add_column(name, justify="right" if name else "left")
+        for row in wide.itertuples():
+            table.add_row(*row)
+        found.append(table)
     return found
-
-
-@contextmanager
-def _progress(console: Console | None, total: float) -> Iterator[Any]:
-    """Gives a function that is told how much work is done."""
-    if console is None:
-        yield lambda work: None
-        return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    started, printed = time.perf_counter(), 0
-    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        all_work = bar.add_task("measuring", total=total)
-
-        def tell(work: float) -> None:
-            nonlocal printed
-            bar.update(all_work, completed=work)
-            line = int(LINES * work / total)
-            if not console.is_terminal and line > printed:
-                printed = line
-                seconds = time.perf_counter() - started
-                console.print(f"measured {work / total:.0%}, {seconds:.0f} s", highlight=False)
-
-        yield tell
 
 
 def explain(registry: Registry) -> str:
     """The help, with the settings and what they are."""
     from omegaconf import OmegaConf
-
-    from pie_bench.model_settings import ROOT
-    from pie_framework.composition.compose import compose
 
     config = compose((), registry, ROOT)
     shown = OmegaConf.masked_copy(config, [str(key) for key in config if key != "schedule"])

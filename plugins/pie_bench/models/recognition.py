@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pie_bench.model_measures.figures import Figure, mean
-from pie_bench.model_measures.world import World
-from pie_framework.api import KnownPortraits, RecognitionNetwork
+from pie_bench.models.figures import Columns, Figure
+from pie_bench.models.world import World
+from pie_framework.api import KnownPortraits
 
 Array = NDArray[np.float64]
+EMBEDDINGS = ("recognition", "embeddings", "of shots")
 
 
 @torch.no_grad()
-def measure(world: World, portraits: KnownPortraits, shots: int) -> dict[str, Tensor]:
+def measure(world: World, portraits: KnownPortraits, shots: int) -> dict[tuple[str, ...], Tensor]:
     """Embeddings (B, shots, E) of portraits that come person after person."""
-    network = world.networks.features.get("recognition")
-    if shots < 2 or not isinstance(network, RecognitionNetwork):
+    if shots < 2 or world.recognition is None:
         return {}
-    embeddings = network.embed(portraits.images)
-    return {"recognition.embeddings": embeddings.reshape(-1, shots, embeddings.shape[1])}
+    embeddings = world.embed(portraits.images)
+    return {EMBEDDINGS: embeddings.reshape(-1, shots, embeddings.shape[1])}
 
 
 def pairs(embeddings: Array) -> tuple[Array, Array]:
@@ -78,14 +77,14 @@ def verification(embeddings: Array) -> dict[str, Array]:
     }
 
 
-def figures(columns: Mapping[str, Array]) -> list[Figure]:
+def figures(columns: Columns) -> list[Figure]:
     """Verification accuracy, and the mean cosines of same and of other pairs."""
-    if "recognition.embeddings" not in columns:
+    if EMBEDDINGS not in columns:
         return []
-    found = verification(columns["recognition.embeddings"])
-    share, pairs_used = float(found["accuracy"].mean()), found["same"].size + found["other"].size
+    found = verification(columns[EMBEDDINGS])
+    share, same, other = found["accuracy"].mean(), found["same"], found["other"]
     return [
-        Figure("recognition", "verification accuracy", share, "%", pairs_used),
-        mean("recognition", "similarity of same pairs", found["same"]),
-        mean("recognition", "similarity of other pairs", found["other"]),
+        Figure("recognition", "verification accuracy", float(share), "%", same.size + other.size),
+        Figure("recognition", "similarity of same pairs", float(same.mean()), "", same.size),
+        Figure("recognition", "similarity of other pairs", float(other.mean()), "", other.size),
     ]
