@@ -11,12 +11,10 @@ from typing import Any, TypeVar
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, MissingMandatoryValue, OmegaConfBaseException
 
+from pie_framework.api import asset_settings
 from pie_framework.errors import ConfigError, PieError, PluginError, did_you_mean, in_one_line
 
 T = TypeVar("T")
-
-#: Settings that are the address of a file.
-FILE_KEYS = ("weights", "path", "file", "model", "heads", "landmarks")
 
 
 def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = "") -> T:
@@ -38,12 +36,12 @@ def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = 
     for name, value in given.items():
         if value == MISSING:
             key = f"{where}.{name}".lstrip(".")
-            raise ConfigError(f"{key} must be given", _file_hint(key))
+            raise ConfigError(f"{key} must be given", _file_hint(key, schema))
     try:
         result = OmegaConf.to_object(node)
     except MissingMandatoryValue as error:
         key = _key(where, error)
-        raise ConfigError(f"{key} must be given", _file_hint(key)) from error
+        raise ConfigError(f"{key} must be given", _file_hint(key, schema)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(told(error, where)) from error
     except PieError as error:
@@ -240,9 +238,9 @@ def _key(where: str, error: OmegaConfBaseException) -> str:
     return ".".join(part for part in (where, inside) if part)
 
 
-def _file_hint(key: str) -> str:
+def _file_hint(key: str, schema: type) -> str:
     """What to do about a file that does not come with the package; empty when the key names none."""
-    if key.rpartition(".")[2] not in FILE_KEYS:
+    if key.rpartition(".")[2] not in asset_settings(schema):
         return ""
     return (
         "It is a file that does not come with the package: 'pie assets list' says where from; "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pie_framework.api import Component, Kind
+from pie_framework.api import MISSING, Component, Kind, Slot, asset_settings
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store, resolve
 from pie_framework.composition import plan as requirements
@@ -16,10 +16,6 @@ from pie_framework.composition.schema import RunConfig
 from pie_framework.errors import AssetError, PieError
 from pie_framework.files.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, size
 from pie_framework.plugins import Registry
-from pie_framework.settings import FILE_KEYS
-
-#: How OmegaConf writes that a value must be given.
-_MISSING = "???"
 
 
 @dataclass(frozen=True)
@@ -83,20 +79,29 @@ def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
     except PieError:
         needed = [(kind.value, "the configuration") for kind in requirements.NETWORKS]
     for what, who in [*needed, (Kind.ALIGNER.value, "the photo")]:
-        if what == "prior":
-            continue
-        kind, roles = requirements.kind_and_roles(run, what)
-        for part in roles:
-            role = kind.value if part is None else f"{kind}.{part}"
-            node = requirements.selection(run, kind, part)
-            if node is None or role in found:
-                continue
-            try:
-                component = registry.get(kind, requirements.name_of(node))
-            except PieError:
-                continue  # `requirements.check` says so
-            found[role] = _settled(registry, role, component, node, who)
+        for role, component, node in _selected(run, registry, what) if what != "prior" else ():
+            if role not in found:
+                found[role] = _settled(registry, role, component, node, who)
     return list(found.values())
+
+
+def file_keys(run: RunConfig, registry: Registry) -> set[str]:
+    """The keys of all settings that name a file, such as "generator.weights", of what is chosen, needed or not."""
+    kinds = [kind.value for kind in Kind if kind.slot in (Slot.ONE, Slot.PER_BLOCK, Slot.PER_ROLE)]
+    parts = [part for kind in kinds for part in _selected(run, registry, kind)]
+    return {f"{role}.{name}" for role, component, _ in parts for name in asset_settings(component.config)}
+
+
+def _selected(
+    run: RunConfig, registry: Registry, what: str
+) -> Iterator[tuple[str, Component, Mapping[str, Any]]]:
+    """Role, declaration and node of the chosen components of a kind, as far as they are registered."""
+    kind, roles = requirements.kind_and_roles(run, what)
+    for part in roles:
+        node = requirements.selection(run, kind, part)
+        component = None if node is None else registry.find(kind, requirements.name_of(node))
+        if node is not None and component is not None:  # `requirements.check` tells of an unknown one
+            yield kind.value if part is None else f"{kind}.{part}", component, node
 
 
 def _settled(
@@ -127,15 +132,18 @@ def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
 
 
 def _of(part: Chosen, catalogue: Catalogue, store: Store) -> Iterator[Use]:
-    """Those of one component. A setting that names a file has to be given where it is an empty text, not where null."""
-    names = {field.name for field in dataclasses.fields(part.component.config)}
-    for name in sorted(names | set(part.settings), key=lambda n: (n not in FILE_KEYS, n)):
+    """Those of one component, by the type of its settings or, where that says nothing, by the address itself.
+
+    A setting that names a file has to be given where it is an empty text, not where null.
+    """
+    typed = asset_settings(part.component.config)
+    for name in sorted({*typed, *part.settings}, key=lambda n: (n not in typed, n)):
         value = part.settings.get(name)
         key = f"{part.role}.{name}"
         by_address = isinstance(value, str) and value.startswith((PACKAGE_SCHEME, ASSET_SCHEME))
-        if not by_address and name not in FILE_KEYS:
+        if not by_address and name not in typed:
             continue
-        if value in ("", _MISSING):
+        if value in ("", MISSING):
             hint = _suggestion(key, part.component.name, catalogue)
             yield Use(part.role, part.component.name, key, "", problem="it must be given", hint=hint)
         elif isinstance(value, str):

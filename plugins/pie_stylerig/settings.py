@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError
 from pie_training import EngineSettings
 
@@ -20,7 +21,7 @@ class RigConfig:
         weights: weight file, `pkg://package/path` or a path; it tells the block that it edits.
     """
 
-    weights: str = DEFAULT_WEIGHTS.format(block="rotation")
+    weights: AssetPath = DEFAULT_WEIGHTS.format(block="rotation")
 
 
 @dataclass(frozen=True)
