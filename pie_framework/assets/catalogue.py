@@ -166,6 +166,10 @@ def _entry(name: str, node: Any, common: Mapping[str, Any]) -> Entry:
     from pydantic import ValidationError
 
     where = f"the asset '{name}'"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) or ".." in name:
+        raise AssetError(
+            f"'{name}' is not a name for an asset", "It is lower-case letters, digits, . _ and -."
+        )
     if not isinstance(node, dict):
         raise AssetError(f"{where} is not a group of facts")
     known = set(Entry.__dataclass_fields__) - {"name", "origin"}
@@ -197,8 +201,6 @@ def _adapter() -> TypeAdapter[Entry]:
 
 def _problem(entry: Entry) -> str | None:
     """What is wrong with facts that have the right types, or None."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", entry.name) or ".." in entry.name:
-        return "that is not a name for an asset: lower-case letters, digits, . _ and -"
     if not entry.summary or not entry.source:
         return "summary and source must say something"
     if not entry.file or re.search(r'^\.|[/\\:*?"<>|\0]', entry.file):

@@ -27,7 +27,9 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (*_DAMAGE, OSError) as error:
-        raise AssetError(f"'{path}' cannot be unpacked: {error}", "Get it again.") from error
+        raise AssetError(
+            f"'{path.name}' is damaged and cannot be unpacked: {error}", "Get it again."
+        ) from error
 
 
 def _bounded(members: list[zipfile.ZipInfo], limit: int) -> None:

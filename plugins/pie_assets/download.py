@@ -110,6 +110,7 @@ class _Transfer:
         self.wanted, self.stream, self.progress = wanted, stream, progress
         self.most = wanted.limit if wanted.size is None else wanted.size
         self.here = 0
+        self.answered = False
         self.total: int | None = None
 
     def run(self, timeout: float) -> None:
@@ -122,20 +123,13 @@ class _Transfer:
         download = HTTPDownloader(chunk_size=CHUNK, timeout=timeout, headers=headers, hooks=hooks)
         try:
             download(self.wanted.url, self, None)
-        except faults.HTTPError as error:
-            code, reason = error.response.status_code, _printable(error.response.reason)
-            transient = code >= 500 or code in (408, 425, 429)
-            raise (TransientError if transient else RefusedError)(
-                f"the server answered {code} {reason}"
-            ) from error
         except (faults.TooManyRedirects, ValueError) as error:  # addresses that are none are ValueErrors
-            raise RefusedError(f"the server leads nowhere: {error}") from error
+            raise RefusedError(f"what the server says makes no sense: {error}") from error
         except faults.RequestException as error:
             if "timed out" in str(error):
                 raise TransientError(f"nothing came for {timeout:g} seconds") from error
-            if not self.here:
-                raise TransientError(f"the server cannot be reached: {error}") from error
-            raise TransientError(f"the server closed after {self.here} bytes") from error
+            broke = "the transfer broke" if self.answered else "the server cannot be reached"
+            raise TransientError(f"{broke}: {error}") from error
         expected = self.total if self.total is not None else self.wanted.size
         if expected is not None and self.here < expected:
             raise TransientError(f"the server closed after {self.here} of {expected} bytes")
@@ -144,13 +138,13 @@ class _Transfer:
 
     def look(self, answer: Response, **_: Any) -> None:
         """Refuse an answer that is not the file before its body is read; called by requests."""
-        headers = answer.headers
+        headers, self.answered = answer.headers, not answer.is_redirect
         if answer.is_redirect:
             return _check_scheme(urljoin(answer.url, headers["location"]), answer.url)
-        if answer.status_code >= 400:
-            return None  # pooch raises
         if answer.status_code != 200:
-            raise RefusedError(f"the server answered {answer.status_code} {answer.reason}")
+            transient = answer.status_code >= 500 or answer.status_code in (408, 425, 429)
+            kind = TransientError if transient else RefusedError
+            raise kind(_printable(f"the server answered {answer.status_code} {answer.reason}"))
         if headers.get("Content-Encoding", "identity").lower() != "identity":
             raise RefusedError(
                 f"the server packs the file ({headers['Content-Encoding']}), although asked not to"
