@@ -185,7 +185,7 @@ def _entry(name: str, node: Any, common: Mapping[str, Any]) -> Entry:
         fact = ".".join(map(str, wrong["loc"]))
         given = f"is {wrong['input']!r}" if wrong["type"] != "missing" else "is not given"
         raise AssetError(f"{where}: {fact} {given}", f"{wrong['msg']}.") from error
-    except (ValueError, RecursionError) as error:  # YAML can refer to itself
+    except (ValueError, TypeError, RecursionError) as error:  # YAML can refer to itself
         raise AssetError(f"{where} cannot be read: {error}") from error
     if (problem := _problem(entry)) is not None:
         raise AssetError(f"{where}: {problem}")

@@ -90,33 +90,16 @@ def _devices(report: Report, torch: ModuleType | None) -> None:
 def _memory(report: Report) -> None:
     total, free = memory()
     report.facts["memory"] = {"total": total, "available": free}
-    if total is None:
-        report.add("machine", "memory", Status.NOTE, "unknown")
-        return
-    text = f"{total / GIGA:.1f} GB" + ("" if free is None else f", {free / GIGA:.1f} GB available")
-    report.add("machine", "memory", Status.OK, text)
+    report.add("machine", "memory", Status.OK, f"{total / GIGA:.1f} GB, {free / GIGA:.1f} GB available")
 
 
-def memory() -> tuple[int | None, int | None]:
-    """Bytes of main memory, in all and available; None where the system does not say. Containers' limits count."""
-    total: int | None = None
-    free: int | None = None
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        total = _windows_memory()
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        fields = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if len(line.split()) > 1}
-        free = fields.get("MemAvailable")
-    except (OSError, ValueError, IndexError):
-        free = None
-    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-    if limit is not None and (total is None or limit < total):
-        total = limit
-        left = limit - (used or 0)
-        free = left if free is None else min(free, left)
-    return total, free
+def memory() -> tuple[int, int]:
+    """Bytes of main memory, in all and available; a container's limit counts."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    limit = _cgroup("memory.max") or found.total
+    return min(limit, found.total), max(0, min(found.available, limit - (_cgroup("memory.current") or 0)))
 
 
 def _cgroup(name: str) -> int | None:
@@ -124,24 +107,6 @@ def _cgroup(name: str) -> int | None:
         return int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-
-
-def _windows_memory() -> int | None:
-    if sys.platform == "win32":
-        import ctypes
-
-        class State(ctypes.Structure):
-            _fields_ = [
-                ("length", ctypes.c_ulong),
-                ("load", ctypes.c_ulong),
-                *((name, ctypes.c_ulonglong) for name in ("total", "free", "a", "b", "c", "d", "e")),
-            ]
-
-        state = State()
-        state.length = ctypes.sizeof(State)
-        if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(state)):
-            return int(state.total)
-    return None
 
 
 def _threads(report: Report, torch: ModuleType | None) -> None:

@@ -343,8 +343,14 @@ def test_a_step_that_fails_stops_the_run() -> None:
 
 def test_memory_of_this_machine() -> None:
     whole, free = machine.memory()
-    assert whole is None or whole > 1 << 28
-    assert free is None or whole is None or 0 < free <= whole
+    assert whole > 1 << 28 and 0 <= free <= whole
+
+
+def test_a_container_s_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"memory.max": 1 << 20, "memory.current": 1 << 19}
+    monkeypatch.setattr(machine, "_cgroup", limits.get)
+    whole, free = machine.memory()
+    assert whole == 1 << 20 and free <= 1 << 19
 
 
 def test_importing_the_doctor_imports_no_torch() -> None:
