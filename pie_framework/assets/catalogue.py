@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -172,7 +172,7 @@ def _entry(name: str, node: Any, common: Mapping[str, Any]) -> Entry:
         )
     if not isinstance(node, dict):
         raise AssetError(f"{where} is not a group of facts")
-    known = set(Entry.__dataclass_fields__) - {"name", "origin"}
+    known = {field.name for field in fields(Entry)} - {"name", "origin"}
     for key in node:
         if key not in known:
             raise AssetError(f"{where} has a fact '{key}'", did_you_mean(str(key), known))

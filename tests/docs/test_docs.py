@@ -6,6 +6,7 @@ import ast
 import functools
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -224,7 +225,7 @@ def test_every_environment_variable_is_documented() -> None:
 
 def test_every_fact_of_an_asset_is_documented() -> None:
     page = read("docs/assets.md")
-    facts = set(Entry.__dataclass_fields__) - {"name", "origin"}
+    facts = {field.name for field in fields(Entry)} - {"name", "origin"}
     for word in [*facts, *SURE, *FORMATS]:
         assert f"`{word}`" in page, f"docs/assets.md does not explain {word}"
     for command in assets_command.COMMANDS:
