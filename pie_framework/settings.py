@@ -22,17 +22,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
+from pie_framework.api import MISSING, asset_settings
 from pie_framework.errors import ConfigError, PieError, PluginError, did_you_mean, in_one_line
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
-
-#: Settings that are the address of a file.
-FILE_KEYS = ("weights", "path", "file", "model", "heads", "landmarks")
-#: A value that must be given and is not; OmegaConf writes it so.
-MISSING = "???"
 
 
 def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = "") -> T:
@@ -101,7 +97,7 @@ class _Filling:
             value = given.get(field.name, default)
             if isinstance(value, str) and value == MISSING:
                 if not self.partial:
-                    raise ConfigError(f"{path} must be given", _file_hint(path))
+                    raise ConfigError(f"{path} must be given", _file_hint(path, schema))
                 continue
             made[field.name] = self.value(schema, field.name, kinds[field.name], value, default, path)
         return None if self.partial else self.instance(schema, made, where)
@@ -205,9 +201,9 @@ def _fields_hint(schema: type, lead: str = "It has") -> str:
     return f"{lead}: " + ", ".join(f.name for f in dataclasses.fields(schema)) + "."
 
 
-def _file_hint(key: str) -> str:
+def _file_hint(key: str, schema: type) -> str:
     """What to do about a file that does not come with the package; empty when the key names none."""
-    if key.rpartition(".")[2] not in FILE_KEYS:
+    if key.rpartition(".")[2] not in asset_settings(schema):
         return ""
     return (
         "It is a file that does not come with the package: 'pie assets list' says where from; "

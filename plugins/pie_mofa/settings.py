@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError
 from pie_training import EngineSettings
 
@@ -23,7 +24,7 @@ class EncoderConfig:
         features: dtype of the feature maps: "same" as the run's, "float32", or "bfloat16".
     """
 
-    weights: str = DEFAULT_WEIGHTS
+    weights: AssetPath = DEFAULT_WEIGHTS
     features: str = "same"
 
     def __post_init__(self) -> None:

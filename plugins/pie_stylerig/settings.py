@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError
 from pie_training import EngineSettings
 
 #: Weights of the rigs of the embedded world, by block.
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/rig_{block}.safetensors"
+ROTATION_WEIGHTS = DEFAULT_WEIGHTS.format(block="rotation")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class RigConfig:
         weights: weight file, `pkg://package/path` or a path; it tells the block that it edits.
     """
 
-    weights: str = DEFAULT_WEIGHTS.format(block="rotation")
+    weights: AssetPath = ROTATION_WEIGHTS
 
 
 @dataclass(frozen=True)

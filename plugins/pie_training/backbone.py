@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pie_framework import arguments
 from pie_framework.api import Kind
-from pie_framework.cli import arguments
 from pie_framework.composition import backbone
 from pie_framework.composition.backbone import HERE, Override, quoted, unquoted
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry
-from pie_framework.settings import FILE_KEYS
 
 NAME = "backbone"
 SUMMARY = "Trains the encoder and the rigs of a generator and a face model, one after the other."
@@ -81,6 +80,7 @@ def main(words: Sequence[str], registry: Registry) -> int:
     """Train, and write the folder; returns the exit status."""
     from pie_framework.composition.compose import compose
     from pie_framework.composition.schema import parse
+    from pie_framework.composition.uses import file_keys
     from pie_training.command_line import train
 
     if not words or any(word in ("-h", "--help") for word in words):
@@ -93,7 +93,8 @@ def main(words: Sequence[str], registry: Registry) -> int:
         or default_folder(run.components.get("generator", {}), run.components.get("face_model", {}))
     )
     _check_folder(folder, settings.resume)
-    kept = [_absolute(o) for o in composed if o.group in backbone.KEYS]
+    files = file_keys(run, registry)
+    kept = [_absolute(o) if o.key.lstrip("+") in files else o for o in composed if o.group in backbone.KEYS]
     kept += _foreign(kept)
     if any(o.group == "rig" for o in kept):
         raise ConfigError("the rigs are what is trained here; none can be named", "Leave rig out.")
@@ -227,9 +228,6 @@ def _foreign(kept: Sequence[Override]) -> list[Override]:
 
 def _absolute(override: Override) -> Override:
     """A local file named relative to the working directory, with its whole path, so that any folder can run it."""
-    _, dot, name = override.key.rpartition(".")
-    if not dot or name not in FILE_KEYS:
-        return override
     value = unquoted(override.value)
     path = Path(value).expanduser()
     if "://" in value or not path.exists():

@@ -6,8 +6,8 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 
+from pie_framework import arguments
 from pie_framework.api import Component, Kind
-from pie_framework.cli import arguments
 from pie_framework.cli.plugins.listing import settings_of
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry, boundary, discover

@@ -6,6 +6,7 @@ import ast
 import functools
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,8 +23,7 @@ from pie_doctor.report import SECTIONS, Finding, Status
 from pie_framework import hookspecs
 from pie_framework.api import Kind
 from pie_framework.assets import load_catalogue
-from pie_framework.assets.catalogue import SURE, Entry
-from pie_framework.assets.formats import FORMATS
+from pie_framework.assets.catalogue import FORMATS, SURE, Entry
 from pie_framework.cli import edit as edit_command
 from pie_framework.cli.main import COMMANDS
 from pie_framework.composition.compose import compose
@@ -219,10 +219,10 @@ def test_every_environment_variable_is_documented() -> None:
 
 def test_every_fact_of_an_asset_is_documented() -> None:
     page = read("docs/assets.md")
-    facts = set(Entry.__dataclass_fields__) - {"name", "origin"}
+    facts = {field.name for field in fields(Entry)} - {"name", "origin"}
     for word in [*facts, *SURE, *FORMATS]:
         assert f"`{word}`" in page, f"docs/assets.md does not explain {word}"
-    for command in assets_command.WORDS:
+    for command in assets_command.COMMANDS:
         assert f"`pie assets {command}" in page
     for option in ("link=true", "trust=true"):
         assert f"`{option}`" in page

@@ -6,12 +6,11 @@ Only first and last bytes and declared lengths are looked at; nothing is loaded 
 from __future__ import annotations
 
 import json
-import lzma
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from pie_framework.assets.catalogue import FOLDER
 from pie_framework.errors import AssetError
 
 #: Bytes that are enough to tell what a file is.
@@ -21,6 +20,8 @@ _TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: Longest header that a safetensors file may have, bytes.
 _SAFETENSORS_HEADER = 100_000_000
+#: What to do about a page in place of a file.
+LOGIN = "Its address may ask for a login or a confirmation: open it in a browser, then 'pie assets add'."
 
 
 def _zip(head: bytes) -> bool:
@@ -29,13 +30,9 @@ def _zip(head: bytes) -> bool:
 
 def _pickle(head: bytes) -> bool:
     """Protocol 2 and later; earlier ones start with a mark or a container."""
-    return (head[:1] == b"\x80" and 2 <= (head + b"\0\0")[1] <= 5) or head[:2] in (
-        b"(d",
-        b"(l",
-        b"(i",
-        b"cc",
-        b"cn",
-    )
+    if head[:1] == b"\x80":
+        return 2 <= (head + b"\0")[1] <= 5
+    return head.startswith((b"(d", b"(l", b"(i", b"cc", b"cn"))
 
 
 def _torch(head: bytes) -> bool:
@@ -51,8 +48,8 @@ def _mat(head: bytes) -> bool:
     return head.startswith((b"MATLAB 5.0", b"MATLAB 7.3", _HDF5))
 
 
-#: By name: what the beginning has to look like.
-FORMATS: dict[str, Callable[[bytes], bool]] = {
+#: By the names that catalogues use: what the beginning has to look like.
+BEGINNINGS: dict[str, Callable[[bytes], bool]] = {
     "pickle": _pickle,
     "torch": _torch,
     "safetensors": _safetensors,
@@ -63,10 +60,6 @@ FORMATS: dict[str, Callable[[bytes], bool]] = {
 }
 #: Formats that are zip archives themselves, or may be.
 ZIPPED = ("torch", "zip", "npz")
-#: What reading a zip archive raises when its bytes are not what they should be; and OSError.
-ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, LookupError)
-#: A folder; it has no first bytes.
-FOLDER = "folder"
 
 
 def page(head: bytes) -> bool:
@@ -80,7 +73,7 @@ def check_beginning(head: bytes, kind: str, what: str) -> None:
 
     Args:
         head: the first bytes.
-        kind: a name of FORMATS.
+        kind: a name of BEGINNINGS.
         what: the file, for the message.
     """
     if not head:
@@ -88,9 +81,9 @@ def check_beginning(head: bytes, kind: str, what: str) -> None:
     if page(head):
         raise AssetError(
             f"{what} is a web page, not the file",
-            "Its address may ask for a login or a confirmation: open it in a browser, then 'pie assets add'.",
+            LOGIN,
         )
-    if not FORMATS[kind](head):
+    if not BEGINNINGS[kind](head):
         raise AssetError(
             f"{what} is not a {kind} file: it begins with {head[:12]!r}",
             "'pie assets show NAME' says which file it should be.",

@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from pie_framework.errors import ConfigError, did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse for commands of `pie`: what is wrong is a ConfigError of one line, and nothing is abbreviated.
+
+    Its help is printed by the command (`format_help`), as `pie` itself exits by return values.
+    """
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, formatter_class=formatter, add_help=False, allow_abbrev=False, **options)
+
+    def add_switch(self, name: str, text: str | None = None) -> None:
+        """An option that is written `name=true`, and is false otherwise."""
+        self.add_argument(f"--{name}", type=_true_or_false, default=False, metavar="true", help=text)
+
+    def parse(self, words: Iterable[str], switches: Sequence[str] = ()) -> argparse.Namespace:
+        """The arguments; a word `name=...` counts as an option where `name` is one of the switches."""
+        return self.parse_args([f"--{w}" if w.partition("=")[0] in switches else w for w in words])
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"'{self.prog}': {message}", "U" + " ".join(self.format_usage().split())[1:])
+
+
+def _true_or_false(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither true nor false")
+    return text.lower() == "true"
 
 
 def split(
