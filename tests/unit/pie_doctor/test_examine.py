@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import pie_doctor as doctor
-from pie_doctor import Report, Status, examine, machine
+from pie_doctor import machine
+from pie_doctor.examine import examine
+from pie_doctor.report import Report, Status
 from pie_framework.assets.catalogue import Catalogue, load
 from pie_framework.assets.store import Store
 from pie_framework.cli.main import main
