@@ -26,13 +26,13 @@ from pie_features.settings import RecognitionTraining
 from pie_features.verification import verification_figures
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError
+from pie_framework.weights import write_weights
 from pie_training import PortraitReader
 from pie_training.augment import degrade, to_unit_range
 from pie_training.blocks import channels_last, folded_state
 from pie_training.command import command
 from pie_training.fit import fit
 from pie_training.settings import open_readers
-from pie_training.weights import write_weights
 
 CHUNK = 64
 
