@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 from pie_framework.api import Component, Kind
 from pie_framework.cli import arguments
@@ -73,8 +74,18 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
 def read(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[object, list[str]]:
     """A recipe's settings, and the overrides that are the composition's; ConfigError as for `train`."""
     own, composed = divide(trainer, overrides, registry)
-    settings: object = registry.settings(trainer, arguments.settings(own))
+    settings: Any = registry.settings(trainer, arguments.settings(own))
+    if getattr(settings, "reader", None) == "":
+        settings = dataclasses.replace(settings, reader=reader_of(registry))
     return settings, composed
+
+
+def reader_of(registry: Registry) -> str:
+    """What opens a folder of portraits where no reader is given: the `portrait_reader` that an installed recipe for
+    portraits declares as a class attribute of its settings; empty where none or several do."""
+    trainers = registry.components(Kind.TRAINER)
+    declared = {getattr(trainer.config, "portrait_reader", "") for trainer in trainers} - {""}
+    return declared.pop() if len(declared) == 1 else ""
 
 
 def divide(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[list[str], list[str]]:
