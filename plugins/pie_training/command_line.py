@@ -71,7 +71,7 @@ def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> i
     return result if isinstance(result, int) else 0
 
 
-def read(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[object, list[str]]:
+def read(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[Any, list[str]]:
     """A recipe's settings, and the overrides that are the composition's; ConfigError as for `train`."""
     own, composed = divide(trainer, overrides, registry)
     settings: Any = registry.settings(trainer, arguments.settings(own))

@@ -90,19 +90,22 @@ class Engine:
             self.accelerator.init_trackers(EVENTS)
         self._begin()
         if self.measure_first and not self.rows:
-            self._measure()
+            self.report(self._measure())
         if self._train():
             self._save()
             raise KeyboardInterrupt(
                 f"the training's state of step {self.step} is kept in {self.files.state}; go on with resume=true"
             )
-        if self._complete() and (not self.rows or self.rows[-1]["step"] != self.step):
-            self._measure()
+        line = ""
+        if not self._complete():
+            line = f"stopped at step {self.step} as asked; go on with resume=true"
+        elif not self.rows or self.rows[-1]["step"] != self.step:
+            line = self._measure()
         self._save()
+        if line:
+            self.report(line)
         if self._complete():
             self._finish()
-        else:
-            self.report(f"stopped at step {self.step} as asked; go on with resume=true")
         return self.rows
 
     def _begin(self) -> None:
@@ -128,11 +131,12 @@ class Engine:
                     return True
                 if settings.sheet_every and self.step % settings.sheet_every == 0:
                     self._sheet()
-                due = self._due()
-                if due:
-                    self.measured_at = self.spent
-                    self._measure()
-                if due or (settings.save_seconds and self.spent - saved_at > settings.save_seconds):
+                if self._due():
+                    saved_at = self.measured_at = self.spent
+                    line = self._measure()
+                    self._save()
+                    self.report(line)
+                elif settings.save_seconds and self.spent - saved_at > settings.save_seconds:
                     saved_at = self.spent
                     self._save()
         return False
@@ -249,8 +253,8 @@ class Engine:
             self.networks.train(training)
             self.networks.load_state_dict(own)
 
-    def _measure(self) -> None:
-        """Add a row to the curve, and report it."""
+    def _measure(self) -> str:
+        """Add a row to the curve; returns it as a line of progress."""
         average(self.accelerator, (b for b in self.networks.buffers() if b.is_floating_point()))
         row = {"step": self.step, "seconds": self.spent, **self._read_notes()}
         self.rows.append(row)
@@ -272,7 +276,7 @@ class Engine:
                 self.best = {"value": value, "step": self.step, "waited": 0, "weights": weights}
             else:
                 self.best["waited"] += 1
-        self.report(self._line(row))
+        return self._line(row)
 
     def _line(self, row: Mapping[str, float]) -> str:
         shown = ("step", "seconds", *self.recipe.headline) if self.recipe.headline else tuple(row)
