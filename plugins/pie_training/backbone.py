@@ -15,6 +15,7 @@ from pie_framework.composition.backbone import HERE, Override, quoted, unquoted
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry
 from pie_framework.settings import FILE_KEYS
+from pie_training.running import read, train
 from pie_training.settings import Product
 
 NAME = "backbone"
@@ -93,7 +94,6 @@ def main(words: Sequence[str], registry: Registry) -> int:
     """Train, and write the folder; returns the exit status."""
     from pie_framework.composition.compose import compose
     from pie_framework.composition.schema import parse
-    from pie_training.command_line import train
 
     if not words or any(word in ("-h", "--help") for word in words):
         print(USAGE)
@@ -262,8 +262,6 @@ def _check_recipe(
     settings: BackboneSettings, kind: Kind, recipe: Component, folder: Path, registry: Registry
 ) -> None:
     """Find mistakes in a recipe's settings before hours have gone into the other."""
-    from pie_training.command_line import read
-
     try:
         read(recipe, _recipe(settings, kind, folder), registry)
     except ConfigError as error:

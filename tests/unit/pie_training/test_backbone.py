@@ -16,7 +16,6 @@ from pie_framework.composition.compose import compose
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import Registry, discover
 from pie_training import backbone as chain
-from pie_training import command_line as training
 from tests.conftest import Install
 
 
@@ -40,7 +39,7 @@ class Calls:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     found = Calls()
-    monkeypatch.setattr(training, "train", found)
+    monkeypatch.setattr(chain, "train", found)
     return found
 
 

@@ -13,9 +13,9 @@ from pie_framework.api import Kind
 from pie_framework.errors import ConfigError, RunError
 from pie_framework.plugins import Registry, discover
 from pie_training import TrainerSettings
-from pie_training.command_line import read, reader_of
 from pie_training.fit import fit, learning_rate_factor
 from pie_training.readers import open_readers
+from pie_training.running import read, reader_of
 
 
 class Line:
