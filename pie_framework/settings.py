@@ -74,6 +74,21 @@ def hints(schema: type) -> dict[str, Any]:
     return {f.name: types[f.name] for f in dataclasses.fields(schema)}
 
 
+def described(schema: type, prefix: str = "", instance: object = None) -> list[tuple[str, str, str]]:
+    """Name, type and default of each setting in words, nested ones as `group.name`."""
+    rows: list[tuple[str, str, str]] = []
+    types = typing.get_type_hints(schema)
+    for field in dataclasses.fields(schema):
+        name, hint = prefix + field.name, types.get(field.name, field.type)
+        value = _default(field) if instance is None else getattr(instance, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            rows += described(type(value), f"{name}.", value)
+            continue
+        default = "(must be given)" if isinstance(value, str) and value == MISSING else repr(value)
+        rows.append((name, hint.__name__ if isinstance(hint, type) else str(hint), default))
+    return rows
+
+
 @dataclasses.dataclass(frozen=True)
 class _Filling:
     """One call of `merge`: whose settings they are, and whether what is missing does no harm."""

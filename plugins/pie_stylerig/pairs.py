@@ -13,7 +13,7 @@ from torch import Tensor
 from pie_framework.api import FaceEncoder, Generator, Inverter, Layout
 from pie_framework.errors import ConfigError
 from pie_stylerig.pool import draw_offsets, observe, shrink, to_bytes
-from pie_training.settings import EditReader
+from pie_training.readers import EditReader
 
 
 @dataclass(frozen=True)
