@@ -13,7 +13,6 @@ from .records import UntrustedFileError
 PathLike = str | os.PathLike[str]
 
 TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-KINDS = ("safetensors", "torch-zip", "torch-legacy", "pickle", "npz", "zip", "mat5", "hdf5", "unknown")
 
 
 def open_bytes(path: PathLike) -> memoryview:

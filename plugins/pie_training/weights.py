@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from pie_framework import untrusted
 from pie_framework.errors import AssetError
 from pie_training.blocks import channels_last
 
@@ -77,19 +77,15 @@ def read_weights(path: str | os.PathLike[str], kind: str) -> WeightFile:
     """
     if not Path(path).is_file():
         raise AssetError(f"there is no weight file {path}", "Check the path, or train the weights first.")
-    try:
-        with safe_open(str(path), framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            state = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise AssetError(f"{path} is not a readable safetensors file: {error}") from error
+    state, metadata = untrusted.read_safetensors(path)
     found = metadata.get("kind")
     if found != kind:
         what = f"is for '{found}'" if found else "does not say which network it is for"
         raise AssetError(f"{path} {what}; '{kind}' weights are needed", "Choose another file.")
     try:
-        architecture, notes = json.loads(metadata["architecture"]), json.loads(metadata.get("notes", "{}"))
-    except (KeyError, ValueError) as error:
+        architecture = dict(json.loads(metadata["architecture"]))
+        notes = dict(json.loads(metadata.get("notes", "{}")))
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise AssetError(f"the metadata of {path} cannot be read: {error}") from error
     full = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     return WeightFile(architecture, full, notes)
@@ -101,9 +97,7 @@ def build_from(weights: WeightFile, path: str | os.PathLike[str], make: Callable
     Raises:
         AssetError: names, shapes or kinds of numbers do not fit. What `make` raises comes through.
     """
-    from pie_framework.untrusted import build
-
-    return build(make, weights.state, path)
+    return untrusted.build(make, weights.state, path)
 
 
 def load_network(
