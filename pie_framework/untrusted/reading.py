@@ -76,7 +76,7 @@ def read_safetensors(path: PathLike) -> SafeTensors:
     with _one_error(path):
         data = open_bytes(path)
         if sniff_bytes(data) != "safetensors":
-            raise UntrustedFileError(f"it {explain(data)}")
+            raise UntrustedFileError(f"it is no safetensors file: it {explain(data)}")
         length = int.from_bytes(data[:8], "little")
         if length > HEADER:
             raise UntrustedFileError(f"its header has {length} bytes; at most {HEADER} are read")

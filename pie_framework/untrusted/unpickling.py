@@ -21,8 +21,8 @@ from .records import Name, Record, UntrustedFileError
 #: INST, OBJ and NEWOBJ_EX make objects by themselves; the others reach outside the file.
 REFUSED = pickle.INST + pickle.OBJ + pickle.NEWOBJ_EX + pickle.EXT1 + pickle.EXT2 + pickle.EXT4
 REFUSED += pickle.NEXT_BUFFER + pickle.READONLY_BUFFER
-#: Bytes of a line at most, of a part that is not copied at least, and of a small object, about.
-LINE, VIEW_FROM, OBJECT = 1 << 16, 4096, 200
+#: Bytes of a number in digits at most, of a part that is not copied at least, and of a small object, about.
+DIGITS, VIEW_FROM, OBJECT = 64, 4096, 200
 
 
 @dataclass
@@ -70,11 +70,25 @@ class Source:
         return part if size >= VIEW_FROM else bytes(part)
 
     def readline(self) -> bytes:
-        for size in (64, 1024, LINE):
-            end = bytes(self.data[self.at : self.at + size]).find(b"\n") + 1
-            if end:
-                return bytes(self.view(end))
-        raise UntrustedFileError(f"it is cut off or damaged: the line at byte {self.at} does not end")
+        size = 64
+        while not (end := bytes(self.data[self.at : self.at + size]).find(b"\n") + 1):
+            if size > len(self.data) - self.at:
+                raise UntrustedFileError(f"it is cut off or damaged: the line at byte {self.at} does not end")
+            size *= 8
+        return bytes(self.view(end))
+
+
+def _digits(op: int) -> Callable[[Any], None]:
+    """The instruction that reads a number in digits, kept from long ones: time grows with their square."""
+    load = pickle._Unpickler.dispatch[op]
+
+    def read(unpickler: Any) -> None:
+        source = unpickler.source
+        if b"\n" not in bytes(source.data[source.at : source.at + DIGITS]):
+            raise UntrustedFileError(f"it has a number of more than {DIGITS} digits")
+        load(unpickler)
+
+    return read
 
 
 class Unpickler(pickle._Unpickler):
@@ -177,6 +191,7 @@ class Unpickler(pickle._Unpickler):
         pickle.FROZENSET[0]: make_frozenset,
         pickle.APPEND[0]: lambda self: self.extend([self.stack.pop()]),
         pickle.APPENDS[0]: lambda self: self.extend(self.pop_mark()),
+        **{op: _digits(op) for op in pickle.INT + pickle.LONG + pickle.FLOAT + pickle.PUT + pickle.GET},
         pickle.EMPTY_SET[0]: make_set,
         pickle.BINSTRING[0]: lambda self: self.view(4, text=True),
         pickle.BINBYTES[0]: lambda self: self.view(4),

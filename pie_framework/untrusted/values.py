@@ -19,18 +19,9 @@ from .unpickling import Budget, check_key
 
 #: Nesting of a result, its entries, dimensions of a tensor, numbers along one, and bytes of an entry, about.
 DEPTH, ENTRIES, DIMENSIONS, MOST, ENTRY = 100, 1_000_000, 16, 1 << 48, 100
-STORAGES = {
-    "torch.FloatStorage": torch.float32,
-    "torch.DoubleStorage": torch.float64,
-    "torch.HalfStorage": torch.float16,
-    "torch.BFloat16Storage": torch.bfloat16,
-    "torch.LongStorage": torch.int64,
-    "torch.IntStorage": torch.int32,
-    "torch.ShortStorage": torch.int16,
-    "torch.CharStorage": torch.int8,
-    "torch.ByteStorage": torch.uint8,
-    "torch.BoolStorage": torch.bool,
-}
+_KINDS = {"Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Long": "int64"}
+_KINDS |= {"Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool"}
+STORAGES: dict[str, torch.dtype] = {f"torch.{k}Storage": getattr(torch, name) for k, name in _KINDS.items()}
 #: The name of records that stand for a storage outside the pickle.
 STORAGE = "persistent storage"
 #: Kind of numbers and how many of each such storage, by its key.
@@ -169,6 +160,11 @@ class Values:
         self.budget.take(ENTRY * len(elements))
         return set(map(check_key, elements))
 
+    def size(self, record: Record) -> tuple[Any, ...]:
+        (sizes,) = record.args
+        self.budget.take(ENTRY * len(sizes))
+        return tuple(sizes)
+
     def encode(self, record: Record) -> bytes:
         """A byte string, as protocols 0 to 2 write it."""
         text, *encoding = record.args or ("",)
@@ -260,7 +256,7 @@ CALLS: dict[str, Callable[[Values, Record], Any]] = {
     "torch._utils._rebuild_parameter": Values.parameter,
     "torch._utils._rebuild_parameter_with_state": Values.parameter,
     "torch.storage._load_from_bytes": Values.inner_storage,
-    "torch.Size": lambda values, record: tuple(*record.args),
+    "torch.Size": Values.size,
     "torch.device": lambda values, record: record,
     "numpy.dtype": Values.dtype,
 }

@@ -109,7 +109,11 @@ SIZES = [
         "a text of 32 MiB", lambda c: asm.whole(asm.text("x" * (32 * MIB))), "something else where a network"
     ),
     Evil("LONG4 of 2**31 - 1 bytes", lambda c: asm.whole(b"\x8b\xff\xff\xff\x7f"), "announces 2147483647"),
-    Evil("an integer of 100,000 digits", lambda c: asm.whole(b"I" + b"9" * 100_000 + b"\n"), "does not end"),
+    Evil(
+        "an integer of 100,000 digits",
+        lambda c: asm.whole(b"I" + b"9" * 100_000 + b"\n"),
+        "more than 64 digits",
+    ),
     Evil(
         "an integer of 16 million bits",
         lambda c: asm.whole(b"\x8b", struct.pack("<i", 2 * MIB), b"x" * (2 * MIB)),
@@ -174,6 +178,14 @@ SIZES = [
         "same data over and over",
     ),
     Evil(
+        "a byte string of 1 MiB made a shape 10,000 times",
+        lambda c: asm.whole(
+            asm.glob("torch", "Size") + b"q\x00" + asm.raw(b"x" * MIB) + b"\x85q\x01(",
+            b"h\x00h\x01R" * 10_000 + b"l",
+        ),
+        "same data over and over",
+    ),
+    Evil(
         "one list made a dictionary, a set, a shape 50,000 times",
         lambda c: asm.whole(
             asm.glob("builtins", "set")
@@ -210,8 +222,8 @@ SIZES = [
         "overlap",
     ),
     Evil(
-        "a zip whose directory has 100,000 members",
-        lambda c: asm.torch_zip(asm.whole(b"}"), {f"data/{k}": b"" for k in range(100_000)}),
+        "a zip whose directory has 40,000 members",
+        lambda c: asm.torch_zip(asm.whole(b"}"), {f"data/{k}": b"" for k in range(40_000)}),
         "directory is damaged",
     ),
     Evil("a weight file whose depth drives a loop", lambda c: deep(), "many more parts", load_perceptual),

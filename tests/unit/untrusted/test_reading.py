@@ -130,6 +130,8 @@ def test_torch_files(tmp_path: Path, zipped: bool) -> None:
         **STATE,
         "shared": STATE["float32"][1],
         "list": [STATE["half"], {"n": 3}],
+        "large": torch.ones(1 << 20),  # more than what is read of a zip file at once
+        "size": torch.Size([2, 3]),
         "d": torch.nn.Linear(2, 2),
     }
     state["d"] = state["d"].state_dict()
@@ -140,6 +142,8 @@ def test_torch_files(tmp_path: Path, zipped: bool) -> None:
     for name in STATE:
         assert found[name].dtype == expected[name].dtype
         assert torch.equal(found[name], expected[name])
+    assert found["size"] == (2, 3)
+    assert torch.equal(found["large"], torch.ones(1 << 20))
     assert torch.equal(found["list"][0], expected["list"][0])
     assert torch.equal(found["d"]["weight"], expected["d"]["weight"])
     found["float32"][1] = -1.0
