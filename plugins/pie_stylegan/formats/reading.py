@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_torch, sniff
+from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_any, sniff
 from pie_stylegan.stylegan2 import StyleGAN2
 
 from . import rosinality, stylegan2_nvidia
@@ -28,7 +28,7 @@ def read_generator(path: PathLike) -> Checkpoint:
     if kind in ("torch-zip", "torch-legacy"):
         return rosinality.read(path)
     if kind == "unknown":
-        read_torch(path)
+        read_any(path)
     raise UntrustedFileError(f"'{path}' is a {kind} file, which holds no StyleGAN2 generator", KNOWN)
 
 
