@@ -14,9 +14,9 @@ from pie_framework.weights import holds, read_weights, write_weights
 
 from .formats.checkpoint import OWN, stored_dtype
 from .formats.nvidia import read_network
+from .formats.own import GENERATORS, configured_as
 from .formats.stylegan3_nvidia import StyleGAN3Checkpoint
 from .formats.stylegan3_nvidia import convert as convert_network
-from .io import GENERATORS, configured_as
 from .stylegan3 import StyleGAN3, StyleGAN3Config
 
 FORMAT = "pie.stylegan3"

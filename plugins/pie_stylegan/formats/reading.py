@@ -8,6 +8,7 @@ from pie_stylegan.stylegan2 import StyleGAN2
 from . import rosinality, stylegan2_nvidia
 from .checkpoint import Checkpoint
 from .nvidia import read_network
+from .own import read_own_generator
 
 KNOWN = "A NVIDIA pickle, a rosinality checkpoint or a safetensors file of this package is read here."
 
@@ -20,8 +21,6 @@ def read_generator(path: PathLike) -> Checkpoint:
     """
     kind = sniff(path)
     if kind == "safetensors":
-        from pie_stylegan.io import read_own_generator
-
         return read_own_generator(path)
     if kind == "pickle":
         return stylegan2_nvidia.convert(read_network(path), path)
