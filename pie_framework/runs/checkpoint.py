@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pie_framework.errors import RunError
 from pie_framework.optimisation.history import History, HistoryRow
-from pie_framework.optimisation.state import Ending, PortraitStatus, SolverState
+from pie_framework.optimisation.state import Termination, PortraitStatus, SolverState
 
 #: What a state has of each portrait, beside the optimizer's tensors.
 ROWS = ("variable", "fault", "undone", "moved")
@@ -116,4 +116,4 @@ def _rows(tensors: Mapping[str, Tensor], version: int, steps: int) -> dict[str, 
 
 def _portrait(values: Mapping[str, Any]) -> PortraitStatus:
     ending = values.get("ending")
-    return PortraitStatus(**{**values, "ending": None if ending is None else Ending(ending)})
+    return PortraitStatus(**{**values, "ending": None if ending is None else Termination(ending)})

@@ -23,7 +23,7 @@ from pie_framework.editing.paste import paste_back
 from pie_framework.errors import ConfigError, InputError, PieError, PluginError, RunError, in_one_line
 from pie_framework.images.photo import read_photo, to_picture
 from pie_framework.optimisation.history import History
-from pie_framework.optimisation.state import Ending, SolverState
+from pie_framework.optimisation.state import Termination, SolverState
 from pie_framework.optimisation.telling import RunEvents
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
 from pie_framework.plugins import naming_the_gone
@@ -86,7 +86,7 @@ def _resume(settings: RunConfig, console: Console) -> int:
     started = time.perf_counter()
     folder = RunFolder.open(str(settings.resume))
     manifest = folder.read_manifest()
-    if manifest.outcome in (Ending.FINISHED.value, Ending.CONVERGED.value):
+    if manifest.outcome in (Termination.FINISHED.value, Termination.CONVERGED.value):
         console.print(f"{folder.path} is complete: {manifest.message}")
         return 0
     with naming_the_gone(manifest.plugins):
@@ -133,7 +133,9 @@ def _solve(
         except Exception as error:
             with contextlib.suppress(OSError, PieError):
                 folder.write_manifest(
-                    dataclasses.replace(manifest, outcome=Ending.FAILED.value, message=in_one_line(error))
+                    dataclasses.replace(
+                        manifest, outcome=Termination.FAILED.value, message=in_one_line(error)
+                    )
                 )
             raise
         timings = phases(started, prepare=prepared, optimise=optimised, edit=time.perf_counter())
@@ -148,7 +150,9 @@ def _solve(
         events.saved(result.metrics, result.edits)
         if result.error is not None:
             raise PluginError(result.message, f"See {folder.file('report.html')}.") from result.error
-    return {Ending.INTERRUPTED: 130, Ending.NON_FINITE: 1, Ending.STALLED: 1}.get(result.ending, 0)
+    return {Termination.INTERRUPTED: 130, Termination.NON_FINITE: 1, Termination.STALLED: 1}.get(
+        result.ending, 0
+    )
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ class _Result:
         error: what failed.
     """
 
-    ending: Ending
+    ending: Termination
     message: str
     metrics: dict[str, list[float]]
     edits: tuple[str, ...]
@@ -185,7 +189,7 @@ def _save(embedding: Embedding, folder: RunFolder, console: Console) -> _Result:
         return _Result(solution.ending, solution.message, metrics, edits, solution.error)
     name, error = failed
     reason = error.message if isinstance(error, PieError) else in_one_line(error)
-    return _Result(Ending.FAILED, f"the edit '{name}' failed: {reason}", metrics, edits, error)
+    return _Result(Termination.FAILED, f"the edit '{name}' failed: {reason}", metrics, edits, error)
 
 
 def _completed(
@@ -300,7 +304,7 @@ def _summary(
         if len(embedding.portraits) > 1:
             shown += f", {embedding.solution.portraits[i].ending}"
         console.print(f"{portrait.name}: {shown}", highlight=False)
-    interrupted = result.ending is Ending.INTERRUPTED
+    interrupted = result.ending is Termination.INTERRUPTED
     onwards = f"pie run resume={folder.path}" if interrupted else f"pie edit {folder.path} rotation.yaw=15"
     console.print(
         f"{timings['total']:.0f} s ({timings['optimise']:.0f} s of optimisation). "

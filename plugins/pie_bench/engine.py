@@ -24,7 +24,7 @@ from pie_framework.editing.edit import edit
 from pie_framework.errors import RunError
 from pie_framework.files.io import load_tensors, save_png, save_tensors
 from pie_framework.images.photo import to_picture
-from pie_framework.optimisation.state import Ending
+from pie_framework.optimisation.state import Termination
 from pie_framework.pipeline import Pipeline, Portrait
 from pie_framework.plugins import Registry
 
@@ -132,7 +132,7 @@ class Engine:
             should_stop=self.should_stop,
         )
         seconds = (time.perf_counter() - started) / len(portraits)
-        if found.solution.ending is Ending.INTERRUPTED:
+        if found.solution.ending is Termination.INTERRUPTED:
             raise Stopped
         if not found.latent.isfinite().all():
             raise RunError(f"the method '{method.name}' found no finite latent: {found.solution.message}")
