@@ -19,11 +19,11 @@ from pie_framework.optimisation.history import History, HistoryRow
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.stage import Stage
 from pie_framework.optimisation.state import (
-    Termination,
     Fault,
     PortraitStatus,
     SolverState,
     StepRecord,
+    Termination,
     summary,
 )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pie_framework.errors import RunError
 from pie_framework.optimisation.history import History, HistoryRow
-from pie_framework.optimisation.state import Termination, PortraitStatus, SolverState
+from pie_framework.optimisation.state import PortraitStatus, SolverState, Termination
 
 #: What a state has of each portrait, beside the optimizer's tensors.
 ROWS = ("variable", "fault", "undone", "moved")

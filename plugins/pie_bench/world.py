@@ -15,7 +15,7 @@ from pie_bench.settings import RECONSTRUCTION, BenchConfig
 from pie_framework.api import Kind, KnownPortraits, Scenes
 from pie_framework.composition.build import Builder
 from pie_framework.composition.schema import RunConfig
-from pie_framework.editing.controls import EditRequest
+from pie_framework.editing.controls import EditRequest, Vocabulary
 from pie_framework.editing.parameters import apply_request
 from pie_framework.plugins import Registry, boundary
 
@@ -87,7 +87,7 @@ class World:
             theta = torch.cat(
                 [
                     apply_request(
-                        self.scenes.layout,
+                        Vocabulary(self.scenes.layout),
                         portraits.theta[i : i + 1],
                         request,
                         another.theta[i : i + 1] if request.source else None,

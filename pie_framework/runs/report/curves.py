@@ -31,6 +31,10 @@ class Series:
     values: Sequence[float | None]
 
     @property
+    def first(self) -> float | None:
+        return next((value for value in self.values if value is not None), None)
+
+    @property
     def last(self) -> float | None:
         return next((value for value in reversed(self.values) if value is not None), None)
 
@@ -70,7 +74,7 @@ def chart(identity: str, steps: Sequence[int], stages: Sequence[str], series: Se
     parts += [_level(value, y(value)) for value in _ticks(bottom, top)]
     parts += [_step_label(step, x(step)) for step in _round_steps(first, last)]
     parts += _stage_marks(steps, stages, x)
-    kept = _thinned(len(steps))
+    kept = spread(len(steps), MAX_POINTS)
     for index in range(len(series) - 1, -1, -1):
         one = series[index]
         points = [(x(steps[k]), y(v)) if _drawable(v := one.values[k]) else None for k in kept]
@@ -104,11 +108,11 @@ def _short(value: float | None) -> float | None:
     return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None
 
 
-def _thinned(count: int) -> list[int]:
-    """Indices of at most `MAX_POINTS` steps, the first and the last among them."""
-    if count <= MAX_POINTS:
+def spread(count: int, most: int) -> list[int]:
+    """At most so many indices of a sequence of `count`, evenly spread, the first and the last among them."""
+    if count <= most:
         return list(range(count))
-    return [round(index * (count - 1) / (MAX_POINTS - 1)) for index in range(MAX_POINTS)]
+    return [round(index * (count - 1) / (most - 1)) for index in range(most)]
 
 
 def _path(points: Sequence[tuple[float, float] | None]) -> str:

@@ -19,7 +19,7 @@ from pie_bench.model_measures.encoder import expression_px
 from pie_bench.model_measures.figures import Figure, mean
 from pie_bench.model_measures.world import PRIOR, SOURCES, World
 from pie_framework.api import FaceModel, KnownPortraits, Networks, RecognitionNetwork
-from pie_framework.editing.controls import Control, EditRequest
+from pie_framework.editing.controls import Control, EditRequest, Vocabulary
 from pie_framework.editing.edit import edit
 from pie_framework.editing.parameters import apply_request
 
@@ -74,7 +74,7 @@ def measure(world: World, latent: Tensor, portraits: KnownPortraits, number: int
     networks = world.networks
     if not possible(networks) or world.judge is None or not requests(world):
         return {}
-    encoder, layout = networks.need_encoder(), networks.need_face_model().layout
+    encoder, words = networks.need_encoder(), Vocabulary(networks.need_face_model().layout)
     original = networks.generator.synthesize(latent).clamp(-1, 1)
     before, unedited = encoder.encode(original), world.judge.encode(original)
     another = world.draw(SOURCES, number, len(latent))
@@ -86,11 +86,11 @@ def measure(world: World, latent: Tensor, portraits: KnownPortraits, number: int
         one = slice(row, row + 1)
         given, source = before[one], sources[one]
         real = torch.cat(
-            [apply_request(layout, portraits.theta[one], r, another.theta[one]) for _, r in wanted]
+            [apply_request(words, portraits.theta[one], r, another.theta[one]) for _, r in wanted]
         )
         truth = portraits.take([row] * len(wanted)).edited(real)
         judged = world.judge.encode(truth.images)
-        asked = torch.cat([apply_request(layout, given, r, source) for _, r in wanted])
+        asked = torch.cat([apply_request(words, given, r, source) for _, r in wanted])
         for mode in ("unedited", "single", "corrected"):
             if mode == "unedited":
                 images = original[one].expand(len(wanted), -1, -1, -1)
@@ -121,7 +121,7 @@ def measure_prior(world: World, number: int) -> dict[str, Tensor]:
     networks = world.networks
     count = len(world.settings.rows(number))
     latent = world.sample(PRIOR, number, count + 1)
-    encoder, layout = networks.need_encoder(), networks.need_face_model().layout
+    encoder, words = networks.need_encoder(), Vocabulary(networks.need_face_model().layout)
     assert world.judge is not None
     images = networks.generator.synthesize(latent).clamp(-1, 1)
     before, judged = encoder.encode(images), world.judge.encode(images)
@@ -133,7 +133,7 @@ def measure_prior(world: World, number: int) -> dict[str, Tensor]:
         made, by_own = _edited(world, latent[one], before[one], before[following], wanted, False)
         by_judge = world.judge.encode(made)
         for reader, seen, theta in (("judge", by_judge, judged), ("own", by_own, before)):
-            goal = torch.cat([apply_request(layout, theta[one], r, theta[following]) for _, r in wanted])
+            goal = torch.cat([apply_request(words, theta[one], r, theta[following]) for _, r in wanted])
             errors = _errors(seen, goal, goal, sorts, networks.need_face_model())
             for sort, values in errors.items():
                 found.setdefault(f"prior.{sort}.{reader}", []).append(values)

@@ -28,7 +28,7 @@ from pie_framework.editing.parameters import (
     read_control,
     read_request,
 )
-from pie_framework.errors import ConfigError
+from pie_framework.errors import ConfigError, PluginError
 from pie_framework.rendering import ambient_light, directional_light
 from pie_framework.testing.toys import TOY_LAYOUT, IdentityRig, toy_networks
 
@@ -77,7 +77,7 @@ def test_nothing_else_changes(networks: Networks) -> None:
 
 def test_relative_is_added_to_what_is_shown(networks: Networks) -> None:
     latent = portrait(networks)
-    before = read_control(TOY_LAYOUT, "rotation.yaw", networks.generator.theta(latent))  # type: ignore[attr-defined]
+    before = read_control(WORDS, "rotation.yaw", networks.generator.theta(latent))  # type: ignore[attr-defined]
     (result,) = edit(latent, WORDS.parse(["rotation.yaw+=10"]), networks)
     assert isinstance(before, float)
     assert result.asked["rotation.yaw"] == pytest.approx(before + 10.0, abs=1e-4)
@@ -173,6 +173,33 @@ def test_a_block_that_the_editor_does_not_know_is_refused(networks: Networks) ->
         edit(portrait(networks), WORDS.parse(["rotation.yaw=1"]), smiles)
 
 
+class _Broken(IdentityRig):
+    """Fails, or gives a latent of another shape."""
+
+    def __init__(self, gives: torch.Tensor | None = None) -> None:
+        super().__init__(TOY_LAYOUT, "rotation")
+        self.gives = gives
+
+    def rig(self, latent: torch.Tensor, parameters: torch.Tensor) -> torch.Tensor:
+        if self.gives is None:
+            raise ArithmeticError("no way")
+        return self.gives
+
+
+@pytest.mark.parametrize(
+    ("rig", "message"),
+    [
+        (_Broken(), r"the rig 'mine' of somewhere failed in rig\(\): ArithmeticError: no way"),
+        (_Broken(torch.zeros(2)), r"the rig 'mine' of somewhere gave latent of the shape \(2,\)"),
+    ],
+)
+def test_a_rig_that_fails_in_an_edit_is_named_itself(networks: Networks, rig: _Broken, message: str) -> None:
+    origins = {"editor": "the editor 'rig'", "rig.rotation": "the rig 'mine' of somewhere"}
+    broken = replace(networks, editor=RigEditor({"rotation": rig}), rigs={}, origins=origins)
+    with pytest.raises(PluginError, match=message):
+        edit(portrait(networks), WORDS.parse(["rotation.yaw=1"]), broken)
+
+
 def test_the_result_is_json(networks: Networks) -> None:
     import json
 
@@ -192,11 +219,11 @@ def test_light_description_is_exact(azimuth: float) -> None:
         torch.tensor([[0.3, 0.4, 0.5]]).double()
     )
     light = light_of(gamma)
-    assert light.azimuth == pytest.approx(azimuth, abs=1e-4)
-    assert light.elevation == pytest.approx(20.0, abs=1e-4)
+    assert light.numbers["azimuth"] == pytest.approx(azimuth, abs=1e-4)
+    assert light.numbers["elevation"] == pytest.approx(20.0, abs=1e-4)
     assert light.intensity == pytest.approx(0.7)
     torch.testing.assert_close(light.colour, colour)
-    assert light.ambient_level == pytest.approx(0.4)
+    assert light.numbers["ambient"] == pytest.approx(0.4)
     torch.testing.assert_close(light.gamma(), gamma)
 
 
@@ -209,13 +236,13 @@ def test_light_levels_keep_the_rest_and_moved_light_keeps_brightness(networks: N
         return light_of(TOY_LAYOUT.get(result.theta, "illumination"))
 
     brighter = lit("illumination.ambient+=0.2")
-    assert brighter.ambient_level == pytest.approx(before.ambient_level + 0.2, abs=1e-4)
-    assert brighter.azimuth == pytest.approx(before.azimuth, abs=1e-2)
+    assert brighter.numbers["ambient"] == pytest.approx(before.numbers["ambient"] + 0.2, abs=1e-4)
+    assert brighter.numbers["azimuth"] == pytest.approx(before.numbers["azimuth"], abs=1e-2)
     assert brighter.intensity == pytest.approx(before.intensity, abs=1e-4)
     moved = lit("illumination.azimuth=60", "illumination.elevation=10")
-    assert (moved.azimuth, moved.elevation) == pytest.approx((60.0, 10.0), abs=1e-2)
-    total = moved.intensity + moved.ambient_level
-    assert total == pytest.approx(before.intensity + before.ambient_level, abs=1e-4)
+    assert (moved.numbers["azimuth"], moved.numbers["elevation"]) == pytest.approx((60.0, 10.0), abs=1e-2)
+    total = moved.intensity + moved.numbers["ambient"]
+    assert total == pytest.approx(before.intensity + before.numbers["ambient"], abs=1e-4)
 
 
 def test_angle() -> None:

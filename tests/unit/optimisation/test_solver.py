@@ -18,7 +18,7 @@ from pie_framework.optimisation.prior import PriorSampler
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.solver import solve
 from pie_framework.optimisation.stage import Stage
-from pie_framework.optimisation.state import Termination, SolverState
+from pie_framework.optimisation.state import SolverState, Termination
 from pie_framework.testing.toys import toy_networks
 from pie_optimizers.adam import Adam
 from pie_optimizers.settings import TorchConfig

@@ -16,11 +16,11 @@ from pie_framework.optimisation.solver import Solution
 from pie_framework.optimisation.stage import Stage
 from pie_framework.optimisation.start import PriorSettings
 from pie_framework.optimisation.state import (
-    Termination,
     Fault,
     PortraitStatus,
     SolverState,
     StepRecord,
+    Termination,
     summary,
 )
 

@@ -7,7 +7,7 @@ import torch
 
 from pie_framework.errors import RunError
 from pie_framework.optimisation.history import History, HistoryRow
-from pie_framework.optimisation.state import Termination, PortraitStatus, SolverState
+from pie_framework.optimisation.state import PortraitStatus, SolverState, Termination
 from pie_framework.runs.checkpoint import pack, unpack
 
 CPU = torch.device("cpu")
