@@ -139,6 +139,14 @@ def combinations_of(layout: Layout, face_model: object) -> dict[str, Combination
     return combinations
 
 
+def embed(networks: Networks, images: Tensor) -> Tensor | None:
+    """Identity embeddings of pictures (N, 3, R, R), (N, E); None where there is no recognition network."""
+    network = networks.features.get("recognition")
+    if not isinstance(network, RecognitionNetwork):
+        return None
+    return networks.call("features.recognition", network.embed, images)
+
+
 @torch.no_grad()
 def edit(
     latent: Tensor,
@@ -184,7 +192,7 @@ def edit(
     networks = _with_named_rigs(networks)
     originals = networks.synthesize(latent)
     shown = networks.encode(originals) if theta is None else layout.check(theta)
-    known = _embed(networks, originals)
+    known = embed(networks, originals)
     results: list[EditResult] = []
     for start in range(0, len(requests), chunk):
         some = requests[start : start + chunk]
@@ -342,17 +350,9 @@ def _with_named_rigs(networks: Networks) -> Networks:
     return replace(networks, editor=editor)
 
 
-def _embed(networks: Networks, images: Tensor) -> Tensor | None:
-    """Identity embeddings, (N, E); None where there is no recognition network."""
-    network = networks.features.get("recognition")
-    if not isinstance(network, RecognitionNetwork):
-        return None
-    return networks.call("features.recognition", network.embed, images)
-
-
 def _similarities(networks: Networks, originals: Tensor | None, images: Tensor) -> Tensor | None:
     """How alike pictures are to those that were embedded, (N,); None where there is no recognition network."""
-    shown = None if originals is None else _embed(networks, images)
+    shown = None if originals is None else embed(networks, images)
     return None if originals is None or shown is None else (originals * shown).sum(dim=1)
 
 

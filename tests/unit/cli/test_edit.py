@@ -125,6 +125,6 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_arguments() -> None:
-    job = command.parse_arguments(["RUN", "rotation.yaw=1", "out=x", "portrait=2", "paste_back=true"])
-    expected = command.Job("RUN", ("rotation.yaw=1",), out="x", portrait=2, paste_back=True)
-    assert job == expected
+    read = command.parse_arguments(["RUN", "rotation.yaw=1", "out=x", "portrait=2", "paste_back=true"])
+    edit = {"run": "RUN", "controls": ["rotation.yaw=1"], "listing": False}
+    assert read == {**edit, "out": "x", "portrait": 2, "paste_back": True}
