@@ -141,7 +141,7 @@ class _Run:
             prepared = time.perf_counter()
             inputs = self.manifest.inputs
             embedding = self.pipeline.solve(self.portraits, events, inputs, checkpoint, on_check=keep)
-            display.close()
+            display.stop()
             folder.keep()
             optimised = time.perf_counter()
             try:
