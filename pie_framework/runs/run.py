@@ -29,7 +29,6 @@ from pie_framework.plugins import naming_the_gone
 from pie_framework.runs.edit_files import save_edit, write_report, write_sheet
 from pie_framework.runs.folder import CHECKPOINT, EDITS, REPORT, Manifest, RunFolder
 from pie_framework.runs.progress import ProgressDisplay
-from pie_framework.runs.timing import phases
 from pie_framework.version import __version__
 
 #: Packages whose versions a run records.
@@ -153,8 +152,13 @@ class _Run:
                 with contextlib.suppress(OSError, PieError):
                     folder.write_manifest(failed)
                 raise
-            timings = phases(self.started, prepare=prepared, optimise=optimised, edit=time.perf_counter())
-            before = self.manifest.timings
+            ended, before = time.perf_counter(), self.manifest.timings
+            timings = {
+                "prepare": prepared - self.started,
+                "optimise": optimised - prepared,
+                "edit": ended - optimised,
+                "total": ended - self.started,
+            }
             timings = {phase: seconds + before.get(phase, 0.0) for phase, seconds in timings.items()}
             manifest = replace(manifest, timings=timings)
             folder.write_manifest(manifest)

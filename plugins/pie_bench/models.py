@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from pie_framework.api.kinds import Kind
 from pie_framework.plugins import Registry, discover
-from pie_framework.runs.timing import phases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +115,13 @@ def measure(
             for part in (generator, frechet, encoder, recognition, rig)
             for figure in part.figures(columns)
         ]
-    seconds = phases(started, prepare=prepared, measure=measured, summarise=time.perf_counter())
+    ended = time.perf_counter()
+    seconds = {
+        "prepare": prepared - started,
+        "measure": measured - prepared,
+        "summarise": ended - measured,
+        "total": ended - started,
+    }
     return Report((*figures, *sizes), seconds)
 
 
