@@ -176,12 +176,46 @@ def edit(
     """
     if not requests:
         return []
+    vocabulary, layout = vocabulary_of(networks), networks.need_encoder().layout
+    _check(latent, requests, networks.need_editor().blocks)
+    networks = _with_named_rigs(networks)
+    unedited = networks.synthesize(latent)
+    shown = networks.encode(unedited) if theta is None else layout.check(theta)
+    known = embed(networks, unedited)
+    count = len(requests)
+    latent, before = latent.expand(count, -1, -1), shown.expand(count, -1)
+    known = None if known is None else known.expand(count, -1)
+    asked = torch.cat(
+        [
+            apply_request(vocabulary, one[None], request, source_theta)
+            for one, request in zip(before, requests, strict=True)
+        ]
+    )
+    results: list[EditResult] = []
+    for start in range(0, count, chunk):
+        rows = slice(start, start + chunk)
+        originals = None if known is None else known[rows]
+        edited, images, achieved = _corrected(
+            latent[rows], before[rows], asked[rows], requests[rows], networks, corrections, originals
+        )
+        similarities = _similarities(networks, originals, images)
+        for i, request in enumerate(requests[rows]):
+            one, row = slice(i, i + 1), slice(start + i, start + i + 1)
+            readings = read_request(vocabulary, request, before[row], asked[row], achieved[one])
+            similarity = None if similarities is None else float(similarities[i])
+            warnings = _warnings(vocabulary, readings, similarity)
+            results.append(
+                EditResult(request, edited[one], images[one], achieved[one], readings, similarity, warnings)
+            )
+    return results
+
+
+def _check(latent: Tensor, requests: Sequence[EditRequest], blocks: Sequence[str]) -> None:
+    """ConfigError where the requests do not fit the latents or the blocks of the editor."""
     if latent.dim() != 3 or latent.shape[0] not in (1, len(requests)):
         raise ConfigError(
             f"{len(requests)} edits need one latent or as many, not shape {tuple(latent.shape)}"
         )
-    vocabulary, layout = vocabulary_of(networks), networks.need_encoder().layout
-    blocks = networks.need_editor().blocks
     for request in requests:
         for block in request.blocks:
             if block not in blocks:
@@ -189,43 +223,6 @@ def edit(
                     f"the edit '{request.name}' needs an editor for the block '{block}'",
                     f"This run's edits: {', '.join(blocks)}.",
                 )
-    networks = _with_named_rigs(networks)
-    originals = networks.synthesize(latent)
-    shown = networks.encode(originals) if theta is None else layout.check(theta)
-    known = embed(networks, originals)
-    results: list[EditResult] = []
-    for start in range(0, len(requests), chunk):
-        some = requests[start : start + chunk]
-        numbers = range(start, start + len(some))
-        rows = [0 if len(latent) == 1 else number for number in numbers]
-        before = shown[[0 if len(shown) == 1 else number for number in numbers]]
-        asked = torch.cat(
-            [
-                apply_request(vocabulary, one[None], request, source_theta)
-                for one, request in zip(before, some, strict=True)
-            ]
-        )
-        of_originals = None if known is None else known[rows]
-        edited, images, achieved = _corrected(
-            latent[rows], before, asked, some, networks, corrections, of_originals
-        )
-        similarities = _similarities(networks, of_originals, images)
-        for i, request in enumerate(some):
-            one = slice(i, i + 1)
-            readings = read_request(vocabulary, request, before[one], asked[one], achieved[one])
-            similarity = None if similarities is None else float(similarities[i])
-            results.append(
-                EditResult(
-                    request=request,
-                    latent=edited[one],
-                    image=images[one],
-                    theta=achieved[one],
-                    readings=readings,
-                    identity_similarity=similarity,
-                    warnings=_warnings(vocabulary, readings, similarity),
-                )
-            )
-    return results
 
 
 def _corrected(
