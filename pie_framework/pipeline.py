@@ -39,6 +39,7 @@ from pie_framework.errors import PluginError
 from pie_framework.images.affine import apply, invert
 from pie_framework.images.metrics import psnr, ssim
 from pie_framework.images.photo import read_photo, to_picture, to_tensor
+from pie_framework.optimisation.events import RunEvents
 from pie_framework.optimisation.history import History
 from pie_framework.optimisation.objective import Objective
 from pie_framework.optimisation.problem import Problem
@@ -46,7 +47,6 @@ from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.solver import OnCheck, Solution, solve
 from pie_framework.optimisation.start import make_problem, start_latent
 from pie_framework.optimisation.state import SolverState
-from pie_framework.optimisation.telling import RunEvents
 from pie_framework.plugins import Observers, Registry, discover
 
 _EXAMPLE = re.compile(r"example(?::(\d+))?")

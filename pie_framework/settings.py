@@ -22,17 +22,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
+from pie_framework.api import MISSING, asset_settings
 from pie_framework.errors import ConfigError, PieError, PluginError, did_you_mean, in_one_line
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 T = TypeVar("T")
-
-#: Settings that are the address of a file.
-FILE_KEYS = ("weights", "path", "file", "model", "heads", "landmarks")
-#: A value that must be given and is not; OmegaConf writes it so.
-MISSING = "???"
 
 
 def merge(schema: type[T], values: DictConfig | Mapping[str, Any], where: str = "") -> T:
@@ -74,8 +70,23 @@ def defaults(schema: type) -> dict[str, Any]:
 
 def hints(schema: type) -> dict[str, Any]:
     """The types of a dataclass's fields with what is annotated; PluginError where they cannot be read."""
-    found = _read(schema, lambda: typing.get_type_hints(schema, include_extras=True))
-    return {f.name: found[f.name] for f in dataclasses.fields(schema)}
+    types = _read(schema, lambda: typing.get_type_hints(schema, include_extras=True))
+    return {f.name: types[f.name] for f in dataclasses.fields(schema)}
+
+
+def described(schema: type, prefix: str = "", instance: object = None) -> list[tuple[str, str, str]]:
+    """Name, type and default of each setting in words, nested ones as `group.name`."""
+    rows: list[tuple[str, str, str]] = []
+    types = typing.get_type_hints(schema)
+    for field in dataclasses.fields(schema):
+        name, hint = prefix + field.name, types.get(field.name, field.type)
+        value = _default(field) if instance is None else getattr(instance, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            rows += described(type(value), f"{name}.", value)
+            continue
+        default = "(must be given)" if isinstance(value, str) and value == MISSING else repr(value)
+        rows.append((name, hint.__name__ if isinstance(hint, type) else str(hint), default))
+    return rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +112,7 @@ class _Filling:
             value = given.get(field.name, default)
             if isinstance(value, str) and value == MISSING:
                 if not self.partial:
-                    raise ConfigError(f"{path} must be given", _file_hint(path))
+                    raise ConfigError(f"{path} must be given", _file_hint(path, schema))
                 continue
             made[field.name] = self.value(schema, field.name, kinds[field.name], value, default, path)
         return None if self.partial else self.instance(schema, made, where)
@@ -205,9 +216,9 @@ def _fields_hint(schema: type, lead: str = "It has") -> str:
     return f"{lead}: " + ", ".join(f.name for f in dataclasses.fields(schema)) + "."
 
 
-def _file_hint(key: str) -> str:
+def _file_hint(key: str, schema: type) -> str:
     """What to do about a file that does not come with the package; empty when the key names none."""
-    if key.rpartition(".")[2] not in FILE_KEYS:
+    if key.rpartition(".")[2] not in asset_settings(schema):
         return ""
     return (
         "It is a file that does not come with the package: 'pie assets list' says where from; "
@@ -315,13 +326,13 @@ def resolved(values: DictConfig, where: str) -> dict[str, Any]:
     try:
         plain = OmegaConf.to_container(values, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(told(error, where)) from error
+        raise ConfigError(omegaconf_message(error, where)) from error
     if not isinstance(plain, dict):
         raise ConfigError(f"{where or 'the configuration'} is not a group of settings")
     return {str(key): value for key, value in plain.items()}
 
 
-def told(error: OmegaConfBaseException, where: str = "") -> str:
+def omegaconf_message(error: OmegaConfBaseException, where: str = "") -> str:
     """What OmegaConf found wrong, with its key, in plain words; `where` is the key of what it was about."""
     inside = re.sub(r"\[(\w+)\]", r".\1", str(error.full_key or error.key or ""))
     if not (inside == where or inside.startswith(f"{where}.")):

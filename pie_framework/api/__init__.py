@@ -11,6 +11,7 @@ from pie_framework.api.abilities import (
     Mirrors,
 )
 from pie_framework.api.analysis import analysis_losses, landmark_loss, photometric_loss
+from pie_framework.api.asset_path import AssetPath, asset_settings
 from pie_framework.api.component import (
     API_VERSION,
     MISSING,
@@ -50,6 +51,7 @@ __all__ = [
     "AlignedPortrait",
     "Aligner",
     "Asset",
+    "AssetPath",
     "Block",
     "BuildContext",
     "Command",
@@ -91,6 +93,7 @@ __all__ = [
     "Slot",
     "TargetView",
     "analysis_losses",
+    "asset_settings",
     "landmark_loss",
     "photometric_loss",
 ]

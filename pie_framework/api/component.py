@@ -144,6 +144,8 @@ class Component:
         api_version: (major, minor) of the contract it was written for, as two numbers, not as this module's
             `API_VERSION`, which is that of the running core. Required; only what a deprecated hook declares may leave
             it out, and then counts as (1, 0).
+        packages: distributions without which it cannot be built, such as those of an extra of its own distribution;
+            `pie doctor` tells of one that is absent.
     """
 
     kind: Kind
@@ -154,6 +156,7 @@ class Component:
     assets: tuple[Asset, ...] = ()
     requires: frozenset[str] = frozenset()
     api_version: tuple[int, int] | None = None
+    packages: tuple[str, ...] = ()
 
     def problem(self, api_version: tuple[int, int] = API_VERSION) -> ComponentError | None:
         """What is wrong with the declaration for a core of that version of the contract; None when nothing is."""
@@ -191,6 +194,9 @@ class Component:
         assets: object = self.assets
         if not isinstance(assets, (tuple, list)) or not all(isinstance(a, Asset) for a in assets):
             return ComponentError(f"the assets of {what} must be a tuple of Asset, not {assets!r}")
+        packages: object = self.packages
+        if not isinstance(packages, (tuple, list)) or not all(isinstance(p, str) for p in packages):
+            return ComponentError(f"the packages of {what} must be a tuple of texts, not {packages!r}")
         return _text_problem(what, self.target, self.summary)
 
     def load(self) -> Callable[[Any, BuildContext], Any]:

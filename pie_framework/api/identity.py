@@ -19,11 +19,11 @@ def generator_identity(generator: Generator) -> dict[str, Any]:
     file, in half precision or on another device, and differs between generators that were trained apart.
     """
     parameters = getattr(generator, "parameters", None)
-    found = sorted(
+    largest = sorted(
         (p for p in parameters() if p.numel() > 1) if callable(parameters) else [],
         key=lambda p: (-p.numel(), tuple(p.shape)),
     )[:LARGEST]
-    fingerprint = sorted(float(p.detach().double().std()) for p in found)
+    fingerprint = sorted(float(p.detach().double().std()) for p in largest)
     return {**{name: getattr(generator, name) for name in SHAPE}, "fingerprint": fingerprint}
 
 
@@ -42,7 +42,7 @@ def same_weights(noted: Mapping[str, Any], generator: Generator) -> bool:
     wanted = list(noted.get("fingerprint") or [])
     if not wanted:
         return True
-    found = generator_identity(generator)["fingerprint"]
-    return len(found) == len(wanted) and all(
-        abs(a - b) <= TOLERANCE * max(abs(a), abs(b), 1e-6) for a, b in zip(found, wanted, strict=True)
+    fingerprint = generator_identity(generator)["fingerprint"]
+    return len(fingerprint) == len(wanted) and all(
+        abs(a - b) <= TOLERANCE * max(abs(a), abs(b), 1e-6) for a, b in zip(fingerprint, wanted, strict=True)
     )

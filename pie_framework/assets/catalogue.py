@@ -6,16 +6,20 @@ Catalogues are YAML, read with the safe loader: those that plugins name in the h
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pie_framework.assets.formats import FOLDER, FORMATS
 from pie_framework.errors import AssetError, did_you_mean
 from pie_framework.plugins import Registry, discover
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 UNKNOWN = "unknown"
 #: How sure a fact is.
@@ -27,9 +31,11 @@ SURE = {
 }
 #: Facts that `sure` has to cover when they are known.
 FACTS = ("file", "size", "sha256", "sha256_prefix", "licence", "non_commercial", "registration", "urls")
+#: What a file can be by its content; and FOLDER.
+FORMATS = ("pickle", "torch", "safetensors", "mat", "zip", "npz", "npy")
+FOLDER = "folder"
 #: A catalogue larger than this is not read, bytes.
 LARGEST = 4 << 20
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Entry:
         name: as in `asset://NAME`.
         summary: what it is, one sentence.
         file: file name in the store.
-        format: what it is by content, a key of `formats.FORMATS` or "folder".
+        format: what it is by content, one of FORMATS or "folder".
         source: page where it is described.
         used_by: what to give `pie run` so that it is used.
         size: bytes; None when unknown.
@@ -56,6 +62,9 @@ class Entry:
         checked: when and how the facts were looked up.
         origin: the catalogue it comes from.
     """
+
+    #: For pydantic, which checks the types: a text is no number, a number no text.
+    __pydantic_config__: ClassVar = {"strict": True}
 
     name: str
     summary: str
@@ -137,10 +146,8 @@ def read(path: Path, origin: str = "") -> list[Entry]:
         ) from error
     if not isinstance(document, dict) or not isinstance(document.get("assets"), dict):
         raise AssetError(f"the catalogue '{path}' has no 'assets'")
-    checked = _text(document, "checked", f"the catalogue '{path}'", "")
-    return [
-        _entry(str(name), node, checked, origin or path.name) for name, node in document["assets"].items()
-    ]
+    common = {"checked": document.get("checked", ""), "origin": origin or path.name}
+    return [_entry(str(name), node, common) for name, node in document["assets"].items()]
 
 
 def _take(found: Catalogue, path: Path, origin: str) -> None:
@@ -154,104 +161,67 @@ def _take(found: Catalogue, path: Path, origin: str) -> None:
     found.entries.update({entry.name: entry for entry in entries})
 
 
-def _entry(name: str, node: Any, checked: str, origin: str) -> Entry:
+def _entry(name: str, node: Any, common: Mapping[str, Any]) -> Entry:
+    """One entry; `common` holds what is said for all of the catalogue."""
+    from pydantic import ValidationError
+
     where = f"the asset '{name}'"
-    if not _NAME.fullmatch(name) or ".." in name:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", name) or ".." in name:
         raise AssetError(
             f"'{name}' is not a name for an asset", "It is lower-case letters, digits, . _ and -."
         )
     if not isinstance(node, dict):
         raise AssetError(f"{where} is not a group of facts")
-    known = set(Entry.__dataclass_fields__) - {"name", "origin"}
+    known = {field.name for field in fields(Entry)} - {"name", "origin"}
     for key in node:
         if key not in known:
             raise AssetError(f"{where} has a fact '{key}'", did_you_mean(str(key), known))
-    file = _text(node, "file", where)
-    if file in (".", "..") or re.search(r'[/\\:*?"<>|\0]', file) or file.startswith("."):
-        raise AssetError(f"{where}: '{file}' is not a plain file name")
-    kind = _text(node, "format", where)
-    if kind not in FORMATS and kind != FOLDER:
-        raise AssetError(f"{where}: there is no format '{kind}'", did_you_mean(kind, [*FORMATS, FOLDER]))
-    sha256 = _hexadecimal(node, "sha256", where, 64)
-    prefix = _hexadecimal(node, "sha256_prefix", where, None)
-    size = node.get("size", UNKNOWN)
-    if size != UNKNOWN and (isinstance(size, bool) or not isinstance(size, int) or size <= 0):
-        raise AssetError(f"{where}: size is {size!r}, neither bytes nor unknown")
-    urls = _texts(node, "urls", where)
-    for url in urls:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise AssetError(f"{where}: '{url}' is not an http or https address")
-    unpack = node.get("unpack")
-    if (unpack is not None and unpack != "zip") or (unpack == "zip") != (kind == FOLDER and bool(urls)):
-        raise AssetError(f"{where}: unpack is 'zip' for a folder that can be fetched, and for nothing else")
-    entry = Entry(
-        name=name,
-        summary=_text(node, "summary", where),
-        file=file,
-        format=kind,
-        source=_text(node, "source", where),
-        used_by=_texts(node, "used_by", where),
-        size=None if size == UNKNOWN else size,
-        sha256=sha256,
-        sha256_prefix=prefix,
-        licence=_text(node, "licence", where, UNKNOWN),
-        non_commercial=_yes_no(node, "non_commercial", where),
-        registration=_yes_no(node, "registration", where),
-        urls=urls,
-        unpack=unpack,
-        note=_text(node, "note", where, ""),
-        sure=_sure(node, where),
-        checked=_text(node, "checked", where, checked),
-        origin=origin,
-    )
-    for fact in FACTS:
-        if node.get(fact, UNKNOWN) != UNKNOWN and fact not in entry.sure:
-            raise AssetError(f"{where}: 'sure' does not say how sure '{fact}' is")
+    facts = {key: value for key, value in node.items() if value != UNKNOWN}
+    try:
+        text = json.dumps({**common, **facts, "name": name}, default=str)
+        entry = _adapter().validate_json(text)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        fact = ".".join(map(str, wrong["loc"]))
+        given = f"is {wrong['input']!r}" if wrong["type"] != "missing" else "is not given"
+        raise AssetError(f"{where}: {fact} {given}", f"{wrong['msg']}.") from error
+    except (ValueError, TypeError, RecursionError) as error:  # YAML can refer to itself
+        raise AssetError(f"{where} cannot be read: {error}") from error
+    if (problem := _problem(entry)) is not None:
+        raise AssetError(f"{where}: {problem}")
     return entry
 
 
-def _sure(node: Mapping[str, Any], where: str) -> dict[str, str]:
-    sure = node.get("sure", {})
-    if not isinstance(sure, dict):
-        raise AssetError(f"{where}: sure is not a group of facts")
-    for fact, how in sure.items():
+@cache
+def _adapter() -> TypeAdapter[Entry]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Entry)
+
+
+def _problem(entry: Entry) -> str | None:
+    """What is wrong with facts that have the right types, or None."""
+    if not entry.summary or not entry.source:
+        return "summary and source must say something"
+    if not entry.file or re.search(r'^\.|[/\\:*?"<>|\0]', entry.file):
+        return f"'{entry.file}' is not a plain file name"
+    if entry.format not in (*FORMATS, FOLDER):
+        return f"there is no format '{entry.format}'. {did_you_mean(entry.format, [*FORMATS, FOLDER])}"
+    if entry.size is not None and entry.size <= 0:
+        return f"size is {entry.size}, neither bytes nor unknown"
+    if not re.fullmatch(r"([0-9a-f]{64})?", entry.sha256 or ""):
+        return f"sha256 is '{entry.sha256}', not 64 hexadecimal digits"
+    if not re.fullmatch(r"([0-9a-f]{6,64})?", entry.sha256_prefix or ""):
+        return f"sha256_prefix is '{entry.sha256_prefix}', not 6 or more hexadecimal digits"
+    for url in entry.urls:
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            return f"'{url}' is not an http or https address"
+    if entry.unpack != ("zip" if entry.format == FOLDER and entry.urls else None):
+        return "unpack is 'zip' for a folder that can be fetched, and for nothing else"
+    for fact, how in entry.sure.items():
         if fact not in FACTS or how not in SURE:
-            raise AssetError(f"{where}: sure.{fact} is '{how}'", "It is " + ", ".join(SURE) + ".")
-    return {str(fact): str(how) for fact, how in sure.items()}
-
-
-def _text(node: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
-    value = node.get(key, default)
-    if not isinstance(value, str) or (default is None and not value):
-        raise AssetError(f"{where}: {key} is {value!r}, not text")
-    return value
-
-
-def _texts(node: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    value: Iterable[Any] = node.get(key, ())
-    if value == UNKNOWN:
-        return ()
-    if isinstance(value, str) or not isinstance(value, (list, tuple)):
-        raise AssetError(f"{where}: {key} is {value!r}, not a list")
-    if not all(isinstance(item, str) and item for item in value):
-        raise AssetError(f"{where}: {key} has an item that is not text")
-    return tuple(value)
-
-
-def _yes_no(node: Mapping[str, Any], key: str, where: str) -> bool | None:
-    value = node.get(key, UNKNOWN)
-    if value == UNKNOWN:
-        return None
-    if not isinstance(value, bool):
-        raise AssetError(f"{where}: {key} is {value!r}, not yes, no or unknown")
-    return value
-
-
-def _hexadecimal(node: Mapping[str, Any], key: str, where: str, length: int | None) -> str | None:
-    value = node.get(key, UNKNOWN)
-    if value == UNKNOWN:
-        return None
-    shape = r"[0-9a-f]{6,64}" if length is None else rf"[0-9a-f]{{{length}}}"
-    if not isinstance(value, str) or not re.fullmatch(shape, value):
-        raise AssetError(f"{where}: {key} is {value!r}, not hexadecimal digits in quotes")
-    return value
+            return f"sure.{fact} is '{how}'. It is {', '.join(SURE)}, of one of {', '.join(FACTS)}"
+    for fact in FACTS:
+        if getattr(entry, fact) not in (None, (), UNKNOWN) and fact not in entry.sure:
+            return f"'sure' does not say how sure '{fact}' is"
+    return None

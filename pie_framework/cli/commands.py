@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
 from pie_framework.errors import ComponentError, PieError, PluginError, in_one_line
 
 if TYPE_CHECKING:
+    from pie_framework.api import Command
     from pie_framework.plugins import Provenance
 
 
-def offered() -> dict[str, tuple[str, bool]]:
-    """The commands of plugins with their summaries, and whether they ship."""
-    from pie_framework.plugins import discover
+def shipped() -> dict[str, Command]:
+    """The commands of pie-framework's own plugins, of which only those that bring nothing else are imported."""
+    from pie_framework.plugins import COMMANDS_GROUP, discover, installed_plugins
 
+    points = [point for point in installed_plugins() if point.group == COMMANDS_GROUP and _ships(point)]
+    return {name: command for name, command, _ in discover({}, points).commands()}
+
+
+def foreign() -> dict[str, Command]:
+    """The commands of other plugins."""
+    from pie_framework.plugins import discover, installed_plugins
+
+    if all(_ships(point) for point in installed_plugins()):
+        return {}
     try:
-        registry = discover()
+        return {name: command for name, command, _ in discover(shipped=False).commands()}
     except PieError:  # PIE_PLUGINS is wrong; every other command says so
         return {}
-    return {name: (" ".join(c.summary.split()), origin.shipped) for name, c, origin in registry.commands()}
 
 
-def run_offered(name: str, words: Sequence[str], own: Iterable[str]) -> int:
-    """Run a plugin's command; returns its exit status.
+def _ships(point: EntryPoint) -> bool:
+    try:
+        return point.dist is not None and point.dist.name == "pie-framework"
+    except Exception:  # its metadata may be damaged
+        return False
+
+
+def run_plugin(name: str, words: Sequence[str], own: Iterable[str]) -> int:
+    """Run a command that a plugin brings; returns its exit status.
 
     Args:
         name: of the command, plain or `distribution:name`.
@@ -36,14 +54,15 @@ def run_offered(name: str, words: Sequence[str], own: Iterable[str]) -> int:
     """
     from pie_framework.plugins import discover
 
-    registry = discover()
+    ours = shipped()
+    if name in ours:
+        return ours[name].load()(list(words))
+    registry = discover(shipped=False)
     found = registry.command(name)
     if found is None:
-        known = [*own, *(other for other, _, _ in registry.commands())]
+        known = [*own, *ours, *(other for other, _, _ in registry.commands())]
         raise PieError(f"there is no command '{name}'", registry.near(name, known))
     command, origin = found
-    if origin.shipped:
-        return command.load()(list(words))
     what = f"the command '{command.name}' of {origin.label}"
     try:
         target = command.load()
@@ -67,10 +86,10 @@ def run_offered(name: str, words: Sequence[str], own: Iterable[str]) -> int:
 
 def unexpected(error: BaseException) -> tuple[Provenance | None, str]:
     """The plugin of others that an exception came from, if any, and the line that says so."""
-    from pie_framework.plugins import culprit, discover, told
+    from pie_framework.plugins import culprit, discover, message_of
 
     try:
         origin = culprit(error, discover())
     except Exception:  # PIE_PLUGINS is wrong, or what is installed cannot even be looked at
         origin = None
-    return origin, told(error, origin)
+    return origin, message_of(error, origin)

@@ -18,9 +18,9 @@ def complete(arguments: Sequence[str]) -> int:
     asking = any(word.startswith("query=") for word in arguments)
     typed = len(words) + (1 if line.endswith(" ") or not words else 0)
     if asking and typed <= 2:
-        from pie_framework.cli.commands import offered
+        from pie_framework.cli.commands import foreign, shipped
 
-        print(" ".join([*COMMANDS, *offered()]))
+        print(" ".join([*COMMANDS, *shipped(), *foreign()]))
         return 0
     if asking and words[1] not in ("run", "doctor"):
         print(" ".join(_others(words[1])))

@@ -129,7 +129,7 @@ def run_job(job: Job, console: Console | None = None) -> int:
 
     from pie_framework.editing.edit import edit, vocabulary_of
     from pie_framework.pipeline import Pipeline
-    from pie_framework.plugins import naming_the_gone
+    from pie_framework.plugins import naming_missing_packages
     from pie_framework.runs.edit_files import save_edit, write_report, write_sheet
     from pie_framework.runs.folder import EDITS, RunFolder
 
@@ -146,7 +146,7 @@ def run_job(job: Job, console: Console | None = None) -> int:
     config: dict[str, Any] = {**manifest.config, "edit": settings}
     if job.device is not None:
         config["device"] = job.device
-    with naming_the_gone(manifest.plugins):
+    with naming_missing_packages(manifest.plugins):
         pipeline = Pipeline(config)
     networks = pipeline.networks
     latent = _checked(latents[job.portrait : job.portrait + 1], networks, pipeline, job.run)

@@ -76,9 +76,9 @@ def _dispatch(words: list[str]) -> int:
 
         return complete(words[1:])
     if words[0] not in COMMANDS:
-        from pie_framework.cli.commands import run_offered
+        from pie_framework.cli.commands import run_plugin
 
-        return run_offered(words[0], words[1:], COMMANDS)
+        return run_plugin(words[0], words[1:], COMMANDS)
     module = importlib.import_module(COMMANDS[words[0]][0])
     status: int = module.main(words[1:])
     return status
@@ -86,12 +86,11 @@ def _dispatch(words: list[str]) -> int:
 
 def usage() -> str:
     """The text of `pie --help`."""
-    from pie_framework.cli.commands import offered
+    from pie_framework.cli.commands import foreign, shipped
 
-    found = offered()
     rows = {name: summary for name, (_, summary) in COMMANDS.items()}
-    rows |= {name: summary for name, (summary, shipped) in found.items() if shipped}
-    others = {name: summary for name, (summary, shipped) in found.items() if not shipped}
+    rows |= {name: command.summary for name, command in shipped().items()}
+    others = {name: " ".join(command.summary.split()) for name, command in foreign().items()}
     width = max(len(name) for name in [*rows, *others]) + 2
     lines = ["usage: pie COMMAND [ARGUMENTS] [--debug]", "", "Portrait image embedding for semantic control."]
     for heading, listed in (("commands:", rows), ("commands of plugins:", others)):

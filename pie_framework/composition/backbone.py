@@ -151,13 +151,13 @@ def read(folder: str | os.PathLike[str]) -> list[Override]:
     listed = content.get("overrides")
     if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
         raise ConfigError(f"'{path}': overrides is not a list of KEY=VALUE")
-    found = [Override.parse(item) for item in listed]
+    overrides = [Override.parse(item) for item in listed]
     here = str(path.parent.resolve())
-    for override in found:
+    for override in overrides:
         check(override, str(path))
     return [
         Override(o.key, quoted(unquoted(o.value).replace(HERE, here))) if HERE in o.value else o
-        for o in found
+        for o in overrides
     ]
 
 

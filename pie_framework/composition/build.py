@@ -124,16 +124,16 @@ class Builder(BuildContext):
         """
         plan = self.plan.with_edits(edits).check()
         wanted = [r.what for r in plan.requirements if r.what != PRIOR]
-        parts = [place for what in wanted for place in places(self.run, what) if place[0].network]
-        found: dict[str, Any] = {
-            (kind.value if part is None else f"{kind}.{part}"): self.get(kind, part) for kind, part in parts
+        needed = [place for what in wanted for place in places(self.run, what) if place[0].network]
+        parts: dict[str, Any] = {
+            (kind.value if part is None else f"{kind}.{part}"): self.get(kind, part) for kind, part in needed
         }
-        rigs, features = _in_slots(found, Kind.RIG), _in_slots(found, Kind.FEATURES)
-        self._check_layouts(found)
-        self._check_landmarks(found)
-        self._check_generator(found["generator"], rigs)
-        own = {name: found.pop(name, None) for name in _FIELDS}
-        others = {role: part for role, part in found.items() if "." not in role}
+        rigs, features = _in_slots(parts, Kind.RIG), _in_slots(parts, Kind.FEATURES)
+        self._check_layouts(parts)
+        self._check_landmarks(parts)
+        self._check_generator(parts["generator"], rigs)
+        own = {name: parts.pop(name, None) for name in _FIELDS}
+        others = {role: part for role, part in parts.items() if "." not in role}
         return Networks(**own, rigs=rigs, features=features, others=others, origins=self._origins())
 
     def _origins(self) -> dict[str, str]:
@@ -143,10 +143,10 @@ class Builder(BuildContext):
             role: self.registry.described(component) for role, component in {**later, **self.used}.items()
         }
 
-    def _check_layouts(self, found: Mapping[str, Any]) -> None:
+    def _check_layouts(self, parts: Mapping[str, Any]) -> None:
         """Whatever handles θ must mean the same coefficients; ComponentError names the two that do not."""
         read = {
-            role: self._read(role, partial(getattr, part, "layout", None)) for role, part in found.items()
+            role: self._read(role, partial(getattr, part, "layout", None)) for role, part in parts.items()
         }
         layouts = {role: layout for role, layout in read.items() if isinstance(layout, Layout)}
         first = next((role for role in ("face_model", "encoder", *layouts) if role in layouts), "")
@@ -159,9 +159,9 @@ class Builder(BuildContext):
                     "Choose weights that were trained for this face model; 'pie train backbone' makes them.",
                 )
 
-    def _check_landmarks(self, found: Mapping[str, Any]) -> None:
+    def _check_landmarks(self, parts: Mapping[str, Any]) -> None:
         """Detected and rendered landmarks are compared point by point; ComponentError when they are not as many."""
-        model, detector = found.get("face_model"), found.get("landmarks")
+        model, detector = parts.get("face_model"), parts.get("landmarks")
         if model is None or detector is None:
             return
         modelled = self._read("face_model", lambda: model.num_landmarks)
@@ -239,9 +239,9 @@ class Builder(BuildContext):
 _FIELDS = ("generator", "encoder", "face_model", "landmarks", "editor", "inverter")
 
 
-def _in_slots(found: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+def _in_slots(parts: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
     """The components of a kind of which there are several, by block or role."""
-    return {role.partition(".")[2]: part for role, part in found.items() if role.startswith(f"{kind}.")}
+    return {role.partition(".")[2]: part for role, part in parts.items() if role.startswith(f"{kind}.")}
 
 
 def _trained_for(rig: object) -> tuple[dict[str, Any], dict[str, Any]]:

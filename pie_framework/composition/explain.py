@@ -20,7 +20,7 @@ from pie_framework.api import Slot
 from pie_framework.composition import hydra_setup
 from pie_framework.composition.components import KINDS, opened
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.settings import told
+from pie_framework.settings import omegaconf_message
 
 LISTS = "Parts of a list are counted from 0, as in schedule.stages.0.steps."
 
@@ -87,9 +87,9 @@ def explain(error: Exception, root: str, overrides: Sequence[str] = ()) -> Confi
     """
     failure = _Failure(tuple(_chain(error)), root, tuple(overrides))
     for explanation in _EXPLANATIONS:
-        found = explanation(failure)
-        if found is not None:
-            return found
+        explained = explanation(failure)
+        if explained is not None:
+            return explained
     return _otherwise(failure)
 
 
@@ -155,30 +155,32 @@ def _circle(failure: _Failure) -> ConfigError | None:
 
 def _no_group(failure: _Failure) -> ConfigError | None:
     text = failure.text
-    found = re.search(r"(In '.+?': )?Could not override '([^']*)'\.\s+?No match in the defaults list", text)
+    unmatched = re.search(
+        r"(In '.+?': )?Could not override '([^']*)'\.\s+?No match in the defaults list", text
+    )
     moved = re.search(r"Could not override '([^'@]+)@([^']+)'\.\s+Did you mean to override ([^\s?]+)", text)
     if moved:
         return ConfigError(
             f"the group '{moved[1]}' is not chosen at '{moved[2]}'", f"Did you mean '{moved[3]}'?"
         )
-    if not found:
+    if not unmatched:
         return None
-    name = found[2].partition("@")[0]
-    place = "" if not found[1] else f"i{found[1][1:]}"
+    name = unmatched[2].partition("@")[0]
+    place = "" if not unmatched[1] else f"i{unmatched[1][1:]}"
     known = failure.groups()
     if not place:
-        known += failure.keys("", found[2]) or []
+        known += failure.keys("", unmatched[2]) or []
     if name in known:
-        message = f"{place}the group '{found[2]}' is not chosen, so it cannot be chosen otherwise"
-        return ConfigError(message, f"Add it with +{found[2]}=OPTION.")
+        message = f"{place}the group '{unmatched[2]}' is not chosen, so it cannot be chosen otherwise"
+        return ConfigError(message, f"Add it with +{unmatched[2]}=OPTION.")
     return ConfigError(f"{place}there is no group '{name}'", did_you_mean(name, known))
 
 
 def _no_key(failure: _Failure) -> ConfigError | None:
-    found = re.search(r"Key '([^']+)' is not in struct.*\s*\n\s*full_key: (\S+)", failure.text)
-    if not found:
+    unknown = re.search(r"Key '([^']+)' is not in struct.*\s*\n\s*full_key: (\S+)", failure.text)
+    if not unknown:
         return None
-    full = _dotted(found[2])
+    full = _dotted(unknown[2])
     parent, _, name = full.rpartition(".")
     given = re.search(r"Could not (?:override|append to|delete from config) '([^']+)'", failure.text)
     wrong = given[1] if given else full
@@ -208,21 +210,21 @@ def _list_index(failure: _Failure) -> ConfigError | None:
         if isinstance(cause, IndexError) and (key := getattr(cause, "full_key", None)):
             where, _, index = _dotted(str(key)).rpartition(".")
             return ConfigError(f"there is no setting '{where}.{index}': the list is not that long", LISTS)
-        found = re.fullmatch(r"Index '(.*)' \(str\) is not an int", str(cause))
-        if found:
+        word = re.fullmatch(r"Index '(.*)' \(str\) is not an int", str(cause))
+        if word:
             keys = [_key(word) for word in failure.overrides]
-            key = next((key for key in keys if found[1] in key.split(".")), found[1])
+            key = next((key for key in keys if word[1] in key.split(".")), word[1])
             return ConfigError(
-                f"there is no setting '{key}': '{found[1]}' stands where a list has numbers", LISTS
+                f"there is no setting '{key}': '{word[1]}' stands where a list has numbers", LISTS
             )
     return None
 
 
 def _several_values(failure: _Failure) -> ConfigError | None:
-    found = re.search(r"Ambiguous value for argument '(.*)'", failure.text)
-    if not found:
+    ambiguous = re.search(r"Ambiguous value for argument '(.*)'", failure.text)
+    if not ambiguous:
         return None
-    key, _, value = found[1].lstrip("+").partition("=")
+    key, _, value = ambiguous[1].lstrip("+").partition("=")
     return ConfigError(
         f"'{key}={value}' gives several values",
         f"Give a list as '{key}=[{value}]', a text as '{key}=\"{value}\"', or make a run for each with -m.",
@@ -230,12 +232,10 @@ def _several_values(failure: _Failure) -> ConfigError | None:
 
 
 def _there_or_not(failure: _Failure) -> ConfigError | None:
-    if found := re.search(r"An item is already at '([^']+)'", failure.text):
-        return ConfigError(f"'{found[1]}' is there already", f"Leave out the +: {found[1]}=VALUE.")
-    if found := re.search(r"Could not delete from config\. '([^']+)' does not exist", failure.text):
-        return ConfigError(
-            f"'{found[1]}' is not there, so it cannot be taken away", f"Leave out ~{found[1]}."
-        )
+    if key := re.search(r"An item is already at '([^']+)'", failure.text):
+        return ConfigError(f"'{key[1]}' is there already", f"Leave out the +: {key[1]}=VALUE.")
+    if key := re.search(r"Could not delete from config\. '([^']+)' does not exist", failure.text):
+        return ConfigError(f"'{key[1]}' is not there, so it cannot be taken away", f"Leave out ~{key[1]}.")
     return None
 
 
@@ -275,7 +275,7 @@ def _otherwise(failure: _Failure) -> ConfigError:
     place = f"in '{where[1]}': " if where else _in_file(failure)
     for error in failure.chain:
         if isinstance(error, OmegaConfBaseException):
-            return ConfigError(place + told(error, override[1] if override else ""))
+            return ConfigError(place + omegaconf_message(error, override[1] if override else ""))
     said = next((line for error in failure.chain if (line := _first_line(error))), "")
     if not isinstance(failure.chain[0], (HydraException, OSError, ValueError)):
         said = f"{type(failure.chain[0]).__name__}: {said}"

@@ -93,8 +93,8 @@ def options(
     with initialised():
         running = GlobalHydra.instance().hydra
         assert running is not None
-        found: list[str] = running.config_loader.get_group_options(group, what, root, folders)
-    return found
+        names: list[str] = running.config_loader.get_group_options(group, what, root, folders)
+    return names
 
 
 def groups(root: str = CONFIG_NAME, overrides: Sequence[str] = ()) -> list[str]:

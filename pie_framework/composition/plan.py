@@ -163,7 +163,7 @@ def make_plan(
     planning.require(making)
     planning.choose_all()
     return Plan(
-        run, known, making, tuple(planning.found.values()), planning.choices, tuple(planning.problems)
+        run, known, making, tuple(planning.requirements.values()), planning.choices, tuple(planning.problems)
     )
 
 
@@ -173,20 +173,20 @@ class _Planning:
 
     run: RunConfig
     registry: Registry
-    found: dict[str, Requirement] = field(default_factory=dict)
+    requirements: dict[str, Requirement] = field(default_factory=dict)
     choices: dict[str, Choice] = field(default_factory=dict)
     problems: list[PieError] = field(default_factory=list)
 
     def require(self, edits: bool) -> None:
         """Everything the active terms, the edits and their components need, each once, the generator first."""
-        self.found["generator"] = Requirement("generator", "every run")
+        self.requirements["generator"] = Requirement("generator", "every run")
         for component in self.chosen("generator"):
             self.need_all(component, f"the generator '{component.name}'")
         for name, term in self.run.terms.items():
             for component in self.registered(Kind.ENERGY, term.term) if term.active else ():
                 self.need_all(component, f"the term '{name}'", f"terms.{name}.weight=0")
         for kind in ALWAYS:
-            self.found[kind.value] = Requirement(kind.value, "every run")
+            self.requirements[kind.value] = Requirement(kind.value, "every run")
             for component in self.chosen(kind.value):
                 self.need_all(component, f"{kind}={component.name}", "init=mean" if kind is Kind.INIT else "")
         if edits:
@@ -200,9 +200,9 @@ class _Planning:
             self.need(Requirement(what, who, without))
 
     def need(self, requirement: Requirement) -> None:
-        if requirement.what in self.found:
+        if requirement.what in self.requirements:
             return
-        self.found[requirement.what] = requirement
+        self.requirements[requirement.what] = requirement
         who, without = requirement.who, requirement.without
         if requirement.what == PRIOR:
             for what in PRIOR_REQUIRES:
@@ -235,7 +235,7 @@ class _Planning:
     def choose_all(self) -> None:
         """The components with their settings; what is required and not chosen, then what is wrong with settings."""
         aligner = Requirement(Kind.ALIGNER.value, "the photo")
-        for requirement in (*self.found.values(), aligner):
+        for requirement in (*self.requirements.values(), aligner):
             if requirement.what != PRIOR:
                 self.choose(requirement, optional=requirement is aligner)
         for name, term in self.run.terms.items():

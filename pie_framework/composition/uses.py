@@ -8,18 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pie_framework.api import Component, Kind
+from pie_framework.api import MISSING, Component, Kind, asset_settings
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store, resolve
-from pie_framework.composition.plan import make_plan
-from pie_framework.composition.schema import RunConfig
+from pie_framework.composition.plan import make_plan, name_of, places, selection
+from pie_framework.composition.schema import CHOSEN, RunConfig
 from pie_framework.errors import AssetError
 from pie_framework.files.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, size
 from pie_framework.plugins import Registry
-from pie_framework.settings import FILE_KEYS
-
-#: How OmegaConf writes that a value must be given.
-_MISSING = "???"
 
 
 @dataclass(frozen=True)
@@ -87,6 +83,17 @@ def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
     ]
 
 
+def file_keys(run: RunConfig, registry: Registry) -> set[str]:
+    """The keys of all settings that name a file, such as "generator.weights", of what is chosen, needed or not."""
+    keys = set()
+    for kind, part in (place for key in CHOSEN for place in places(run, key)):
+        node = selection(run, kind, part)
+        component = None if node is None else registry.find(kind, name_of(node))
+        role = kind.value if part is None else f"{kind}.{part}"
+        keys |= {f"{role}.{name}" for name in asset_settings(component.config)} if component else set()
+    return keys
+
+
 def uses(run: RunConfig, registry: Registry, catalogue: Catalogue, store: Store | None = None) -> list[Use]:
     """The files that the components of a run load, in the order in which they are needed."""
     shop = Store() if store is None else store
@@ -98,21 +105,24 @@ def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
     from pie_framework.assets.catalogue import load
 
     declared = {asset.uri: asset.name for _, c in registry.named() for asset in c.assets}
-    found = uses(run, registry, load(registry))
-    named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in found if use.uri}
+    files = uses(run, registry, load(registry))
+    named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in files if use.uri}
     return [{"name": name, "licence": licence} for name, licence in sorted(named.items())]
 
 
 def _of(part: Chosen, catalogue: Catalogue, store: Store) -> Iterator[Use]:
-    """Those of one component. A setting that names a file has to be given where it is an empty text, not where null."""
-    names = {field.name for field in dataclasses.fields(part.component.config)}
-    for name in sorted(names | set(part.settings), key=lambda n: (n not in FILE_KEYS, n)):
+    """Those of one component, by the type of its settings or, where that says nothing, by the address itself.
+
+    A setting that names a file has to be given where it is an empty text, not where null.
+    """
+    typed = asset_settings(part.component.config)
+    for name in sorted({*typed, *part.settings}, key=lambda n: (n not in typed, n)):
         value = part.settings.get(name)
         key = f"{part.role}.{name}"
         by_address = isinstance(value, str) and value.startswith((PACKAGE_SCHEME, ASSET_SCHEME))
-        if not by_address and name not in FILE_KEYS:
+        if not by_address and name not in typed:
             continue
-        if value in ("", _MISSING):
+        if value in ("", MISSING):
             hint = _suggestion(key, part.component.name, catalogue)
             yield Use(part.role, part.component.name, key, "", problem="it must be given", hint=hint)
         elif isinstance(value, str):
@@ -166,8 +176,8 @@ def recognise(path: Path, catalogue: Catalogue) -> Entry | None:
         return None
     bytes_ = path.stat().st_size
     alike = [entry for entry in catalogue.entries.values() if entry.size == bytes_ and entry.sha256]
-    found = digest(path) if alike else ""
-    return next((entry for entry in alike if entry.sha256 == found), None)
+    sha256 = digest(path) if alike else ""
+    return next((entry for entry in alike if entry.sha256 == sha256), None)
 
 
 def _suggestion(key: str, component: str, catalogue: Catalogue) -> str:

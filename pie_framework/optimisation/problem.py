@@ -166,7 +166,7 @@ class Problem:
             if total.requires_grad:
                 (gradient,) = torch.autograd.grad(total.sum(), variable, allow_unused=True)
         except (Exception, SystemExit) as error:  # a term may have a backward pass of its own
-            part = self._term_with(state, lambda found: False)
+            part = self._term_with(state, lambda gradient: False)
             who = "the energy" if part is None else self.objective.described(part)
             raise PluginError(f"the gradient of {who} cannot be computed: {in_one_line(error)}") from error
         if gradient is None:
@@ -176,7 +176,7 @@ class Problem:
 
     def term_without_finite_gradient(self, state: SolverState) -> str | None:
         """The first part of E(w) whose gradient is not finite at a state; None when each alone is."""
-        return self._term_with(state, lambda found: not bool(found.isfinite().all()))
+        return self._term_with(state, lambda gradient: not bool(gradient.isfinite().all()))
 
     def _term_with(self, state: SolverState, wanted: Callable[[Tensor], bool]) -> str | None:
         """The first part of E(w) whose gradient cannot be computed, or is as wanted."""
@@ -187,10 +187,10 @@ class Problem:
                 continue
             energy = (part.weight * part.value).sum()
             try:
-                (found,) = torch.autograd.grad(energy, variable, retain_graph=True, allow_unused=True)
+                (gradient,) = torch.autograd.grad(energy, variable, retain_graph=True, allow_unused=True)
             except (Exception, SystemExit):
                 return part.name
-            if found is not None and wanted(found):
+            if gradient is not None and wanted(gradient):
                 return part.name
         return None
 

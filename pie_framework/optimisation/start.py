@@ -82,12 +82,12 @@ def start_latent(initializer: Initializer, networks: Networks, images: Tensor, s
     generator = networks.generator
     shape = (images.shape[0], generator.num_layers, generator.latent_dim)
     rng = torch.Generator().manual_seed(seed)
-    found = networks.call("init", initializer.start, networks, images, rng)
-    if not isinstance(found, Tensor):
-        raise PluginError(f"{networks.origin('init')} gave {type(found).__name__} as the start")
-    if found.shape != shape:
+    latent = networks.call("init", initializer.start, networks, images, rng)
+    if not isinstance(latent, Tensor):
+        raise PluginError(f"{networks.origin('init')} gave {type(latent).__name__} as the start")
+    if latent.shape != shape:
         raise ComponentError(
-            f"the start gives latents {tuple(found.shape)}, the generator takes {shape}",
+            f"the start gives latents {tuple(latent.shape)}, the generator takes {shape}",
             "Choose the inverter that was made for this generator, or init=mean.",
         )
-    return found
+    return latent

@@ -19,10 +19,10 @@ from pie_framework.plugins.registry import Registry, UnknownComponent
 
 def blame(error: BaseException, registry: Registry) -> str:
     """One line for an exception that nobody expected: the plugin it comes from, or that it is one of the core."""
-    return told(error, culprit(error, registry))
+    return message_of(error, culprit(error, registry))
 
 
-def told(error: BaseException, origin: Provenance | None) -> str:
+def message_of(error: BaseException, origin: Provenance | None) -> str:
     """One line for an exception that nobody expected, and the plugin that it comes from, if any."""
     if origin is None:
         return f"internal error of pie-framework: {in_one_line(error)}. --debug shows where."
@@ -63,19 +63,19 @@ def _modules(registry: Registry) -> dict[str, Provenance]:
     """Modules of plugins: those of their entry points, components and commands, as far as they are their own."""
     targets = [(component.target, registry.provenance(component)) for _, component in registry.named()]
     targets += [(command.target, provenance) for _, command, provenance in registry.commands()]
-    found = dict(registry.modules)
+    owners_of = dict(registry.modules)
     holders: dict[str, set[str]] = {}
-    for module, origin in found.items():
+    for module, origin in owners_of.items():
         holders.setdefault(_top(module), set()).add(canonical(origin.distribution))
     named = {target.partition(":")[0]: origin for target, origin in targets}
-    others = {module: origin for module, origin in named.items() if module not in found}
+    others = {module: origin for module, origin in named.items() if module not in owners_of}
     owners = importlib.metadata.packages_distributions() if {*map(_top, others)} - {*holders} else {}
     for module, origin in others.items():
         top = _top(module)
         known = holders.get(top) or {canonical(owner) for owner in owners.get(top, ())}
         if not known or canonical(origin.distribution) in known:
-            found[module] = origin
-    return {m: p for m, p in found.items() if _top(m) not in (PROJECT, *sys.stdlib_module_names)}
+            owners_of[module] = origin
+    return {m: p for m, p in owners_of.items() if _top(m) not in (PROJECT, *sys.stdlib_module_names)}
 
 
 def _top(name: str) -> str:
@@ -83,7 +83,7 @@ def _top(name: str) -> str:
 
 
 @contextmanager
-def naming_the_gone(plugins: Sequence[Mapping[str, str]]) -> Iterator[None]:
+def naming_missing_packages(plugins: Sequence[Mapping[str, str]]) -> Iterator[None]:
     """Around what opens a stored run: a component that no plugin offers any more is told with its package.
 
     Args:
@@ -92,10 +92,10 @@ def naming_the_gone(plugins: Sequence[Mapping[str, str]]) -> Iterator[None]:
     try:
         yield
     except ComponentError as error:
-        raise gone(error, plugins) from error
+        raise missing_package(error, plugins) from error
 
 
-def gone(error: ComponentError, plugins: Sequence[Mapping[str, str]]) -> ComponentError:
+def missing_package(error: ComponentError, plugins: Sequence[Mapping[str, str]]) -> ComponentError:
     """The error with the package that a stored run had the component from; the same error where that is not known."""
     if not isinstance(error, UnknownComponent):
         return error

@@ -30,6 +30,8 @@ from pie_framework.plugins.records import PluginProblem, Provenance, canonical
 from pie_framework.plugins.registry import OWN_COMMANDS, Registry
 
 ENTRY_POINT_GROUP = PROJECT
+#: Group of plugins that only bring commands, which `pie --help` can list without importing the others.
+COMMANDS_GROUP = f"{PROJECT}.commands"
 ENVIRONMENT_VARIABLE = "PIE_PLUGINS"
 #: Seconds after which an import is called slow, and the package that makes it so.
 SLOW_IMPORT = 1.0
@@ -52,17 +54,16 @@ def discover(
         environment: where PIE_PLUGINS is read; `os.environ` by default. "all" and "" take every plugin, "none"
             takes none, "a,b" takes only those, "-a,-b" takes all but those. A name is that of a plugin (entry
             point) or of its distribution.
-        entry_points: the plugins; those installed in the group `pie_framework` by default.
+        entry_points: the plugins; by default those installed in the groups `pie_framework` and
+            `pie_framework.commands`.
         shipped: whether to ask pie-framework's own plugins too.
 
     Raises:
         ConfigError: PIE_PLUGINS names no installed plugin, or mixes both forms.
     """
-    if entry_points is None:
-        entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-    found = _with_provenance(entry_points)
+    installed = _with_provenance(installed_plugins() if entry_points is None else entry_points)
     selection = (os.environ if environment is None else environment).get(ENVIRONMENT_VARIABLE, "all")
-    chosen = [pair for pair in _select(found, selection) if shipped or not pair[1].shipped]
+    chosen = [pair for pair in _select(installed, selection) if shipped or not pair[1].shipped]
     registry = Registry()
     loaded = []
     for point, provenance in sorted(chosen, key=lambda pair: not pair[1].shipped):
@@ -79,15 +80,21 @@ def discover(
     return registry
 
 
+def installed_plugins() -> list[EntryPoint]:
+    """The entry points of all plugins, imported or not."""
+    groups = (ENTRY_POINT_GROUP, COMMANDS_GROUP)
+    return [point for group in groups for point in importlib.metadata.entry_points(group=group)]
+
+
 def _with_provenance(points: Iterable[EntryPoint]) -> list[tuple[EntryPoint, Provenance]]:
     known: dict[int, tuple[str, str]] = {}
-    found = []
+    pairs = []
     for point in points:
         distribution = getattr(point, "dist", None)
         if id(distribution) not in known:
             known[id(distribution)] = _name_and_version(distribution)  # reads its metadata
-        found.append((point, Provenance(point.name, *known[id(distribution)])))
-    return found
+        pairs.append((point, Provenance(point.name, *known[id(distribution)])))
+    return pairs
 
 
 def _name_and_version(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
@@ -101,12 +108,12 @@ def _name_and_version(distribution: importlib.metadata.Distribution | None) -> t
 
 
 def _select(
-    found: list[tuple[EntryPoint, Provenance]], selection: str
+    installed: list[tuple[EntryPoint, Provenance]], selection: str
 ) -> list[tuple[EntryPoint, Provenance]]:
     """The plugins that PIE_PLUGINS leaves."""
     words = [word.strip() for word in selection.split(",") if word.strip()]
     if words in ([], ["all"]):
-        return found
+        return installed
     if words == ["none"]:
         return []
     without = [word.startswith("-") for word in words]
@@ -117,12 +124,12 @@ def _select(
         )
     names = {word.removeprefix("-") for word in words}
     for name in sorted(names):
-        if not any(_means(name, provenance) for _, provenance in found):
+        if not any(_means(name, provenance) for _, provenance in installed):
             raise ConfigError(
                 f"{ENVIRONMENT_VARIABLE} names the plugin '{name}', which is not installed",
-                did_you_mean(name, {known for _, p in found for known in (p.plugin, p.distribution)}),
+                did_you_mean(name, {known for _, p in installed for known in (p.plugin, p.distribution)}),
             )
-    return [(e, p) for e, p in found if any(_means(name, p) for name in names) != without[0]]
+    return [(e, p) for e, p in installed if any(_means(name, p) for name in names) != without[0]]
 
 
 def _means(name: str, provenance: Provenance) -> bool:
@@ -132,9 +139,9 @@ def _means(name: str, provenance: Provenance) -> bool:
 
 def left_out(distribution: str) -> bool:
     """Whether a distribution is installed with plugins, and PIE_PLUGINS leaves all of them out."""
-    found = _with_provenance(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
-    chosen = [provenance for _, provenance in _select(found, os.environ.get(ENVIRONMENT_VARIABLE, "all"))]
-    mine = [p for _, p in found if canonical(p.distribution) == canonical(distribution)]
+    installed = _with_provenance(installed_plugins())
+    chosen = [provenance for _, provenance in _select(installed, os.environ.get(ENVIRONMENT_VARIABLE, "all"))]
+    mine = [p for _, p in installed if canonical(p.distribution) == canonical(distribution)]
     return bool(mine) and not any(p in chosen for p in mine)
 
 
@@ -334,7 +341,7 @@ def core_config() -> Path:
 
 def _hidden_files(registry: Registry) -> list[PluginProblem]:
     """Files of configuration that are never read, because another of the same group and name is found before."""
-    found: dict[str, Path] = {}
+    first_files: dict[str, Path] = {}
     problems = []
     for origin, folder in config_folders(registry) if registry.config_paths() else ():
         try:
@@ -345,7 +352,7 @@ def _hidden_files(registry: Registry) -> list[PluginProblem]:
                 problems.append(PluginProblem(origin, told))
             continue
         for file in files:
-            first = found.setdefault(file.relative_to(folder).as_posix(), file)
+            first = first_files.setdefault(file.relative_to(folder).as_posix(), file)
             if first != file and origin is not None and not origin.shipped:
                 problems.append(
                     PluginProblem(

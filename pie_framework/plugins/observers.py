@@ -40,14 +40,14 @@ class Observers:
     ) -> None:
         self._manager = new_manager()
         watched: dict[object, _Watched] = {}
-        found: list[tuple[_Watched, str, Callable[..., Any], Options]] = []
+        listening: list[tuple[_Watched, str, Callable[..., Any], Options]] = []
         for provenance, hook, function, options in hooks:
             guard = watched.setdefault(provenance, _Watched(f"'{provenance.plugin}' of {provenance}"))
-            found.append((guard, hook, function, options))
+            listening.append((guard, hook, function, options))
         for other in others:
             guard = _Watched(type(other).__name__)
-            found += [(guard, *method) for method in self._methods(other)]
-        for guard, hook, function, options in reversed(found):  # pluggy calls the last one first
+            listening += [(guard, *method) for method in self._methods(other)]
+        for guard, hook, function, options in reversed(listening):  # pluggy calls the last one first
             try:
                 guard.register(self._manager, hook, function, options)
             except ComponentError as error:

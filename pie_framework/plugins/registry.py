@@ -87,8 +87,8 @@ class Registry:
         """Every component under the name that means it: plain, or `distribution:name` where that is another's."""
         wanted = None if kind is None else parse_kind(kind)
         order = list(Kind)
-        found = [(n, c.item) for n, c in self._components if wanted is None or c.item.kind is wanted]
-        return sorted(found, key=lambda pair: (order.index(pair[1].kind), pair[1].name, pair[0]))
+        matching = [(n, c.item) for n, c in self._components if wanted is None or c.item.kind is wanted]
+        return sorted(matching, key=lambda pair: (order.index(pair[1].kind), pair[1].name, pair[0]))
 
     def get(self, kind: Kind | str, name: str) -> Component:
         """The component of that kind and name, plain or `distribution:name`.
@@ -149,8 +149,8 @@ class Registry:
 
     def commands(self) -> list[tuple[str, Command, Provenance]]:
         """The sub-commands of plugins under the name that means each, those that ship first."""
-        found = [(n, c.item, c.provenance) for n, c in self._commands]
-        return sorted(found, key=lambda entry: (not entry[2].shipped, entry[0]))
+        commands = [(n, c.item, c.provenance) for n, c in self._commands]
+        return sorted(commands, key=lambda entry: (not entry[2].shipped, entry[0]))
 
     def command(self, name: str) -> tuple[Command, Provenance] | None:
         """A plugin's sub-command of that name, plain or `distribution:name`.

@@ -23,11 +23,11 @@ from pie_framework.editing.controls import UnknownControlError
 from pie_framework.editing.paste import paste_back
 from pie_framework.errors import ConfigError, InputError, PieError, PluginError, RunError, in_one_line
 from pie_framework.images.photo import read_photo, to_picture
+from pie_framework.optimisation.events import RunEvents
 from pie_framework.optimisation.history import History
 from pie_framework.optimisation.state import Ending, SolverState
-from pie_framework.optimisation.telling import RunEvents
 from pie_framework.pipeline import Embedding, Pipeline, Portrait
-from pie_framework.plugins import naming_the_gone
+from pie_framework.plugins import naming_missing_packages
 from pie_framework.runs.checkpoint import pack, unpack
 from pie_framework.runs.edit_files import save_edit, write_report, write_sheet
 from pie_framework.runs.folder import CHECKPOINT, EDITS, Manifest, RunFolder, energy_table
@@ -92,7 +92,7 @@ def _resume(settings: RunConfig, console: Console) -> int:
     if manifest.outcome in (Ending.FINISHED.value, Ending.CONVERGED.value):
         console.print(f"{folder.path} is complete: {manifest.message}")
         return 0
-    with naming_the_gone(manifest.plugins):
+    with naming_missing_packages(manifest.plugins):
         pipeline = Pipeline(dict(manifest.config))
     portraits = tuple(pipeline.portrait(source) for source in manifest.inputs)
     return _solve(pipeline, portraits, folder, manifest, console, started, resume=True)

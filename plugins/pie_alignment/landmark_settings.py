@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pie_framework.api import AssetPath
 from pie_training import TrainerSettings
 
 
@@ -16,7 +17,7 @@ class LandmarkSettings:
         weights: weight file.
     """
 
-    weights: str = "pkg://pie_synthetic/weights/landmarks.safetensors"
+    weights: AssetPath = "pkg://pie_synthetic/weights/landmarks.safetensors"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class MediapipeSettings:
         missing: what an image without a face means: `error`, or `neutral` for the face model's neutral landmarks.
     """
 
-    model: str = "asset://mediapipe-face-landmarker"
+    model: AssetPath = "asset://mediapipe-face-landmarker"
     confidence: float = 0.5
     missing: str = "error"
 
@@ -45,7 +46,7 @@ class FileLandmarkSettings:
         others: the detector for every other image, such as those drawn from the prior.
     """
 
-    path: str = ""
+    path: AssetPath = ""
     photo: Any = None
     origin: str = "auto"
     others: str = "embedded"

@@ -1,6 +1,6 @@
 """Training the landmark detector on portraits whose landmarks are known.
 
-    python -m pie_alignment.landmark_training --dataset TRAIN --heldout HELDOUT --out landmarks.safetensors
+    pie train landmarks dataset=TRAIN heldout=HELDOUT out=landmarks.safetensors
 
 The loss is the distance of the soft-argmax from the landmark and, so that each heat map has one sharp peak,
 the cross-entropy with a Gaussian of one cell around it.
@@ -19,13 +19,12 @@ from torch.nn import functional
 from pie_alignment.landmark_network import KIND, LandmarkNetwork, soft_argmax
 from pie_alignment.landmark_settings import LandmarkTraining
 from pie_framework.api import BuildContext
+from pie_framework.weights import write_weights
 from pie_training import PortraitReader
 from pie_training.augment import degrade, draw, mirror, move, to_unit_range
 from pie_training.blocks import channels_last, folded_state
-from pie_training.command import command
 from pie_training.fit import fit
-from pie_training.settings import open_readers
-from pie_training.weights import write_weights
+from pie_training.readers import open_readers
 
 CHUNK = 32
 #: The figures are given in pixels of a portrait of this side.
@@ -114,9 +113,4 @@ def landmark_training_loss(heat: Tensor, wanted: Tensor, heat_weight: float) -> 
 def run(config: LandmarkTraining, context: BuildContext | None) -> list[dict[str, float]]:
     """Train the detector and write its weights; returns the curve's rows."""
     data, heldout = open_readers(config)
-    torch.set_num_threads(config.threads)
     return fit(LandmarkRecipe(config, data, heldout), config)
-
-
-if __name__ == "__main__":
-    raise SystemExit(command(LandmarkTraining, run, "Train the landmark detector."))

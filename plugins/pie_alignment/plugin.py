@@ -66,6 +66,7 @@ def pie_components() -> list[Component]:
             summary="MediaPipe's face landmarker, 478 points brought to the 66, from a model file of the user's.",
             assets=(Asset("MediaPipe face landmarker", MediapipeSettings.model, licence="Apache-2.0"),),
             api_version=API,
+            packages=("mediapipe",),
         ),
         Component(
             Kind.LANDMARKS,

@@ -8,49 +8,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pie_framework.api import Kind
+from pie_framework.arguments import Parser
+from pie_framework.assets import resolve
 from pie_framework.composition import backbone
-from pie_framework.errors import AssetError, ConfigError, PluginError, did_you_mean
+from pie_framework.errors import AssetError, ConfigError, PluginError
 from pie_framework.plugins import Registry, boundary, discover
 
 if TYPE_CHECKING:
     from pie_framework.api.converting import Conversion
 
-USAGE = """usage: pie convert IN OUT.safetensors [half=false] [force=false]
-
+DESCRIPTION = """\
 Turns a checkpoint of another program into a safetensors file, which opens faster and holds nothing but numbers.
-What IN is shows its content, not its name; nothing of it is run. IN may be an address such as asset://NAME.
-  half=true    stores float16 instead of float32: half the size, images differ by less than a grey level
-  force=true   writes over OUT if it is there"""
+What IN is shows its content, not its name; nothing of it is run. IN may be an address such as asset://NAME."""
 
-OPTIONS = ("half", "force")
+SWITCHES = {
+    "half": "half=true stores float16 instead of float32: half the size, images differ by less than a grey level",
+    "force": "force=true writes over OUT if it is there",
+}
 SUFFIX = ".safetensors"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Returns 0; whatever goes wrong is a PieError and leaves no file."""
-    words = list(arguments)
-    if not words or any(word in ("-h", "--help") for word in words):
-        print(USAGE)
-        registry = discover()
-        print("\nconverters:")
-        for name, component in registry.named(Kind.CONVERTER):
-            print(f"  {name:<14}{component.summary}")
+    parser = Parser(
+        "pie convert", description=DESCRIPTION, usage="pie convert IN OUT [half=true] [force=true]"
+    )
+    parser.add_argument("IN", help="the checkpoint")
+    parser.add_argument("OUT", type=Path, help=f"the file to write, {SUFFIX}")
+    for name, text in SWITCHES.items():
+        parser.add_switch(name, text)
+    if not arguments or {"-h", "--help"} & set(arguments):
+        known = (f"  {name:<14}{component.summary}" for name, component in discover().named(Kind.CONVERTER))
+        print("\n".join([parser.format_help(), "converters:", *known]))
         return 0
-    names = [word for word in words if word.partition("=")[0] not in OPTIONS or "=" not in word]
-    options = _options([word for word in words if word not in names])
-    if len(names) != 2:
-        unknown = [n for n in names[2:] if "=" in n]
-        if unknown:
-            raise ConfigError(
-                f"'pie convert' has no option '{unknown[0].partition('=')[0]}'",
-                did_you_mean(unknown[0].partition("=")[0], OPTIONS),
-            )
-        raise ConfigError(f"'pie convert' takes IN and OUT, not {len(names)} names", USAGE.splitlines()[0])
-    source, target = _source(names[0]), Path(names[1]).expanduser()
-    _check_target(source, target, force=options["force"])
+    given = parser.parse(arguments, list(SWITCHES))
+    source, target = resolve(given.IN), given.OUT.expanduser()
+    _check_target(source, target, force=given.force)
     conversion = find(source, discover())
-    conversion.write(target, options["half"])
-    print(describe(conversion, source, target, half=options["half"]))
+    conversion.write(target, given.half)
+    print(describe(conversion, source, target, half=given.half))
     return 0
 
 
@@ -100,22 +96,6 @@ def describe(conversion: Conversion, source: Path, target: Path, *, half: bool) 
 def _size(path: Path) -> str:
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-
-
-def _options(words: Sequence[str]) -> dict[str, bool]:
-    values = dict.fromkeys(OPTIONS, False)
-    for word in words:
-        name, _, text = word.partition("=")
-        if text not in ("true", "false"):
-            raise ConfigError(f"{name} is '{text}'", "Use true or false.")
-        values[name] = text == "true"
-    return values
-
-
-def _source(name: str) -> Path:
-    from pie_framework.assets import resolve
-
-    return Path(resolve(name))
 
 
 def _check_target(source: Path, target: Path, *, force: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: The folder of the true pictures, beside those of the methods.
 TRUTH = "truth"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One number per picture.
 
     Attributes:
@@ -26,52 +25,38 @@ class Column:
     unit: str
     form: str
     higher: bool
-    what: str
+    what: str = ""
 
     @property
     def heading(self) -> str:
-        """Title and unit."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
+        """The title, the unit, and which way is better."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{self.title}{unit} {'↑' if self.higher else '↓'}"
 
 
+_ALL = (
+    Column("psnr", "PSNR", "dB", ".2f", True, "peak signal-to-noise ratio to the true picture"),
+    Column("psnr_face", "PSNR face", "dB", ".2f", True, "the same over the face"),
+    Column("psnr_background", "PSNR background", "dB", ".2f", True, "the same behind the person"),
+    Column("ssim", "SSIM", "", ".3f", True, "structural similarity to the true picture"),
+    Column("ssim_face", "SSIM face", "", ".3f", True, "the same over the face"),
+    Column("ssim_background", "SSIM background", "", ".3f", True, "the same behind the person"),
+    Column("perceptual", "perceptual", "", ".4f", False, "distance to the true picture in features of Φ"),
+    Column("perceptual_face", "perceptual face", "", ".4f", False, "the same over the face"),
+    Column("perceptual_background", "perceptual background", "", ".4f", False, "the same behind the person"),
+    Column("identity", "identity", "", ".3f", True, "similarity of the embeddings Ψ to the true picture's"),
+    Column("yaw_error", "yaw", "deg", ".2f", False, "judged yaw against the judged yaw of the true picture"),
+    Column("pitch_error", "pitch", "deg", ".2f", False, "the same for the pitch"),
+    Column(
+        "landmark_px", "landmarks", "px", ".2f", False, "mean distance of the judged landmarks, at 128 px"
+    ),
+    Column("expression_px", "expression", "px", ".2f", False, "the same when only the expression may differ"),
+    Column(
+        "light_error", "light", "", ".3f", False, "relative error of the judged light's shading on a sphere"
+    ),
+)
 #: What `measure` gives, by name, in this order.
-COLUMNS: dict[str, Column] = {
-    column.name: column
-    for column in (
-        Column("psnr", "PSNR", "dB", ".2f", True, "peak signal-to-noise ratio to the true picture"),
-        Column("psnr_face", "PSNR face", "dB", ".2f", True, "the same over the face"),
-        Column("psnr_background", "PSNR background", "dB", ".2f", True, "the same behind the person"),
-        Column("ssim", "SSIM", "", ".3f", True, "structural similarity to the true picture"),
-        Column("ssim_face", "SSIM face", "", ".3f", True, "the same over the face"),
-        Column("ssim_background", "SSIM background", "", ".3f", True, "the same behind the person"),
-        Column("perceptual", "perceptual", "", ".4f", False, "distance to the true picture in features of Φ"),
-        Column("perceptual_face", "perceptual face", "", ".4f", False, "the same over the face"),
-        Column(
-            "perceptual_background", "perceptual background", "", ".4f", False, "the same behind the person"
-        ),
-        Column(
-            "identity", "identity", "", ".3f", True, "similarity of the embeddings Ψ to the true picture's"
-        ),
-        Column(
-            "yaw_error", "yaw", "deg", ".2f", False, "judged yaw against the judged yaw of the true picture"
-        ),
-        Column("pitch_error", "pitch", "deg", ".2f", False, "the same for the pitch"),
-        Column(
-            "landmark_px", "landmarks", "px", ".2f", False, "mean distance of the judged landmarks, at 128 px"
-        ),
-        Column(
-            "expression_px", "expression", "px", ".2f", False, "the same when only the expression may differ"
-        ),
-        Column(
-            "light_error",
-            "light",
-            "",
-            ".3f",
-            False,
-            "relative error of the judged light's shading on a sphere",
-        ),
-    )
-}
+COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 
 #: Of the embedding on the row of the reconstruction, of the edit on the others.
 SECONDS = Column("seconds", "time", "s", ".2f", False, "per portrait embedded, or per edit")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 500, 340
 LEFT, RIGHT, TOP, BOTTOM = 54, 84, 14, 42
@@ -14,8 +14,7 @@ LETTER, LINE = 6.3, 13.0
 COLOURS = 11
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """A method: `x` to the right, `y` upwards, with its place among the methods for its colour."""
 
     name: str
@@ -31,27 +30,26 @@ def frontier(points: Sequence[Point], x_title: str, y_title: str) -> str:
         return ""
     low_x, high_x = _range([point.x for point in points])
     low_y, high_y = _range([point.y for point in points])
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
 
     def x(value: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * (value - low_x) / (high_x - low_x), 1)
+        return round(LEFT + (right - LEFT) * (value - low_x) / (high_x - low_x), 1)
 
     def y(value: float) -> float:
-        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low_y) / (high_y - low_y), 1)
+        return round(bottom - (bottom - TOP) * (value - low_y) / (high_y - low_y), 1)
 
     label = f"{y_title} against {x_title}, one point per method"
     parts = [f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">']
     for value in _ticks(low_x, high_x):
-        parts.append(
-            f'<line class="grid" x1="{x(value)}" x2="{x(value)}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-        )
-        parts.append(f'<text x="{x(value)}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{value:g}</text>')
+        parts.append(f'<line class="grid" x1="{x(value)}" x2="{x(value)}" y1="{TOP}" y2="{bottom}"/>')
+        parts.append(f'<text x="{x(value)}" y="{bottom + 16}" text-anchor="middle">{value:g}</text>')
     for value in _ticks(low_y, high_y):
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value)}" y2="{y(value)}"/>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y(value)}" y2="{y(value)}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y(value) + 4}" text-anchor="end">{value:g}</text>')
-    middle = (TOP + HEIGHT - BOTTOM) / 2
+    turned = f'transform="translate(13 {(TOP + bottom) / 2}) rotate(-90)" text-anchor="middle"'
     parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_title)}</text>'
-        f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(y_title)}</text>'
+        f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_title)}</text>'
+        f"<text {turned}>{escape(y_title)}</text>"
     )
     edge = " ".join(f"{x(point.x)},{y(point.y)}" for point in best(points))
     parts.append(f'<polyline class="edge" points="{edge}"/>')
@@ -68,17 +66,14 @@ def frontier(points: Sequence[Point], x_title: str, y_title: str) -> str:
 
 def best(points: Sequence[Point]) -> list[Point]:
     """The points that no other one beats in both, by x: more x and less y is better."""
-    return sorted(
-        (
-            point
-            for point in points
-            if not any(
-                other.x >= point.x and other.y <= point.y and (other.x, other.y) != (point.x, point.y)
-                for other in points
-            )
-        ),
-        key=lambda point: (point.x, point.y),
-    )
+
+    def beaten(point: Point) -> bool:
+        return any(
+            other.x >= point.x and other.y <= point.y and (other.x, other.y) != (point.x, point.y)
+            for other in points
+        )
+
+    return sorted((point for point in points if not beaten(point)), key=lambda point: (point.x, point.y))
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
@@ -90,8 +85,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 def _ticks(low: float, high: float) -> list[float]:
     step = 10.0 ** math.floor(math.log10((high - low) / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= 6)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    return [round(index * step, 10) for index in range(first, last + 1)]
+    return [round(i * step, 10) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _labels(points: Sequence[Point], placed: Sequence[tuple[float, float]]) -> list[tuple[float, float, str]]:
@@ -99,25 +93,19 @@ def _labels(points: Sequence[Point], placed: Sequence[tuple[float, float]]) -> l
     taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in placed]
     found = []
     for point, (px, py) in zip(points, placed, strict=True):
-        length = LETTER * len(point.name)
-        places = []
+        length, places = LETTER * len(point.name), []
         for shift in (0, 1, -1, 2, -2, 3, -3, 4, -4):
             base = py + 4 + shift * LINE * 0.9
-            places += [(px + 9, base, "start"), (px - 9, base, "end")]
-        chosen, fewest = places[0], math.inf
-        for tx, ty, anchor in places:
-            left = tx if anchor == "start" else tx - length
-            box = (left, ty - LINE + 3, left + length, ty + 3)
-            outside = box[0] < LEFT or box[2] > WIDTH or box[1] < 0 or box[3] > HEIGHT - BOTTOM
-            clashes = 3 * outside + sum(_overlap(box, other) for other in taken)
-            if clashes < fewest:
-                chosen, fewest = (tx, ty, anchor), clashes
-        tx, ty, anchor = chosen
-        left = tx if anchor == "start" else tx - length
-        taken.append((left, ty - LINE + 3, left + length, ty + 3))
-        found.append((round(tx, 1), round(ty, 1), anchor))
+            for x, anchor, left in ((px + 9, "start", px + 9), (px - 9, "end", px - 9 - length)):
+                box = (left, base - LINE + 3, left + length, base + 3)
+                outside = box[0] < LEFT or box[2] > WIDTH or box[1] < 0 or box[3] > HEIGHT - BOTTOM
+                clashes = 3 * outside + sum(_overlap(box, other) for other in taken)
+                places.append((clashes, (round(x, 1), round(base, 1), anchor), box))
+        _, label, box = min(places, key=lambda place: place[0])
+        taken.append(box)
+        found.append(label)
     return found
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

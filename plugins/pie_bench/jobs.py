@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from pie_bench import methods as bench_methods
-from pie_bench import rows
 from pie_bench.methods import Method
 from pie_bench.settings import ROOT, BenchConfig
 from pie_framework.composition.schema import RunConfig
@@ -27,6 +26,8 @@ from pie_framework.plugins import Registry
 from pie_framework.version import __version__
 
 MANIFEST = f"{ROOT}.json"
+#: The folder of the rows.
+ROWS = "rows"
 RECORDED = ("torch", "numpy")
 #: Settings that every row depends on.
 WORLD = ("portraits", "portraits_seed", "scenes", "chunk", "edits", "judge", "pictures")
@@ -46,13 +47,18 @@ class Job:
     seed: int
     chunk: int
 
+    @property
+    def work(self) -> float:
+        """How much of the bench it is; all jobs count alike."""
+        return 1.0
+
     def __str__(self) -> str:
         return f"{', '.join(self.methods)}: seed {self.seed}, portraits {self.chunk}"
 
 
 def rows_file(folder: Path, method: str, seed: int, chunk: int) -> Path:
     """Where the rows of a method's chunk are."""
-    return folder / rows.FOLDER / f"{method}.{seed}.{chunk}.jsonl"
+    return folder / ROWS / f"{method}.{seed}.{chunk}.jsonl"
 
 
 def latent_file(folder: Path, method: Method, seed: int, chunk: int) -> Path:
@@ -82,10 +88,6 @@ class Plan:
     @property
     def folder(self) -> Path:
         return Path(self.bench.outputs)
-
-    @property
-    def by_name(self) -> dict[str, Method]:
-        return {method.name: method for method in self.methods}
 
     def jobs(self) -> list[Job]:
         """All jobs: portraits after portraits, so that what is there when it is interrupted compares the methods."""
@@ -152,15 +154,8 @@ def open_folder(plan: Plan, blocks: Mapping[str, str]) -> None:
                 f"'{plan.folder}' holds rows of another '{method.name}': its settings or weights have changed",
                 elsewhere,
             )
-    described = {
-        method.name: {
-            "summary": method.summary,
-            "overrides": list(method.overrides),
-            "edits": method.edits,
-            "fingerprint": method.fingerprint,
-        }
-        for method in plan.methods
-    }
+    kept = ("summary", "overrides", "edits", "fingerprint")
+    described = {method.name: {key: getattr(method, key) for key in kept} for method in plan.methods}
     versions = {name: importlib.metadata.version(name) for name in RECORDED}
     write_json(
         path,
@@ -168,10 +163,7 @@ def open_folder(plan: Plan, blocks: Mapping[str, str]) -> None:
             "set": plan.bench.set,
             "world": world,
             "methods": {**before, **described},
-            "edits": {
-                name: {"controls": controls, "block": blocks[name]}
-                for name, controls in plan.bench.edits.items()
-            },
+            "edits": {n: {"controls": words, "block": blocks[n]} for n, words in plan.bench.edits.items()},
             "portraits": plan.bench.portraits,
             "pictures": plan.bench.pictures,
             "seeds": sorted({*found.get("seeds", []), *plan.bench.seeds}),

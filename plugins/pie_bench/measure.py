@@ -8,14 +8,20 @@ picture and what it reads in the true one, so that the true picture scores 0 wha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pie_bench.columns import COLUMNS
-from pie_framework.api import FaceEncoder, FaceModel, FeatureNetwork, KnownPortraits, RecognitionNetwork
+from pie_framework.api import (
+    FaceEncoder,
+    FaceModel,
+    FeatureNetwork,
+    KnownPortraits,
+    Layout,
+    RecognitionNetwork,
+)
 from pie_framework.errors import InputError
 from pie_framework.images.metrics import feature_distance, psnr, ssim
 from pie_framework.rendering.illumination import shading
@@ -51,10 +57,6 @@ class _Shown:
     features: dict[str, Tensor]
     embedding: Tensor
 
-    def take(self, rows: Tensor) -> _Shown:
-        maps = {name: value[rows] for name, value in self.features.items()}
-        return _Shown(self.theta[rows], maps, self.embedding[rows])
-
 
 @dataclass(frozen=True)
 class TruthReadings:
@@ -81,21 +83,6 @@ class TruthReadings:
         images = truth.images.clamp(-1, 1)
         shown = _read(images, judge, batch)
         return cls(images, truth.face.to(images), truth.background.to(images), truth.theta, shown)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, rows: Sequence[int]) -> TruthReadings:
-        """The pictures of these rows, in this order; a row may come more than once."""
-        where = torch.tensor([int(row) for row in rows], dtype=torch.int64, device=self.images.device)
-        return replace(
-            self,
-            images=self.images[where],
-            face=self.face[where],
-            background=self.background[where],
-            theta=self.theta[where],
-            _shown=self._shown.take(where),
-        )
 
 
 @torch.no_grad()
@@ -159,33 +146,38 @@ def _judged_errors(made: Tensor, real: Tensor, theta: Tensor, face_model: FaceMo
     Args:
         made: judged in the made picture.
         real: judged in the true picture.
-        theta: the true coefficients, which hold everything but the expression for `expression_px`.
+        theta: the true coefficients, which hold everything but the expression for the column `expression_px`.
     """
     layout = face_model.layout
-    points = face_model.landmarks(
-        torch.cat(
-            [
-                made,
-                real,
-                layout.replace(theta, made, "expression"),
-                layout.replace(theta, real, "expression"),
-            ]
-        ),
-        LANDMARK_SIZE,
-    )
-    found, wanted, expressed, wanted_expression = torch.split(points, len(made))
-    light = [layout.get(value, "illumination") for value in (made, real)]
+    mixed = [layout.replace(theta, value, "expression") for value in (made, real)]
+    points = face_model.landmarks(torch.cat([made, real, *mixed]), LANDMARK_SIZE)
+    found, wanted, expressed, wanted_expressed = points.chunk(4)
     return {
-        "yaw_error": _degrees(made - real, layout.index("rotation", "yaw")),
-        "pitch_error": _degrees(made - real, layout.index("rotation", "pitch")),
+        "yaw_error": angle_error(made, real, "yaw", layout),
+        "pitch_error": angle_error(made, real, "pitch", layout),
         "landmark_px": (found - wanted).norm(dim=-1).mean(dim=1),
-        "expression_px": (expressed - wanted_expression).norm(dim=-1).mean(dim=1),
-        "light_error": light_error(*light),
+        "expression_px": (expressed - wanted_expressed).norm(dim=-1).mean(dim=1),
+        "light_error": light_error(layout.get(made, "illumination"), layout.get(real, "illumination")),
     }
 
 
-def _degrees(difference: Tensor, column: int) -> Tensor:
-    return difference[:, column].abs() * (180 / math.pi)
+def angle_error(theta: Tensor, reference: Tensor, angle: str, layout: Layout) -> Tensor:
+    """Absolute difference of an angle of the rotation, degrees, (B, P) -> (B,)."""
+    return (theta - reference)[:, layout.index("rotation", angle)].abs() * (180 / math.pi)
+
+
+def expression_px(theta: Tensor, reference: Tensor, held: Tensor, face_model: FaceModel) -> Tensor:
+    """Mean distance of the landmarks when only the expression differs, pixels at 128, (B,).
+
+    Args:
+        theta, reference: (B, P), whose expressions are compared.
+        held: (B, P), whose other blocks (pose, place, identity) both are given.
+    """
+    layout = face_model.layout
+    mixed = torch.cat([layout.replace(held, value, "expression") for value in (theta, reference)])
+    found, wanted = face_model.landmarks(mixed, LANDMARK_SIZE).chunk(2)
+    distance: Tensor = (found - wanted).norm(dim=-1).mean(dim=1)
+    return distance
 
 
 def light_error(gamma: Tensor, reference: Tensor) -> Tensor:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from PIL import Image, ImageChops
 
 from pie_bench.columns import ASKED_ERROR, COLUMNS, TRUTH
 from pie_bench.frontier import Point, frontier
+from pie_bench.results import Results
 from pie_bench.settings import RECONSTRUCTION
 from pie_bench.tables import Table, more_tables, tables
 from pie_framework.editing import wording
@@ -25,42 +28,46 @@ _AMPLIFY = [min(255, AMPLIFIED * value) for value in range(256)] * 3
 PACKAGE = "pie_bench"
 
 
-def render_page(results: Mapping[str, Any], folder: Path) -> str:
+def render_page(results: Results, folder: Path) -> str:
     """The page as HTML that needs nothing beside it; differences are made here.
 
     Args:
         results: of `summarise`.
         folder: of the bench; its pictures are read.
     """
-    bench = results["bench"]
-    title = f"Benchmark {bench.get('set', '')}".strip()
-    further = "".join(_table(table) for table in more_tables(results))
+    title = f"Benchmark {results.bench.get('set', '')}".strip()
+    shown = [_section(table.title, _body(table)) for table in tables(results)]
+    further = "".join(f"<h3>{escape(table.title)}</h3>{_body(table)}" for table in more_tables(results))
+    summaries = html.table(("method", "what it is"), list(results.methods.items()))
     body = [
         _summary(results, title),
-        _methods(results),
-        *(_section(table) for table in tables(results)[:2]),
+        _section("Methods", f'<div class="words">{summaries}</div>'),
+        *shown[:2],
         _frontiers(results),
-        *(_section(table) for table in tables(results)[2:]),
-        f"<section><h2>Regions, and edit by edit</h2>{html.folded('Further tables', further)}</section>",
+        *shown[2:],
+        _section("Regions, and edit by edit", html.folded("Further tables", further)),
         _pictures(results, folder / "pictures"),
-        f"<section><h2>How it was made</h2>{html.folded('Settings', html.settings(bench))}</section>",
+        _section("How it was made", html.folded("Settings", html.settings(results.bench))),
     ]
-    return html.document(
-        f"{title} · portrait embedding",
-        body,
-        html.resource("page.css", PACKAGE),
-        html.resource("page.js", PACKAGE),
-    )
+    style, script = html.resource("page.css", PACKAGE), html.resource("page.js", PACKAGE)
+    return html.document(f"{title} · portrait embedding", body, style, script)
 
 
-def _summary(results: Mapping[str, Any], title: str) -> str:
-    rows = results["rows"]
+def _section(title: str, inner: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{inner}</section>"
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>'
+
+
+def _summary(results: Results, title: str) -> str:
     counts = {
-        "methods": len(results["methods"]),
-        "portraits": len({row["portrait"] for row in rows}),
-        "edits": len(results["edits"]),
-        "seeds": len({row["seed"] for row in rows}),
-        "pictures measured": len(rows),
+        "methods": len(results.methods),
+        "portraits": results.rows["portrait"].nunique(),
+        "edits": len(results.edits),
+        "seeds": results.rows["seed"].nunique(),
+        "pictures measured": len(results.rows),
     }
     facts = "".join(html.fact(name, str(count)) for name, count in counts.items())
     about = "Every edit is compared with its true result, which the world of these portraits can render."
@@ -70,55 +77,30 @@ def _summary(results: Mapping[str, Any], title: str) -> str:
     )
 
 
-def _methods(results: Mapping[str, Any]) -> str:
-    rows = [(name, method["summary"]) for name, method in results["methods"].items()]
-    table = f'<div class="words">{html.table(("method", "what it is"), rows)}</div>'
-    return f"<section><h2>Methods</h2>{table}</section>"
-
-
-def _section(table: Table) -> str:
-    return f"<section><h2>{escape(table.title)}</h2>{_body(table)}</section>"
-
-
-def _table(table: Table) -> str:
-    return f"<h3>{escape(table.title)}</h3>{_body(table)}"
-
-
 def _body(table: Table) -> str:
-    rows = []
-    for name, cells in table.rows.items():
-        shown = [escape(name)]
-        for index, cell in enumerate(cells):
-            text = table.text(index, cell, error=False)
-            spread = "" if cell.error is None else f"<small>±{cell.error:{table.heads[index].form}}</small>"
-            shown.append((f"<b>{text}</b>" if cell.best else text) + spread)
-        rows.append(shown)
-    heads = ("method", *(table.heading(index) for index in range(len(table.heads))))
-    note = f'<p class="note">{escape(table.note)}</p>'
-    return note + html.table(heads, rows, html=True, kind="sortable")
+    rows = [[escape(name), *cells] for name, *cells in table.texts("<b>{}</b>", "<small>±{}</small>")]
+    heads = ("method", *(head.heading for head in table.heads))
+    return _note(table.note) + html.table(heads, rows, html=True, kind="sortable")
 
 
-def _frontiers(results: Mapping[str, Any]) -> str:
-    baseline, plots = results["baseline"], []
-    titles = {
-        "asked": f"asked against achieved, share of {baseline}'s error",
-        "perceptual": f"perceptual distance to the true edit, share of {baseline}'s",
-    }
-    if not baseline:
-        titles = {"edits": "perceptual distance to the true edit"}
+def _frontiers(results: Results) -> str:
+    titles = {"edits": "perceptual distance to the true edit"}
+    if base := results.baseline:
+        titles = {
+            "asked": f"asked against achieved, share of {base}'s error",
+            "perceptual": f"perceptual distance to the true edit, share of {base}'s",
+        }
+    quality = results.parts[RECONSTRUCTION].get(("psnr", "mean"))
+    plots = []
     for key, title in titles.items():
-        points = []
-        for place, (name, method) in enumerate(results["methods"].items()):
-            quality = method[RECONSTRUCTION].get("psnr", {}).get("mean")
-            error = method["relative"].get(key) if baseline else method[key].get("perceptual", {}).get("mean")
-            if quality is not None and error is not None:
-                points.append(Point(name, quality, error, place))
-        plots.append(frontier(points, "reconstruction PSNR (dB)", title))
+        error = results.shares[key] if base else results.parts[key].get(("perceptual", "mean"))
+        if quality is not None and error is not None:
+            both = pd.DataFrame({"x": quality, "y": error}).reindex(list(results.methods))
+            points = [Point(str(name), x, y, place) for place, (name, x, y) in enumerate(both.itertuples())]
+            plots.append(frontier(points, "reconstruction PSNR (dB)", title))
     shown = "".join(f'<div class="panel">{plot}</div>' for plot in plots if plot)
-    if not shown:
-        return ""
     note = "Better is further right and lower; the dashed line joins the methods that no other one beats in both."
-    return f'<section><h2>Frontier</h2><p class="note">{escape(note)}</p><div class="plots">{shown}</div></section>'
+    return _section("Frontier", f'{_note(note)}<div class="plots">{shown}</div>') if shown else ""
 
 
 class _Gallery:
@@ -127,32 +109,24 @@ class _Gallery:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.uris: list[str] = []
-        self._places: dict[tuple[str, ...], int | None] = {}
+        self.shown = functools.cache(self._shown)
 
-    def shown(self, of: str, name: str, alt: str) -> str:
+    def _shown(self, of: str, name: str, alt: str) -> str:
         """A picture by its folder and name as HTML; an empty place when there is none."""
-        return self._html((of, name), lambda: _open(self.folder / of / name), alt)
+        return self._add(_open(self.folder / of / name), alt)
 
-    def difference(self, of: str, name: str, true_name: str) -> str:
+    def difference(self, of: str, name: str) -> str:
         """|made - true|, amplified, as HTML; an empty place when one is missing."""
+        made, true = _open(self.folder / of / name), _open(self.folder / TRUTH / name)
+        if made is None or true is None or made.size != true.size:
+            return self._add(None, "")
+        return self._add(ImageChops.difference(made, true).point(_AMPLIFY), "difference to the truth")
 
-        def make() -> Image.Image | None:
-            made, true = _open(self.folder / of / name), _open(self.folder / TRUTH / true_name)
-            if made is None or true is None or made.size != true.size:
-                return None
-            amplified: Image.Image = ImageChops.difference(made, true).point(_AMPLIFY)
-            return amplified
-
-        return self._html((of, name, true_name), make, "difference to the truth")
-
-    def _html(self, key: tuple[str, ...], make: Callable[[], Image.Image | None], alt: str) -> str:
-        if key not in self._places:
-            picture = make()
-            self._places[key] = None if picture is None else len(self.uris)
-            if picture is not None:
-                self.uris.append(html.data_uri(picture, "WEBP"))
-        place = self._places[key]
-        return "<span></span>" if place is None else f'<img data-picture="{place}" alt="{escape(alt)}">'
+    def _add(self, picture: Image.Image | None, alt: str) -> str:
+        if picture is None:
+            return "<span></span>"
+        self.uris.append(html.data_uri(picture, "WEBP"))
+        return f'<img data-picture="{len(self.uris) - 1}" alt="{escape(alt)}">'
 
 
 def _open(path: Path) -> Image.Image | None:
@@ -165,38 +139,32 @@ def _open(path: Path) -> Image.Image | None:
     return picture
 
 
-def _pictures(results: Mapping[str, Any], folder: Path) -> str:
+def _pictures(results: Results, folder: Path) -> str:
     gallery = _Gallery(folder)
-    rows: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
-    for row in results["rows"]:
-        if (folder / TRUTH / f"{row['portrait']}.{row['edit']}.png").is_file():
-            rows.setdefault((row["portrait"], row["edit"]), []).append(row)
     parts: list[str] = []
-    order = {name: index for index, name in enumerate((RECONSTRUCTION, *results["edits"]))}
-    several = any(len(method["seeds"]) > 1 for method in results["methods"].values())
-    for portrait in sorted({number for number, _ in rows}):
-        edits = sorted((edit for number, edit in rows if number == portrait), key=order.__getitem__)
-        groups = []
-        for edit in edits:
-            shown = "".join(_row(gallery, row, several) for row in rows[portrait, edit])
-            groups.append(_group(results, edit, shown, opened=not parts and edit == edits[0]))
-        parts.append(f"<h3>Portrait {portrait}</h3>{''.join(groups)}")
+    several = results.rows.groupby("method", observed=True)["seed"].nunique().max() > 1
+    for portrait, of_portrait in results.rows.groupby("portrait"):
+        groups: list[str] = []
+        for edit, rows in of_portrait.groupby("edit", observed=True):
+            if (folder / TRUTH / f"{portrait}.{edit}.png").is_file():
+                shown = "".join(_row(gallery, row, several) for row in rows.to_dict("records"))
+                groups.append(_group(results, str(edit), shown, opened=not parts and not groups))
+        if groups:
+            parts.append(f"<h3>Portrait {portrait}</h3>{''.join(groups)}")
     if not parts:
         return ""
     note = f"Differences are absolute and amplified {AMPLIFIED} times; black is equal."
     # "<" is escaped, so that no text can end the element.
     stored = json.dumps(gallery.uris).replace("<", "\\u003c")
-    return (
-        f'<section><h2>Pictures</h2><p class="note">{note}</p>{"".join(parts)}'
-        f'<script type="application/json" id="pictures">{stored}</script></section>'
-    )
+    kept = f'<script type="application/json" id="pictures">{stored}</script>'
+    return _section("Pictures", f"{_note(note)}{''.join(parts)}{kept}")
 
 
-def _group(results: Mapping[str, Any], edit: str, rows: str, opened: bool) -> str:
+def _group(results: Results, edit: str, rows: str, opened: bool) -> str:
     """All methods' pictures of one edit of one portrait."""
     whole = edit == RECONSTRUCTION
     heads = ["", "input", RECONSTRUCTION, *([] if whole else ["edit", "truth"]), f"difference × {AMPLIFIED}"]
-    controls = "" if whole else " ".join(results["edits"][edit]["controls"])
+    controls = "" if whole else " ".join(results.edits[edit][1])
     title = wording.title(edit) + (f": {controls}" if controls else "")
     top = "".join(f"<span>{escape(head)}</span>" for head in heads)
     kind = "comparison whole" if whole else "comparison"
@@ -206,19 +174,19 @@ def _group(results: Mapping[str, Any], edit: str, rows: str, opened: bool) -> st
     )
 
 
-def _row(gallery: _Gallery, row: Mapping[str, Any], several: bool) -> str:
+def _row(gallery: _Gallery, row: Mapping[Any, Any], several: bool) -> str:
     """One method's pictures with what was measured on them."""
     of, name = f"{row['method']}.{row['seed']}", f"{row['portrait']}.{row['edit']}.png"
     base = f"{row['portrait']}.{RECONSTRUCTION}.png"
     figures = [gallery.shown(TRUTH, base, "input"), gallery.shown(of, base, RECONSTRUCTION)]
     if row["edit"] != RECONSTRUCTION:
         figures += [gallery.shown(of, name, "edit"), gallery.shown(TRUTH, name, "truth")]
-    figures.append(gallery.difference(of, name, name))
+    figures.append(gallery.difference(of, name))
     asked = ASKED_ERROR.get(row["block"])
     texts = []
     for key in [*([asked] if asked else []), "psnr", "perceptual", "identity"]:
         column = COLUMNS[key]
         unit = f" {column.unit}" if column.unit else ""
-        texts.append(f"{escape(column.title)} {html.number(row.get(key), column.form)}{unit}")
+        texts.append(f"{escape(column.title)} {html.number(row[key], column.form)}{unit}")
     label = row["method"] + (f", seed {row['seed']}" if several else "")
     return f"<p><b>{escape(label)}</b>{'<br>'.join(texts)}</p>{''.join(figures)}"

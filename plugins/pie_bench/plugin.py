@@ -1,4 +1,4 @@
-"""Declares `pie bench`."""
+"""Declares `pie bench` and the configuration that comes with it."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def pie_commands() -> list[Command]:
             api_version=API,
         )
     ]
+
+
+@hookimpl
+def pie_config_paths() -> list[str]:
+    return ["pie_bench.conf"]

@@ -1,23 +1,18 @@
-"""From a folder of rows to its report: results.json, results.csv, tables and a page. Imports no torch.
-
-python -m pie_bench.report OUT [--markdown]
-"""
+"""`pie bench report`: from a folder of rows to results.json, results.csv, tables and a page. Imports no torch."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pie_bench.columns import COLUMNS
 from pie_bench.page import render_page
-from pie_bench.results import summarise
-from pie_bench.rows import KEYS, read_all
+from pie_bench.results import KEYS, Results, read_rows, summarise
 from pie_bench.tables import markdown_tables, print_tables
-from pie_framework.errors import PieError, RunError
-from pie_framework.files.io import read_json, write_csv, write_json, write_text
+from pie_framework.errors import RunError
+from pie_framework.files.io import read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +20,7 @@ if TYPE_CHECKING:
 RESULTS, TABLE, PAGE = "results.json", "results.csv", "index.html"
 
 
-def write_report(folder: Path, console: Console | None) -> dict[str, Any]:
+def write_report(folder: Path, console: Console | None) -> Results:
     """Summarise the rows of a folder, write results.json, results.csv and index.html, and print the tables.
 
     May be called while the bench still runs: it shows what is complete.
@@ -34,22 +29,20 @@ def write_report(folder: Path, console: Console | None) -> dict[str, Any]:
         folder: of a bench, with `bench.json`, `rows/` and, where pictures were kept, `pictures/`.
         console: where the tables are printed; None for nowhere.
 
-    Returns:
-        What results.json holds, see `pie_bench.results.summarise`.
-
     Raises:
         RunError: the folder holds no bench, a damaged file, or no row yet.
     """
-    folder = Path(folder)
     manifest = folder / "bench.json"
     if not manifest.is_file():
         raise RunError(
             f"'{folder}' holds no bench (no bench.json)", "Give the folder that `pie bench` wrote."
         )
-    results = summarise(read_all(folder), read_json(manifest))
-    write_json(folder / RESULTS, results)
-    columns = [*KEYS, *COLUMNS]
-    write_csv(folder / TABLE, columns, ({name: row.get(name) for name in columns} for row in results["rows"]))
+    results = summarise(read_rows(folder), read_json(manifest))
+    write_json(folder / RESULTS, results.to_json())
+    write_text(
+        folder / TABLE,
+        results.rows.to_csv(columns=[*KEYS, *COLUMNS], index=False, na_rep="nan", lineterminator="\n"),
+    )
     write_text(folder / PAGE, render_page(results, folder))
     if console is not None:
         print_tables(results, console)
@@ -75,16 +68,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.markdown:
         print(markdown_tables(results), end="")
     return 0
-
-
-def script(arguments: Sequence[str]) -> int:
-    """`main` whose errors are printed in one line."""
-    try:
-        return main(arguments)
-    except PieError as error:
-        print(f"pie: error: {error}", file=sys.stderr)
-        return 2
-
-
-if __name__ == "__main__":
-    raise SystemExit(script(sys.argv[1:]))

@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from pie_framework.composition import compose
+from pie_framework.composition.compose import compose
+from pie_framework.composition.hydra_setup import options
 from pie_framework.errors import ConfigError, did_you_mean
 from pie_framework.plugins import Registry
 from pie_framework.settings import merge
@@ -19,8 +20,6 @@ ROOT = "bench"
 ANOTHER = "another"
 #: The name of the row, and of the picture, without any edit.
 RECONSTRUCTION = "reconstruction"
-#: Settings that do not change a row: where it runs, where it is kept, what else is in the bench.
-ELSEWHERE = ("set", "methods", "seeds", "workers", "outputs", "job", "device", "overrides")
 
 
 @dataclass
@@ -59,18 +58,13 @@ def load(overrides: Sequence[str], registry: Registry) -> BenchConfig:
     Raises:
         ConfigError: a set, method or key that does not exist (names the near ones), or a value out of range.
     """
-    return parse(compose.compose(overrides, registry, ROOT))
+    return parse(compose(overrides, registry, ROOT))
 
 
 def parse(config: DictConfig | Mapping[str, Any]) -> BenchConfig:
     """Check composed settings and give them as a dataclass."""
     bench = merge(BenchConfig, config)
-    for key in ("portraits", "chunk", "workers"):
-        if getattr(bench, key) < 1:
-            raise ConfigError(f"{key}: {getattr(bench, key)} is too small", "It is at least 1.")
-    for key in ("portraits_seed", "pictures"):
-        if getattr(bench, key) < 0:
-            raise ConfigError(f"{key}: {getattr(bench, key)} is too small", "It is at least 0.")
+    check_least(bench, portraits=1, chunk=1, workers=1, portraits_seed=0, pictures=0)
     for key in ("methods", "seeds", "edits"):
         values = list(getattr(bench, key))
         if not values:
@@ -88,19 +82,15 @@ def parse(config: DictConfig | Mapping[str, Any]) -> BenchConfig:
     return bench
 
 
-def options(group: str) -> list[str]:
-    """The options of a group of the bench's configuration: the core's and the plugins'."""
-    from hydra.core.global_hydra import GlobalHydra
-
-    with compose.initialised():
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        found: list[str] = hydra.config_loader.get_group_options(group)
-    return found
+def check_least(settings: object, **least: int) -> None:
+    """ConfigError for a setting below the least that it may be."""
+    for key, value in least.items():
+        if getattr(settings, key) < value:
+            raise ConfigError(f"{key}: {getattr(settings, key)} is too small", f"It is at least {value}.")
 
 
 def need_option(group: str, name: str) -> None:
-    """ConfigError with the near names when a group has no such option."""
+    """ConfigError with the near names when a group of the configuration has no such option."""
     known = options(group)
     if name not in known:
         raise ConfigError(f"the group '{group}' has no option '{name}'", did_you_mean(name, known))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from pie_bench import edits
 from pie_bench.measure import Judge, TruthReadings
-from pie_bench.settings import RECONSTRUCTION, BenchConfig
-from pie_framework.api import Kind, KnownPortraits, Scenes
+from pie_bench.settings import ANOTHER, RECONSTRUCTION, BenchConfig
+from pie_framework.api import Kind, KnownPortraits, Layout, Scenes
 from pie_framework.composition.build import Builder
 from pie_framework.composition.schema import RunConfig
-from pie_framework.editing.controls import EditRequest
+from pie_framework.editing.controls import EditRequest, Vocabulary
 from pie_framework.editing.parameters import apply_request
-from pie_framework.plugins import Registry, boundary
+from pie_framework.errors import ConfigError, PieError
+from pie_framework.plugins import Registry
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,9 @@ class World:
 
     def __init__(self, bench: BenchConfig, run: RunConfig, registry: Registry) -> None:
         self.bench = bench
-        self._builder = Builder(run, registry)
-        component = registry.get(Kind.SCENES, bench.scenes["name"])
-        given = {key: value for key, value in bench.scenes.items() if key != "name"}
-        settings: object = registry.settings(component, given, "scenes")
-        self.scenes: Scenes = boundary.make(registry, component, settings, self._builder)
-        self.requests: Mapping[str, EditRequest] = edits.parse(bench.edits, self.scenes.layout)
+        self._builder = builder_with(run, registry, scenes=bench.scenes)
+        self.scenes: Scenes = self._builder.get(Kind.SCENES)
+        self.requests: Mapping[str, EditRequest] = parse_edits(bench.edits, self.scenes.layout)
         self.chunk = functools.lru_cache(maxsize=1)(self._draw)
 
     @functools.cached_property
@@ -98,3 +95,36 @@ class World:
             truths[name] = portraits.edited(theta)
         readings = {name: TruthReadings.read(truth, self.judge) for name, truth in truths.items()}
         return Chunk(numbers, portraits, another, truths, readings)
+
+
+def builder_with(run: RunConfig, registry: Registry, **components: Mapping[str, object]) -> Builder:
+    """The components of a run with others beside them, or in their place, by kind."""
+    return Builder(replace(run, components={**run.components, **components}), registry)
+
+
+def parse_edits(edits: Mapping[str, Sequence[str]], layout: Layout) -> dict[str, EditRequest]:
+    """The edits of a bench: one request for the method and the true edit alike, in the words of `pie edit`.
+
+    Raises:
+        ConfigError: an edit that is no single one, touches no block or several, or takes blocks from anything but
+            another portrait.
+    """
+    vocabulary = Vocabulary(layout)
+    found = {}
+    for name, controls in edits.items():
+        try:
+            requests = vocabulary.parse(list(controls), name)
+        except PieError as error:
+            raise ConfigError(f"edits.{name}: {error.message}", error.hint) from error
+        if len(requests) != 1:
+            raise ConfigError(f"edits.{name} is a sweep", "Write its frames as edits of their own.")
+        (request,) = requests
+        if request.source not in (None, ANOTHER):
+            raise ConfigError(f"edits.{name}: source={request.source}", f"It can only be source={ANOTHER}.")
+        if len(request.blocks) != 1:
+            raise ConfigError(
+                f"edits.{name} touches {' and '.join(request.blocks) or 'nothing'}",
+                "An edit of the bench touches one block.",
+            )
+        found[name] = request
+    return found

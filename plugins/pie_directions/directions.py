@@ -24,8 +24,7 @@ from torch import Tensor, nn
 from pie_directions.settings import LinearConfig
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
-from pie_training.progress import layout_as_values, layout_from_values
-from pie_training.weights import build_from, read_weights, write_weights
+from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
 
 KIND = "directions"
 #: Smallest share of ‖n‖² that projecting out may leave and still count as a direction: a step is at most 20 times
@@ -135,7 +134,7 @@ class LinearEditor(nn.Module):
         try:
             layout = layout_from_values(weights.architecture["layout"])
             width = int(weights.architecture["latent_dim"])
-            editor = build_from(weights, path, lambda: cls(layout, width, conditional, main))
+            editor = weights.build(lambda: cls(layout, width, conditional, main))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise AssetError(f"{path} does not describe directions: {error!r}") from error
         return editor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError
 
 #: Directions of the generator of the embedded world.
@@ -20,7 +21,7 @@ class LinearConfig:
         main: how many main directions each other block has; only `conditional` uses it.
     """
 
-    weights: str = DEFAULT_WEIGHTS
+    weights: AssetPath = DEFAULT_WEIGHTS
     conditional: bool = False
     main: int = 4
 

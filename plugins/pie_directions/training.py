@@ -11,7 +11,7 @@ from torch import Tensor
 from pie_directions.directions import LinearEditor
 from pie_directions.settings import TrainDirectionsConfig
 from pie_framework.api import BuildContext, FaceEncoder, Generator
-from pie_training.progress import settings_as_notes
+from pie_training.recipe import settings_as_notes
 
 Report = Callable[[str], None]
 

@@ -7,20 +7,16 @@ import os
 from collections.abc import Sequence
 
 from pie_doctor.report import SECTIONS, Report, Status
-from pie_framework.errors import ConfigError
+from pie_framework.arguments import Parser
 
-USAGE = """usage: pie doctor [KEY=VALUE ...] [--build] [--json]
-
+DESCRIPTION = """\
 Looks over this installation and the run that the same overrides of 'pie run' compose: Python, torch, devices,
 memory, plugins, the files that would be loaded (here, or how to get them), their licences, and whether it can run.
 Exit status 0 when it can, 1 when it cannot.
 
   pie doctor
   pie doctor generator=stylegan2 generator.weights=asset://stylegan2-ffhq-1024 face_model=ict
-  pie doctor backbone=FOLDER --build
-
-  --build   also build every component, which loads its weights
-  --json    for programs"""
+  pie doctor backbone=FOLDER --build"""
 
 #: Columns where the output is no terminal, so that paths stay in one piece.
 FILE_WIDTH = 300
@@ -29,18 +25,24 @@ _STYLES = {Status.OK: "green", Status.NOTE: "cyan", Status.WARNING: "yellow", St
 
 def main(arguments: Sequence[str]) -> int:
     """Returns 0 when the composed run can go, else 1."""
-    words = list(arguments)
-    if any(word in ("-h", "--help") for word in words):
-        print(USAGE)
+    usage = "pie doctor [KEY=VALUE ...] [--build] [--measure] [--json]"
+    parser = Parser("pie doctor", description=DESCRIPTION, usage=usage)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for 'pie run'")
+    parser.add_argument(
+        "--build", action="store_true", help="also build every component, which loads its weights"
+    )
+    parser.add_argument(
+        "--measure", action="store_true", help="also take a step, and tell the memory that it took"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    if {"-h", "--help"} & set(arguments):
+        print(parser.format_help())
         return 0
-    flags = [word for word in words if word.startswith("-")]
-    for flag in flags:
-        if flag not in ("--json", "--build"):
-            raise ConfigError(f"'pie doctor' has no option '{flag}'", "It has --build and --json.")
+    given = parser.parse(arguments)
     from pie_doctor.examine import examine
 
-    report = examine([word for word in words if word not in flags], build="--build" in flags)
-    if "--json" in flags:
+    report = examine(given.overrides, build=given.build, measure=given.measure)
+    if given.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         _print(report)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from pie_doctor.report import Report, Status
 from pie_framework.assets.store import Store
+from pie_framework.composition.uses import Chosen
+from pie_framework.errors import in_one_line
+from pie_framework.plugins import Registry
 from pie_framework.version import __version__
 
 #: Python versions from here on are supported.
@@ -21,6 +25,8 @@ OLDEST_PYTHON = (3, 10)
 #: Free disk space below which a warning is given, bytes.
 LITTLE = 2 << 30
 GIGA = 1e9
+#: Names that extras for those who work on a package have everywhere.
+DEVELOPMENT = ("test", "tests", "docs", "dev")
 
 
 def machine(report: Report, outputs: str = "outputs") -> ModuleType | None:
@@ -48,7 +54,7 @@ def _torch(report: Report) -> ModuleType | None:
         version = str(torch.__version__)
         torch.zeros(2).sum().item()
     except Exception as error:  # a broken installation raises anything
-        text = f"cannot be imported: {type(error).__name__}: {_line(error)}"
+        text = f"cannot be imported: {in_one_line(error)}"
         report.add(
             "machine", "torch", Status.ERROR, text, "Install it again: see https://pytorch.org/get-started."
         )
@@ -68,7 +74,7 @@ def _devices(report: Report, torch: ModuleType | None) -> None:
                     free, total = torch.cuda.mem_get_info(i)
                     found.append({"device": f"cuda:{i}", "name": card.name, "free": free, "total": total})
         except Exception as error:
-            report.add("machine", "CUDA", Status.WARNING, f"fails: {type(error).__name__}: {_line(error)}")
+            report.add("machine", "CUDA", Status.WARNING, f"fails: {in_one_line(error)}")
     for device in found:
         free, total = float(str(device["free"])), float(str(device["total"]))
         text = f"{device['name']}, {free / GIGA:.1f} of {total / GIGA:.1f} GB free"
@@ -84,33 +90,16 @@ def _devices(report: Report, torch: ModuleType | None) -> None:
 def _memory(report: Report) -> None:
     total, free = memory()
     report.facts["memory"] = {"total": total, "available": free}
-    if total is None:
-        report.add("machine", "memory", Status.NOTE, "unknown")
-        return
-    text = f"{total / GIGA:.1f} GB" + ("" if free is None else f", {free / GIGA:.1f} GB available")
-    report.add("machine", "memory", Status.OK, text)
+    report.add("machine", "memory", Status.OK, f"{total / GIGA:.1f} GB, {free / GIGA:.1f} GB available")
 
 
-def memory() -> tuple[int | None, int | None]:
-    """Bytes of main memory, in all and available; None where the system does not say. Containers' limits count."""
-    total: int | None = None
-    free: int | None = None
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        total = _windows_memory()
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        fields = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if len(line.split()) > 1}
-        free = fields.get("MemAvailable")
-    except (OSError, ValueError, IndexError):
-        free = None
-    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-    if limit is not None and (total is None or limit < total):
-        total = limit
-        left = limit - (used or 0)
-        free = left if free is None else min(free, left)
-    return total, free
+def memory() -> tuple[int, int]:
+    """Bytes of main memory, in all and available; a container's limit counts."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    limit = _cgroup("memory.max") or found.total
+    return min(limit, found.total), max(0, min(found.available, limit - (_cgroup("memory.current") or 0)))
 
 
 def _cgroup(name: str) -> int | None:
@@ -118,24 +107,6 @@ def _cgroup(name: str) -> int | None:
         return int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-
-
-def _windows_memory() -> int | None:
-    if sys.platform == "win32":
-        import ctypes
-
-        class State(ctypes.Structure):
-            _fields_ = [
-                ("length", ctypes.c_ulong),
-                ("load", ctypes.c_ulong),
-                *((name, ctypes.c_ulonglong) for name in ("total", "free", "a", "b", "c", "d", "e")),
-            ]
-
-        state = State()
-        state.length = ctypes.sizeof(State)
-        if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(state)):
-            return int(state.total)
-    return None
 
 
 def _threads(report: Report, torch: ModuleType | None) -> None:
@@ -170,50 +141,43 @@ def _disk(report: Report, name: str, folder: Path) -> None:
     report.facts.setdefault("disk", {})[name] = {"folder": str(there), "free": free}
 
 
-#: Optional packages: module, distributions that bring it, extra, what it is for.
-EXTRAS = (
-    (
-        "cv2",
-        ("opencv-python-headless", "opencv-python"),
-        "align",
-        "finding faces in photos that are not crops",
-    ),
-    ("mediapipe", ("mediapipe",), "mediapipe", "landmarks=mediapipe"),
-    ("tensorboard", ("tensorboard",), "tensorboard", "curves of training in TensorBoard"),
-)
-
-
-def extras(report: Report, needed: dict[str, str]) -> None:
-    """Add findings about optional packages.
+def extras(report: Report, registry: Registry | None, parts: Sequence[Chosen]) -> None:
+    """Add findings about optional packages: the extras of the distributions that bring plugins, and what is needed.
 
     Args:
         report: is added to.
-        needed: module to what the composed run needs it for.
+        registry: the installed plugins.
+        parts: the components of the composed run.
     """
-    for module, names, extra, purpose in EXTRAS:
-        try:
-            found = importlib.util.find_spec(module) is not None
-        except (ImportError, ValueError):
-            found = False
-        report.facts.setdefault("extras", {})[module] = found
-        if found:
-            report.add("extras", module, Status.OK, f"{_version(names)}: {purpose}")
-            continue
-        hint = f'Install it with: pip install "pie-framework[{extra}]".'
-        if module in needed:
-            report.add("extras", module, Status.ERROR, f"absent, and needed for {needed[module]}", hint)
+    needed = {
+        package: f"{part.role}={part.component.name}" for part in parts for package in part.component.packages
+    }
+    of: dict[str, str] = {}
+    for distribution in sorted({origin.distribution for origin in registry.plugins} if registry else ()):
+        for package, extra in _optional(distribution):
+            of.setdefault(package, f"{distribution}[{extra}]")
+    for package in sorted({*of, *needed}):
+        version = _version(package)
+        report.facts.setdefault("extras", {})[package] = version is not None
+        hint = f'Install it with: pip install "{of.get(package, package)}".'
+        if version is not None:
+            report.add("extras", package, Status.OK, f"{version}, of {of.get(package, package)}")
+        elif package in needed:
+            report.add("extras", package, Status.ERROR, f"absent, and needed for {needed[package]}", hint)
         else:
-            report.add("extras", module, Status.NOTE, f"absent: {purpose}", hint)
+            report.add("extras", package, Status.NOTE, "absent", hint)
 
 
-def _version(distributions: tuple[str, ...]) -> str:
-    for name in distributions:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return "version unknown"
+def _optional(distribution: str) -> Iterator[tuple[str, str]]:
+    """The packages that the extras of a distribution bring, each with its extra; not those for its developers."""
+    for text in importlib.metadata.requires(distribution) or ():
+        found = re.match(r"([\w.-]+).*\bextra *== *[\"']([\w.-]+)", text)
+        if found is not None and found[2] not in DEVELOPMENT:
+            yield found[1], found[2]
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -48,7 +48,7 @@ SECTIONS = {
     "run": "The composed run",
     "assets": "Files that it loads",
     "licences": "Licences of what it loads",
-    "memory": "Memory (an estimate)",
+    "memory": "Memory that was measured",
 }
 
 
@@ -82,15 +82,6 @@ class Report:
         return {
             "overrides": self.overrides,
             "can_run": self.can_run,
-            "findings": [
-                {
-                    "section": f.section,
-                    "name": f.name,
-                    "status": f.status.value,
-                    "text": f.text,
-                    "hint": f.hint,
-                }
-                for f in self.findings
-            ],
+            "findings": [asdict(finding) for finding in self.findings],
             **self.facts,
         }

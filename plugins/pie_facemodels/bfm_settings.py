@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError, did_you_mean
 
 REGIONS = ("front", "whole")
@@ -22,7 +23,7 @@ class BfmSettings:
         window_side: side of that window, fraction of the portrait's side.
     """
 
-    path: str = ""
+    path: AssetPath = ""
     region: str = "front"
     window_x: float = 0.5
     window_y: float = 0.58970

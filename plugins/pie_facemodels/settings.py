@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError
 
 
@@ -25,7 +26,7 @@ class IctSettings:
         cache: keep what was read from a folder's 154 files in the user's cache folder.
     """
 
-    path: str = ""
+    path: AssetPath = ""
     identity: int = 100
     albedo: int = 80
     expressions: list[str] = field(default_factory=list)
@@ -50,8 +51,8 @@ class FlameSettings:
         neck: whether θ has coefficients that bend the neck.
     """
 
-    path: str = ""
-    landmarks: str = ""
+    path: AssetPath = ""
+    landmarks: AssetPath = ""
     shapes: int = 300
     identity: int = 100
     expression: int = 50

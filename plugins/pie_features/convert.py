@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pie_features import arcface, vgg16, vggface16
@@ -14,7 +12,7 @@ from pie_features.checkpoints import read_state
 from pie_features.iresnet import layers_of
 from pie_framework.api.converting import Conversion
 from pie_framework.errors import AssetError
-from pie_training.weights import write_weights
+from pie_framework.weights import write_weights
 
 #: Persons of VGG-Face's last layer, which tells it from VGG-16 where both have torchvision's names.
 PERSONS = 2622
@@ -82,7 +80,7 @@ def _conversion(
     dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in state.values() if t.is_floating_point()})
 
     def write(target: Path, half: bool) -> None:
-        _write(network, kind, target, half, {**notes, "source": path.name})
+        write_weights(target, kind, {}, network.state_dict(), {**notes, "source": path.name}, half=half)
 
     return Conversion(
         f"a state dict of {len(state)} tensors",
@@ -93,12 +91,3 @@ def _conversion(
         f"{choose} features.{role}.weights=",
         dict(notes),
     )
-
-
-def _write(network: nn.Module, kind: str, target: Path, half: bool, notes: Mapping[str, Any]) -> None:
-    state = network.state_dict()
-    if half:
-        largest = max((float(t.abs().max()) for t in state.values() if t.is_floating_point()), default=0.0)
-        if largest > torch.finfo(torch.float16).max:
-            raise AssetError("it holds values that float16 cannot store", "Use half=false.")
-    write_weights(target, kind, {}, state, notes, half=half)

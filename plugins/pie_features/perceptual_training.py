@@ -1,6 +1,6 @@
 """Training Φ: dense labels of a portrait, which cost nothing where portraits are rendered.
 
-    python -m pie_features.perceptual_training --dataset TRAIN --heldout HELDOUT --out perceptual.safetensors
+    pie train perceptual dataset=TRAIN heldout=HELDOUT out=perceptual.safetensors
 
 From the four scales a light decoder labels every pixel's region (sharp at the outlines of eyes, lips and
 hair), finds the landmarks, and from the coarsest scale reads θ, so that the features know pose, expression,
@@ -22,13 +22,12 @@ from torch.nn import functional
 from pie_features.perceptual import KIND, LAYERS, PerceptualNetwork
 from pie_features.settings import PerceptualTraining
 from pie_framework.api import BuildContext
+from pie_framework.weights import write_weights
 from pie_training import PortraitReader
 from pie_training.augment import degrade, draw, to_unit_range
 from pie_training.blocks import ConvBlock, channels_last, folded_state
-from pie_training.command import command
 from pie_training.fit import fit
-from pie_training.settings import open_readers
-from pie_training.weights import write_weights
+from pie_training.readers import open_readers
 
 DECODER_WIDTH = 32
 LANDMARK_STRIDE = 4
@@ -169,9 +168,4 @@ def landmark_cells(landmarks: Tensor, cells: int) -> Tensor:
 def run(config: PerceptualTraining, context: BuildContext | None) -> list[dict[str, float]]:
     """Train Φ and write its weights; returns the curve's rows."""
     data, heldout = open_readers(config)
-    torch.set_num_threads(config.threads)
     return fit(PerceptualRecipe(config, data, heldout), config)
-
-
-if __name__ == "__main__":
-    raise SystemExit(command(PerceptualTraining, run, "Train the perceptual network."))

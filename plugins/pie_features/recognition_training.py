@@ -1,7 +1,6 @@
 """Training Ψ: persons told apart whatever the pose, expression, light, blur and surroundings.
 
-    python -m pie_features.recognition_training --dataset TRAIN --heldout HELDOUT --out
-    recognition.safetensors
+    pie train recognition dataset=TRAIN heldout=HELDOUT out=recognition.safetensors
 
 Two losses act on the unit embedding of each portrait: a margin softmax in which each person's other portrait must win
 over the other persons of the batch, and the squared error of reading the person's coefficients (those columns of θ
@@ -26,13 +25,12 @@ from pie_features.settings import RecognitionTraining
 from pie_features.verification import verification_figures
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError
+from pie_framework.weights import write_weights
 from pie_training import PortraitReader
 from pie_training.augment import degrade, to_unit_range
 from pie_training.blocks import channels_last, folded_state
-from pie_training.command import command
 from pie_training.fit import fit
-from pie_training.settings import open_readers
-from pie_training.weights import write_weights
+from pie_training.readers import open_readers
 
 CHUNK = 64
 
@@ -204,9 +202,4 @@ def half_resolution(images: Tensor) -> Tensor:
 def run(config: RecognitionTraining, context: BuildContext | None) -> list[dict[str, float]]:
     """Train Ψ and write its weights; returns the curve's rows."""
     data, heldout = open_readers(config)
-    torch.set_num_threads(config.threads)
     return fit(RecognitionRecipe(config, data, heldout), config)
-
-
-if __name__ == "__main__":
-    raise SystemExit(command(RecognitionTraining, run, "Train the recognition network."))

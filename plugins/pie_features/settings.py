@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pie_framework.api import MISSING
+from pie_framework.api import MISSING, AssetPath
 from pie_training import TrainerSettings
 
 #: Eyes, nose's tip and mouth's corners in a portrait aligned as FFHQ's are, x and y of each in fractions of its sides,
@@ -23,7 +23,7 @@ class RecognitionSettings:
         normalize: scale the features to a mean square of one over the channels, so that layers weigh alike.
     """
 
-    weights: str = "pkg://pie_synthetic/weights/recognition.safetensors"
+    weights: AssetPath = "pkg://pie_synthetic/weights/recognition.safetensors"
     layers: tuple[str, ...] = ("stage2", "stage3", "stage4", "embedding")
     normalize: bool = True
 
@@ -38,7 +38,7 @@ class PerceptualSettings:
         normalize: scale the features to a mean square of one over the channels, so that layers weigh alike.
     """
 
-    weights: str = "pkg://pie_synthetic/weights/perceptual.safetensors"
+    weights: AssetPath = "pkg://pie_synthetic/weights/perceptual.safetensors"
     layers: tuple[str, ...] = ("scale1", "scale2", "scale3", "scale4")
     normalize: bool = True
 
@@ -57,8 +57,8 @@ class Vgg16Settings:
         gain: factor of squared differences.
     """
 
-    weights: str = MISSING
-    heads: str | None = None
+    weights: AssetPath = MISSING
+    heads: AssetPath | None = None
     layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
     size: int = 256
     normalize: bool = True
@@ -79,7 +79,7 @@ class VggFaceSettings:
         gain: factor of squared differences.
     """
 
-    weights: str = MISSING
+    weights: AssetPath = MISSING
     layers: tuple[str, ...] = ("relu3_3", "relu4_3", "relu5_3", "fc7")
     crop: tuple[float, float, float, float] = (0.09375, 0.125, 0.90625, 0.9375)
     order: str = "auto"
@@ -100,7 +100,7 @@ class ArcFaceSettings:
         gain: factor of squared differences.
     """
 
-    weights: str = MISSING
+    weights: AssetPath = MISSING
     layers: tuple[str, ...] = ("stage2", "stage3", "stage4", "embedding")
     points: tuple[float, float, float, float, float, float, float, float, float, float] = FFHQ_POINTS
     normalize: bool = True

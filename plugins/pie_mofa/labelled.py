@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,8 +16,10 @@ from pie_mofa.losses import known_losses, rendered_loss
 from pie_mofa.measure import measure
 from pie_mofa.recipe import EncoderRecipe
 from pie_mofa.settings import TrainEncoderConfig
-from pie_training.distributed import Processes
-from pie_training.recipe import Notes, Phase, Progress
+from pie_training.recipe import Notes, Progress
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class LabelledRecipe(EncoderRecipe):
@@ -27,7 +30,7 @@ class LabelledRecipe(EncoderRecipe):
         face_model: the fixed decoder.
         portraits: labelled, to train on.
         heldout: labelled, to measure by; None for no measurement.
-        processes: which train together.
+        accelerator: device, processes and precision.
     """
 
     def __init__(
@@ -36,11 +39,11 @@ class LabelledRecipe(EncoderRecipe):
         face_model: FaceModel,
         portraits: Portraits,
         heldout: Portraits | None,
-        processes: Processes,
+        accelerator: Accelerator,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         mean, scale = statistics(portraits)
-        super().__init__(config, face_model, mean, scale, processes, dtype)
+        super().__init__(config, face_model, mean, scale, accelerator, dtype)
         self.portraits, self.heldout = portraits, heldout
         self.effects = Effects(face_model, self.encoder.mean, self.encoder.scale)
         self.validation = "landmark_px" if heldout is not None else ""
@@ -51,7 +54,7 @@ class LabelledRecipe(EncoderRecipe):
         images = self.portraits.images(rows).to(self.encoder.mean)
         truth = self.portraits.theta(rows).to(self.encoder.mean)
         images, truth = augment(images, truth, self.face_model, config.augmentation, self.rng)
-        with self.autocast():
+        with self.accelerator.autocast():
             theta = self.encoder.encode(images)
         losses = known_losses(theta, truth, self.face_model, self.effects, self.encoder.scale)
         if self.renders(progress):
@@ -62,8 +65,5 @@ class LabelledRecipe(EncoderRecipe):
     def measure(self) -> Mapping[str, float]:
         if self.heldout is None:
             return {}
-        with self.autocast():
+        with self.accelerator.autocast():
             return measure(self.encoder, self.heldout, self.face_model, self.encoder.mean.device)
-
-    def phases(self) -> Sequence[Phase]:
-        return self.rendering_phases()

@@ -19,10 +19,8 @@ from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, InputError
+from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
 from pie_mofa.settings import Architecture, EncoderConfig
-from pie_training.distributed import SharedBatchNorm2d
-from pie_training.progress import layout_as_values, layout_from_values
-from pie_training.weights import build_from, read_weights, write_weights
 
 KIND = "encoder"
 
@@ -41,7 +39,7 @@ class ConvNorm(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm: nn.Module = SharedBatchNorm2d(outputs)
+        self.norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.norm(self.conv(x)))
@@ -175,7 +173,7 @@ class MofaEncoder(nn.Module):
         try:
             layout = layout_from_values(weights.architecture.pop("layout"))
             chosen = Architecture(**weights.architecture)
-            encoder = build_from(weights, path, lambda: cls(layout, chosen))
+            encoder = weights.build(lambda: cls(layout, chosen))
         except (KeyError, TypeError, ValueError) as error:
             raise AssetError(f"{path} does not describe a face encoder: {error!r}") from error
         encoder.made_for = dict(weights.notes.get("generator") or {})

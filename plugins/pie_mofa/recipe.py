@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,10 +13,11 @@ from torch import Tensor
 from pie_framework.api import FaceModel
 from pie_mofa.network import MofaEncoder, channels_last
 from pie_mofa.settings import TrainEncoderConfig
-from pie_training.distributed import Processes
-from pie_training.precision import autocast
-from pie_training.progress import settings_as_notes
-from pie_training.recipe import Notes, Phase, Progress, TrainingRecipe
+from pie_training.processes import generator
+from pie_training.recipe import Notes, Progress, TrainingRecipe, settings_as_notes
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 FOLDERS = ("output", "dataset", "heldout")
 FILE = "encoder.safetensors"
@@ -29,7 +30,7 @@ class EncoderRecipe(TrainingRecipe):
         config: settings.
         face_model: the fixed decoder.
         mean, scale: (P,) what the network's outputs are scaled by and added to.
-        processes: which train together.
+        accelerator: device, processes and precision.
         dtype: of the weights.
     """
 
@@ -39,16 +40,16 @@ class EncoderRecipe(TrainingRecipe):
         face_model: FaceModel,
         mean: Tensor,
         scale: Tensor,
-        processes: Processes,
+        accelerator: Accelerator,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.config, self.face_model, self.device = config, face_model, processes.device
-        self.rng = processes.generator(config.seed)
+        self.config, self.face_model, self.accelerator = config, face_model, accelerator
+        self.rng = generator(accelerator, config.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.encoder = MofaEncoder(face_model.layout, config.architecture)
         self.encoder.set_statistics(mean.float().cpu(), scale.float().cpu())
-        channels_last(self.encoder.to(processes.device, dtype))
+        channels_last(self.encoder.to(accelerator.device, dtype))
         self.modules = {"encoder": self.encoder}
         self.optimizer = torch.optim.AdamW(
             self.encoder.parameters(),
@@ -57,10 +58,6 @@ class EncoderRecipe(TrainingRecipe):
             weight_decay=config.weight_decay,
         )
         self.notes: dict[str, Any] = {}
-
-    def autocast(self) -> Any:
-        """The precision of the encoder's feature maps."""
-        return autocast(self.config.precision, self.device)
 
     def learning_rate(self, progress: Progress) -> float:
         done = progress.fraction
@@ -71,13 +68,6 @@ class EncoderRecipe(TrainingRecipe):
         """Whether a step has a photometric loss."""
         every = self.config.rendering[0]
         return every > 0 and progress.step % every == 0
-
-    def rendering_phases(self) -> Sequence[Phase]:
-        """Steps with and without a photometric loss."""
-        every = self.config.rendering[0]
-        if every <= 1:
-            return [Phase(1.0, [(1.0, Progress(0, 0.5))])]
-        return [Phase(1.0, [(1 / every, Progress(0, 0.5)), (1 - 1 / every, Progress(1, 0.5))])]
 
     def total(self, losses: Mapping[str, Tensor], weights: Mapping[str, float], notes: Notes) -> Tensor:
         """The weighted sum, scalar; the losses themselves are noted."""

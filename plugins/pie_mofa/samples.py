@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from pie_framework.api import Generator, LandmarkDetector
-from pie_training.estimate import now
 
 #: Samples that are made, and replaced, at a time.
 CHUNK = 8
@@ -58,7 +57,8 @@ def make_samples(
 class SamplePool:
     """Samples in chunks of `CHUNK`, numbered in the order in which they are made; the newest are kept.
 
-    A chunk depends only on the seed and its number, so that a pool can be made again from how far it came.
+    A chunk depends only on the seed and its number, so that a pool can be made again from how far it came. A new pool
+    holds the first chunk only, in the place of all; `go_to(slots)` makes the others.
 
     Args:
         generator, detector, size, truncation: see `make_samples`.
@@ -78,26 +78,11 @@ class SamplePool:
         self.generator, self.detector = generator, detector
         self.seed, self.size, self.truncation = seed, size, truncation
         self.slots = max(1, -(-count // CHUNK))
-        device = generator.mean_latent().device
-        begun = now(device)
-        images, points = self._make(0)
-        self.chunk_seconds = now(device) - begun
-        self.images = images.repeat(self.slots, 1, 1, 1)
-        self.points = points.repeat(self.slots, 1, 1)
+        self.images, self.points = self._make(0)
+        self.images = self.images.repeat(self.slots, 1, 1, 1)
+        self.points = self.points.repeat(self.slots, 1, 1)
         self._numbers = [0] * self.slots
         self.made = 1
-
-    @property
-    def gigabytes(self) -> float:
-        """Memory of the samples."""
-        return self.images.numel() / 1e9
-
-    def fill(self) -> None:
-        """Make all samples; until then the first chunk stands for the others."""
-        begun = now(self.images.device)
-        self.go_to(self.slots)
-        if self.slots > 1:
-            self.chunk_seconds = (now(self.images.device) - begun) / (self.slots - 1)
 
     def __len__(self) -> int:
         return self.slots * CHUNK

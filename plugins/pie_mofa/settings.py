@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pie_framework.api import AssetPath, Kind
 from pie_framework.errors import ConfigError
-from pie_training import EngineSettings
+from pie_training import EngineSettings, Product
 
 #: Weights of the encoder of the embedded world.
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/encoder.safetensors"
@@ -23,7 +24,7 @@ class EncoderConfig:
         features: dtype of the feature maps: "same" as the run's, "float32", or "bfloat16".
     """
 
-    weights: str = DEFAULT_WEIGHTS
+    weights: AssetPath = DEFAULT_WEIGHTS
     features: str = "same"
 
     def __post_init__(self) -> None:
@@ -177,6 +178,7 @@ class TrainEncoderConfig(EngineSettings):
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     usual_seconds: ClassVar[float] = 1080.0
+    product: ClassVar[Product | None] = Product(Kind.ENCODER, "mofa", "encoder.safetensors")
 
     def __post_init__(self) -> None:
         super().__post_init__()

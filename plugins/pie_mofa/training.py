@@ -18,8 +18,8 @@ from pie_mofa.labelled import LabelledRecipe
 from pie_mofa.recipe import FILE, EncoderRecipe
 from pie_mofa.settings import TrainEncoderConfig
 from pie_mofa.unlabelled import SampleRecipe
-from pie_training.distributed import Processes, join
 from pie_training.engine import Engine
+from pie_training.processes import start
 from pie_training.recipe import TrainingFiles
 
 Report = Callable[[str], None]
@@ -27,18 +27,18 @@ Report = Callable[[str], None]
 
 def run(config: TrainEncoderConfig, context: BuildContext) -> Path:
     """The trainer component: build what the settings need, train, return the weight file."""
-    torch.set_num_threads(config.threads)
-    processes = join(context.device)
     face_model: FaceModel = context.face_model()
     if not config.dataset:
         heldout = PortraitFolder(config.heldout, face_model.layout) if config.heldout else None
         generator, detector = context.generator(), context.landmarks()
-        return train_encoder(config, face_model, None, heldout, generator, detector, processes, context.dtype)
+        return train_encoder(
+            config, face_model, None, heldout, generator, detector, context.device, context.dtype
+        )
     keep = slice(None) if config.heldout else slice(0, -config.portraits_measured)
     train = PortraitFolder(config.dataset, face_model.layout, keep)
     last = slice(-config.portraits_measured, None)
     heldout = PortraitFolder(config.heldout or config.dataset, face_model.layout, last)
-    return train_encoder(config, face_model, train, heldout, None, None, processes, context.dtype)
+    return train_encoder(config, face_model, train, heldout, None, None, context.device, context.dtype)
 
 
 def train_encoder(
@@ -48,7 +48,7 @@ def train_encoder(
     heldout: Portraits | None = None,
     generator: Generator | None = None,
     detector: LandmarkDetector | None = None,
-    processes: Processes | None = None,
+    device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     report: Report = print,
 ) -> Path:
@@ -61,27 +61,23 @@ def train_encoder(
         heldout: labelled portraits that measure; None for none.
         generator: makes the samples.
         detector: finds their landmarks.
-        processes: which train together, and on which device; this one alone on the CPU when None.
+        device: where this process trains.
         dtype: of the weights.
         report: called with a line of progress.
 
     Returns:
         Path of the weight file.
     """
-    processes = processes or Processes()
-    shown: Report = report if processes.first else _silent
+    accelerator = start(config, device, config.output)
     recipe: EncoderRecipe
     if portraits is not None:
-        recipe = LabelledRecipe(config, face_model, portraits, heldout, processes, dtype)
+        recipe = LabelledRecipe(config, face_model, portraits, heldout, accelerator, dtype)
     elif generator is None or detector is None:
         raise ConfigError(
             "training without labels needs a generator and a landmark detector", "Compose both."
         )
     else:
-        recipe = SampleRecipe(config, face_model, generator, detector, heldout, processes, dtype, shown)
-    Engine(recipe, config, TrainingFiles.in_folder(config.output), processes, report).run()
+        shown = accelerator.on_main_process(report)
+        recipe = SampleRecipe(config, face_model, generator, detector, heldout, accelerator, dtype, shown)
+    Engine(recipe, config, TrainingFiles.in_folder(config.output), accelerator, report).run()
     return Path(config.output) / FILE
-
-
-def _silent(_: str) -> None:
-    pass

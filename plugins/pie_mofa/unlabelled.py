@@ -7,8 +7,8 @@ images that it sees are disturbed, those that it is compared with are not.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,12 +22,14 @@ from pie_mofa.data import Portraits, blur, disturb
 from pie_mofa.losses import rendered_loss, sample_losses
 from pie_mofa.measure import measure
 from pie_mofa.recipe import EncoderRecipe
-from pie_mofa.samples import CHUNK, SamplePool, as_images, make_samples
+from pie_mofa.samples import SamplePool, as_images, make_samples
 from pie_mofa.settings import TrainEncoderConfig
 from pie_training.augment import MIRRORED_LANDMARKS, mirror
-from pie_training.distributed import Processes
-from pie_training.recipe import Notes, Phase, Progress
+from pie_training.recipe import Notes, Progress
 from pie_training.sheets import GREEN, RED, grid, with_points
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 #: Samples that the calibration looks at, and the side that pixel errors refer to.
 CALIBRATION, REFERENCE_SIDE = 64, 128
@@ -45,7 +47,7 @@ class SampleRecipe(EncoderRecipe):
         generator: whose samples are trained on.
         detector: finds their landmarks, as many as the face model has.
         heldout: labelled portraits to measure by, too.
-        processes: which train together.
+        accelerator: device, processes and precision.
         dtype: of the weights.
         report: called with a line of progress.
     """
@@ -57,7 +59,7 @@ class SampleRecipe(EncoderRecipe):
         generator: Generator,
         detector: LandmarkDetector,
         heldout: Portraits | None,
-        processes: Processes,
+        accelerator: Accelerator,
         dtype: torch.dtype = torch.float32,
         report: Callable[[str], None] = print,
     ) -> None:
@@ -69,12 +71,10 @@ class SampleRecipe(EncoderRecipe):
         self.portraits, self.generator, self.detector, self.report = heldout, generator, detector, report
         given, size = config.samples, config.architecture.input_size
         theta = mean_light(face_model.layout, generator.mean_latent())
-        super().__init__(config, face_model, theta, torch.ones_like(theta), processes, dtype)
-        self.processes = processes
-        share = -(-given.pool // processes.size)
-        seed = config.seed + 104_729 * (processes.rank + 1)
+        super().__init__(config, face_model, theta, torch.ones_like(theta), accelerator, dtype)
+        share = -(-given.pool // accelerator.num_processes)
+        seed = config.seed + 104_729 * (accelerator.process_index + 1)
         self.pool = SamplePool(generator, detector, share, seed, size, given.truncation)
-        self.held, self.held_points = self.pool.images[:CHUNK], self.pool.points[:CHUNK]
         self.validation = "landmark_px"
         self.mirrors = (
             config.augmentation.flip
@@ -82,11 +82,6 @@ class SampleRecipe(EncoderRecipe):
             and face_model.mirror_theta is not None
             and face_model.num_landmarks == len(MIRRORED_LANDMARKS)
         )
-
-    def setup(self) -> tuple[float, float, float]:
-        held = self.config.portraits_measured
-        chunks = self.pool.slots - 1 + held / CHUNK
-        return chunks * self.pool.chunk_seconds, 0.0, held / CHUNK
 
     def prepare(self, resumed: bool) -> None:
         """Make held-out samples and the pool, and find where to start from; a resumed pool is made by its state."""
@@ -102,8 +97,8 @@ class SampleRecipe(EncoderRecipe):
         )
         if resumed:
             return
-        self.pool.fill()
-        self.report(f"{len(self.pool)} samples in {self.pool.gigabytes:.2f} GB")
+        self.pool.go_to(self.pool.slots)
+        self.report(f"{len(self.pool)} samples made")
         points = self.pool.points[:CALIBRATION]
         images = as_images(self.pool.images[:CALIBRATION], points)
         mean, scale = calibrate(self.face_model, images, points, config.samples.scales, config.render_size)
@@ -128,7 +123,7 @@ class SampleRecipe(EncoderRecipe):
             images, points = mirror(images, points * images.shape[-1], which)
             points = points / images.shape[-1]
         seen = disturb(blur(images, config.augmentation, self.rng), config.augmentation, self.rng)
-        with self.autocast():
+        with self.accelerator.autocast():
             theta = self.encoder.encode(seen)
         losses = sample_losses(theta, points, self.face_model, self.encoder.mean, self.encoder.scale)
         if self.renders(progress):
@@ -157,14 +152,14 @@ class SampleRecipe(EncoderRecipe):
 
     def _read(self, images: Tensor) -> Tensor:
         parts = torch.split(images, 32)
-        with self.autocast():
+        with self.accelerator.autocast():
             return torch.cat([self.encoder.encode(as_images(part, self.encoder.mean)) for part in parts])
 
     def measure(self) -> Mapping[str, float]:
         figures = self._errors(self._read(self.held))
         if self.portraits is not None:
-            with self.autocast():
-                truth = measure(self.encoder, self.portraits, self.face_model, self.device)
+            with self.accelerator.autocast():
+                truth = measure(self.encoder, self.portraits, self.face_model, self.accelerator.device)
             figures |= {f"true_{name}": value for name, value in truth.items()}
         return figures
 
@@ -185,13 +180,6 @@ class SampleRecipe(EncoderRecipe):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.pool.go_to(int(state["made"]))
         self.notes = dict(state["notes"])
-
-    def phases(self) -> Sequence[Phase]:
-        return self.rendering_phases()
-
-    def extra_seconds(self, steps: float) -> float:
-        every = self.config.samples.refresh_every
-        return steps / every * self.pool.chunk_seconds if every else 0.0
 
 
 @torch.no_grad()

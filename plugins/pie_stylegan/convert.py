@@ -6,12 +6,13 @@ from pathlib import Path
 
 from pie_framework.api.converting import Conversion
 from pie_framework.untrusted import read_any
+from pie_framework.weights import holds
 
 from .formats import rosinality, stylegan2_nvidia
 from .formats.checkpoint import OWN
 from .formats.nvidia import read_network
 from .formats.reading import build_generator
-from .io import holds_own, read_own_generator, save_generator
+from .io import GENERATOR_FORMAT, read_own_generator, save_generator
 from .stylegan2 import StyleGAN2
 
 
@@ -30,7 +31,7 @@ def convert(path: Path, kind: str) -> Conversion | None:
         if rosinality.find(read_any(path, allow=rosinality.ALLOWED)) is None:
             return None
         checkpoint = rosinality.read(path)
-    elif kind == "safetensors" and holds_own(path):
+    elif kind == "safetensors" and holds(path, GENERATOR_FORMAT):
         checkpoint = read_own_generator(path)
     else:
         return None

@@ -20,8 +20,8 @@ from pie_framework.api import FeatureNetwork, RecognitionNetwork
 from pie_framework.errors import ConfigError
 from pie_framework.images.metrics import ssim
 from pie_training.fit import fit
-from pie_training.progress import settings_as_notes
-from pie_training.settings import PortraitReader, open_readers
+from pie_training.readers import PortraitReader, open_readers
+from pie_training.recipe import settings_as_notes
 
 from .inverter import Inverter, InverterConfig
 from .io import load_inverter, save_inverter

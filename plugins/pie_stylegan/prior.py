@@ -18,6 +18,7 @@ from pie_framework.errors import ConfigError
 
 from .inverter import Inverter
 from .layers import LRELU_SLOPE, FullyConnected
+from .mapping import MappingNetwork
 from .stylegan2 import StyleGAN2, SynthesisBlock
 
 
@@ -146,27 +147,9 @@ def fit_mapping(
     root, _ = covariance_roots(covariance)
     initialise_linear(generator, mean, root)
     mapping = generator.mapping
-
-    def draw(n: int) -> Tensor:
-        return codes[torch.randint(len(codes), (n,), generator=rng)]
-
-    @torch.no_grad()
-    def distance() -> float:
-        n, fixed = min(len(codes), 4096), torch.Generator().manual_seed(0)
-        directions = _directions(codes, 512, fixed)
-        made = mapping(generator.sample_z(n, fixed))
-        real = codes[torch.randperm(len(codes), generator=fixed)[:n]]
-        return math.sqrt(float(sliced_wasserstein(made, real, directions)))
-
-    linear = distance()
+    linear = _distance(generator, codes)
     spread = float(covariance.diagonal().mean().sqrt())
-    groups = []
-    for layer in mapping.layers:
-        assert isinstance(layer, FullyConnected)
-        layer.requires_grad_(True)
-        groups.append({"params": [layer.weight], "gain": layer.weight_gain})
-        groups.append({"params": [layer.bias], "gain": layer.bias_gain})
-    optimiser = torch.optim.Adam(groups, lr=1.0, betas=(0.5, 0.99))
+    optimiser = _optimiser(mapping)
     begun, step = time.monotonic(), 0
     while True:
         progress = step / steps if steps > 0 else (time.monotonic() - begun) / max(seconds, 1e-9)
@@ -175,7 +158,8 @@ def fit_mapping(
         for group in optimiser.param_groups:
             group["lr"] = spread * step_size / group["gain"] * 0.5 * (1 + math.cos(math.pi * progress))
         made = mapping(generator.sample_z(batch, rng))
-        loss = sliced_wasserstein(made, draw(batch), _directions(codes, 256, rng))
+        real = codes[torch.randint(len(codes), (batch,), generator=rng)]
+        loss = sliced_wasserstein(made, real, _directions(codes, 256, rng))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -186,15 +170,39 @@ def fit_mapping(
         made = torch.cat([mapping(generator.sample_z(2048, rng)) for _ in range(10)])
         mapping.w_avg.copy_(made.mean(dim=0))
         got_mean, got_covariance = moments(made)
-        half = len(codes) // 2
-        halves = sliced_wasserstein(
-            codes[:half], codes[half : 2 * half], _directions(codes, 512, torch.Generator().manual_seed(0))
-        )
     return {
         "steps": float(step),
         "mean_error": float((got_mean - mean).square().mean().sqrt()) / spread,
         "covariance_error": float((got_covariance - covariance).norm() / covariance.norm()),
         "distance_linear": linear,
-        "distance": distance(),
-        "distance_floor": math.sqrt(float(halves)),
+        "distance": _distance(generator, codes),
+        "distance_floor": _floor(codes),
     }
+
+
+@torch.no_grad()
+def _distance(generator: StyleGAN2, codes: Tensor) -> float:
+    """Root of the sliced Wasserstein distance of the generator's prior to the codes; the same draws every time."""
+    n, fixed = min(len(codes), 4096), torch.Generator().manual_seed(0)
+    directions = _directions(codes, 512, fixed)
+    made = generator.mapping(generator.sample_z(n, fixed))
+    real = codes[torch.randperm(len(codes), generator=fixed)[:n]]
+    return math.sqrt(float(sliced_wasserstein(made, real, directions)))
+
+
+def _floor(codes: Tensor) -> float:
+    """Root of the sliced Wasserstein distance between two halves of the codes."""
+    half = len(codes) // 2
+    directions = _directions(codes, 512, torch.Generator().manual_seed(0))
+    return math.sqrt(float(sliced_wasserstein(codes[:half], codes[half : 2 * half], directions)))
+
+
+def _optimiser(mapping: MappingNetwork) -> torch.optim.Adam:
+    """Adam over the layers, each with the gain that its step size is divided by."""
+    groups = []
+    for layer in mapping.layers:
+        assert isinstance(layer, FullyConnected)
+        layer.requires_grad_(True)
+        groups.append({"params": [layer.weight], "gain": layer.weight_gain})
+        groups.append({"params": [layer.bias], "gain": layer.bias_gain})
+    return torch.optim.Adam(groups, lr=1.0, betas=(0.5, 0.99))

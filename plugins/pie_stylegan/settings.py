@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError
 from pie_training import TrainerSettings
 
@@ -31,7 +32,7 @@ class GeneratorConfig:
             more time, much less memory, for large images.
     """
 
-    weights: str = DEFAULT_WEIGHTS
+    weights: AssetPath = DEFAULT_WEIGHTS
     features: str = "same"
     truncation: float = 1.0
     truncation_cutoff: int | None = None
@@ -56,7 +57,7 @@ class StyleGAN3Settings(GeneratorConfig):
         weights: weight file, a path: safetensors of this package, or a NVIDIA pickle of stylegan3; none is bundled.
     """
 
-    weights: str = ""
+    weights: AssetPath = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class InverterSettings:
         rate: share of the difference that a correction takes.
     """
 
-    weights: str = DEFAULT_INVERTER
+    weights: AssetPath = DEFAULT_INVERTER
     passes: int = 2
     rate: float = 0.7
 
@@ -101,7 +102,7 @@ class InverterTraining(TrainerSettings):
     batch: int = 8
     learning_rate: float = 2e-3
     evaluate_every: float = 120.0
-    generator: str = DEFAULT_WEIGHTS
+    generator: AssetPath = DEFAULT_WEIGHTS
     start: str = ""
     train_trunk: bool = False
     channels: tuple[int, ...] = (64, 128, 256, 256)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from pie_training.settings import PortraitReader
+from pie_training.augment import to_unit_range
+from pie_training.readers import PortraitReader
 
 from .inverter import Inverter
 from .stylegan2 import StyleGAN2
@@ -19,24 +18,23 @@ COLUMNS = 6
 
 
 @torch.no_grad()
-def save_sheet(
-    path: Path,
+def sheet(
     generator: StyleGAN2,
     inverter: Inverter,
     reader: PortraitReader,
     rows: Sequence[int],
     size: int,
     prior: Tensor | None = None,
-) -> None:
-    """Write a PNG of six columns: two rows of portraits over their reconstructions, a row of steps between two codes,
-    and a row of samples.
+) -> Tensor:
+    """A picture (3, H, W) in [-1, 1] of six columns: two rows of portraits over their reconstructions, a row of steps
+    between two codes, and a row of samples.
 
     Args:
         rows: portraits whose codes are looked at; twelve of them are shown.
         size: resolution to stop at, pixels; smaller images are enlarged without smoothing.
         prior: W+ (6, L, D) to show; None draws from a Gaussian with the codes' mean and covariance.
     """
-    pixels = torch.from_numpy(reader.images(list(rows))).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = to_unit_range(reader.images(list(rows)))
     codes = torch.cat([inverter(part) for part in torch.split(pixels, 20)])
     steps = torch.linspace(0, 1, COLUMNS)[:, None]
     between = codes[0] * (1 - steps) + codes[-1] * steps
@@ -54,9 +52,4 @@ def save_sheet(
             item = F.interpolate(item, size=pixels.shape[-1], mode="nearest")
         item = F.pad(item, (0, 0, 0, 0, 0, 0, 0, COLUMNS - len(item)))
         strips.append(torch.cat(list(item), dim=2))
-    levels = ((torch.cat(strips, dim=1).clamp(-1, 1) + 1) * 127.5).round().byte()
-    sheet = levels.permute(1, 2, 0).contiguous().numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    Image.fromarray(sheet).save(temporary, format="PNG")
-    temporary.replace(path)
+    return torch.cat(strips, dim=1)

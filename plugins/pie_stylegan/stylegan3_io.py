@@ -10,12 +10,13 @@ import torch
 
 from pie_framework.api.converting import Conversion
 from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_torch, sniff
+from pie_framework.weights import holds, read_weights, write_weights
 
 from .formats.checkpoint import OWN, stored_dtype
 from .formats.nvidia import read_network
 from .formats.stylegan3_nvidia import StyleGAN3Checkpoint
 from .formats.stylegan3_nvidia import convert as convert_network
-from .io import configured_as, holds_own, load, write
+from .io import GENERATORS, configured_as
 from .stylegan3 import StyleGAN3, StyleGAN3Config
 
 FORMAT = "pie.stylegan3"
@@ -31,7 +32,7 @@ def save_stylegan3(
     Args:
         half: store weights as float16 (loaded as float32); filters and frequencies stay float32.
     """
-    write(generator, FORMAT, generator.config.as_dict(), path, notes, half, EXACT)
+    write_weights(path, FORMAT, generator.config.as_dict(), generator.state_dict(), notes, half, EXACT)
 
 
 def load_stylegan3(
@@ -60,7 +61,7 @@ def convert(path: Path, kind: str) -> Conversion | None:
         if network.generation != 3:
             return None
         checkpoint = convert_network(network, path)
-    elif kind == "safetensors" and holds_own(path, FORMAT):
+    elif kind == "safetensors" and holds(path, FORMAT):
         checkpoint = _read(path)
     else:
         return None
@@ -94,9 +95,9 @@ def convert(path: Path, kind: str) -> Conversion | None:
 def _read(path: PathLike) -> StyleGAN3Checkpoint:
     kind = sniff(path)
     if kind == "safetensors":
-        config, state, notes = load(path, FORMAT)
-        configured: StyleGAN3Config = configured_as(StyleGAN3Config, config, path)
-        return StyleGAN3Checkpoint(configured, state, OWN, stored_dtype(state), notes)
+        weights = read_weights(path, FORMAT, GENERATORS)
+        configured: StyleGAN3Config = configured_as(StyleGAN3Config, weights.architecture, path)
+        return StyleGAN3Checkpoint(configured, weights.state, OWN, stored_dtype(weights.state), weights.notes)
     if kind == "pickle":
         return convert_network(read_network(path), path)
     if kind == "unknown":

@@ -5,17 +5,13 @@
 The inverter maps a portrait to w, the synthesis network maps w (with a little noise, the same for every layer) back to
 the portrait. Resolution grows from a quarter over a half to the whole. At the end the basis of w is whitened and the
 mapping network is fitted, see `prior`. Beside the weights: the inverter, the curve (CSV), a sheet of pictures, and the
-state from which `--resume` continues.
+state from which `resume=true` continues.
 """
 
 from __future__ import annotations
 
-import copy
-import csv
 import math
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -23,8 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pie_framework.api import FaceEncoder, FaceModel, FeatureNetwork
-from pie_framework.errors import ConfigError, RunError
-from pie_training.settings import PortraitReader, open_readers
+from pie_framework.errors import ConfigError
+from pie_framework.files.io import save_png
+from pie_training.augment import to_unit_range
+from pie_training.fit import fit
+from pie_training.readers import PortraitReader, open_readers
+from pie_training.recipe import Notes, Progress, TrainingRecipe
 
 from .inverter import Inverter, InverterConfig
 from .io import save_generator, save_inverter
@@ -33,11 +33,10 @@ from .prior import fit_mapping, whiten
 from .reading import reading_loss
 from .reconstruction import psnr, pyramid_loss, region_weight_map
 from .settings import GeneratorTraining, InverterTraining
-from .sheet import save_sheet
+from .sheet import sheet
 from .stylegan2 import StyleGAN2, StyleGAN2Config, SynthesisBlock
 
 WARM_UP_STEPS = 100
-EMA_EVERY = 5
 REFRESH_EVERY = 200
 HELDOUT_COUNT = 200
 COLOUR_START = 0.1
@@ -98,7 +97,7 @@ def learning_rate_factor(progress: float, step: int) -> float:
 
 def to_images(pixels: Any) -> Tensor:
     """(n, S, S, 3) uint8 -> (n, 3, S, S) float32 in [-1, 1]."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
+    return to_unit_range(pixels).contiguous()
 
 
 def draw_batch(
@@ -191,15 +190,17 @@ def perceptual_loss(phi: FeatureNetwork, image: Tensor, target: Tensor) -> Tenso
     return torch.stack(distances).mean()
 
 
-class Trainer:
-    """One training run: its networks, their moving average, and where it stands.
+class GeneratorRecipe(TrainingRecipe):
+    """What the engine trains.
 
     Args:
         settings: of the recipe.
         dataset, heldout: portraits to train on, and portraits of other persons for the curve.
-        report: gets a line at every evaluation.
         phi: Φ, frozen; without it the loss compares no features.
         readers: face encoder and face model, frozen; without them the loss does not compare what is read.
+
+    Raises:
+        ConfigError: there are no portraits, or they have another size than the generator.
     """
 
     def __init__(
@@ -207,7 +208,6 @@ class Trainer:
         settings: GeneratorTraining,
         dataset: PortraitReader,
         heldout: PortraitReader,
-        report: Callable[[str], None] = print,
         phi: FeatureNetwork | None = None,
         readers: Readers | None = None,
     ) -> None:
@@ -219,155 +219,56 @@ class Trainer:
                 f"the portraits are {side} pixels wide, the generator {settings.resolution}",
                 f"Set resolution={side}.",
             )
-        torch.set_num_threads(settings.threads)
-        self.settings, self.dataset, self.heldout, self.report = settings, dataset, heldout, report
+        self.settings, self.dataset, self.heldout = settings, dataset, heldout
         self.phi, self.readers = phi, readers
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.model = Autoencoder(settings)
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(
-            self.model.trained_parameters(),
-            lr=settings.learning_rate,
-            betas=(0.0, 0.99),
-            eps=1e-8,
-            fused=True,
+        self.modules = {"network": self.model}
+        self.optimizer = torch.optim.Adam(
+            self.model.trained_parameters(), settings.learning_rate, betas=(0.0, 0.99), eps=1e-8, fused=True
         )
-        self.rng = torch.Generator().manual_seed(settings.seed)
-        self.step, self.spent, self.loss = 0, 0.0, math.nan
-        self.rows: list[dict[str, float]] = []
-        if settings.resume:
-            self._read_state()
+        #: Share of the budget at the last step.
+        self.fraction = 1.0
 
-    @property
-    def progress(self) -> float:
-        """Share of the budget that is spent."""
-        return (
-            self.step / self.settings.steps if self.settings.steps > 0 else self.spent / self.settings.seconds
-        )
+    def learning_rate(self, progress: Progress) -> float:
+        return self.settings.learning_rate * learning_rate_factor(progress.fraction, progress.step)
 
-    def run(self, stop_after: int | None = None) -> Autoencoder:
-        """Train until the budget is spent (or `stop_after` steps are done); returns the averaged networks."""
-        settings = self.settings
-        now = time.process_time if settings.clock == "cpu" else time.monotonic
-        last = self.step if settings.steps > 0 else self.spent
-        while self.progress < 1 and (stop_after is None or self.step < stop_after):
-            begun = now()
-            self._take_step()
-            self.spent += now() - begun
-            at = float(self.step) if settings.steps > 0 else self.spent
-            if at - last >= settings.evaluate_every:
-                last = at
-                begun = now()
-                self.checkpoint()
-                self.spent += now() - begun
-        self.checkpoint()
-        return self.average
-
-    def _take_step(self) -> None:
-        settings = self.settings
-        if self.step % REFRESH_EVERY == 0 and hasattr(self.dataset, "refresh"):
+    def losses(self, progress: Progress, notes: Notes) -> Iterator[Tensor]:
+        if progress.step % REFRESH_EVERY == 0 and hasattr(self.dataset, "refresh"):
             self.dataset.refresh()
-        for group in self.optimiser.param_groups:
-            group["lr"] = settings.learning_rate * learning_rate_factor(self.progress, self.step)
-        images, weight = draw_batch(self.dataset, settings, self.rng)
-        loss = training_loss(
-            self.model, images, weight, settings, self.progress, self.rng, self.phi, self.readers
+        self.fraction = progress.fraction
+        images, weight = draw_batch(self.dataset, self.settings, self.rng)
+        yield training_loss(
+            self.model, images, weight, self.settings, self.fraction, self.rng, self.phi, self.readers
         )
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise RunError(
-                f"the loss is {value} at step {self.step}", "Lower learning_rate or set bf16=false."
-            )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.step += 1
-        self.loss = value if math.isnan(self.loss) else 0.99 * self.loss + 0.01 * value
-        if self.step % EMA_EVERY == 0:
-            halflife = min(settings.ema_halflife, self.step / 10)
-            decay = 0.5 ** (EMA_EVERY / halflife)
-            with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(self.average.parameters()), list(self.model.parameters()), 1 - decay
-                )
 
-    def checkpoint(self) -> None:
-        """Evaluate the averaged networks; write the curve, the sheet, the weights and the state."""
-        settings = self.settings
-        size = stage_resolution(settings, min(self.progress, 1 - 1e-9))
-        figures = evaluate(self.average, self.heldout, settings, size)
-        row = {
-            "step": self.step,
-            "seconds": round(self.spent, 1),
-            "size": size,
-            "portraits": len(self.dataset),
-        }
-        self.rows.append({**row, "loss": self.loss, **figures})
-        self.report("  ".join(f"{name} {value:.4g}" for name, value in self.rows[-1].items()))
-        columns = list(dict.fromkeys(name for entry in self.rows for name in entry))
-        with _replacing(settings.curve_path) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        rows = list(range(min(200, len(self.heldout))))
-        save_sheet(
-            settings.beside(".sheet.png"),
-            self.average.generator,
-            self.average.inverter,
-            self.heldout,
-            rows,
-            size,
-        )
-        save_generator(self.average.generator, settings.out, notes={"figures": figures, "steps": self.step})
-        save_inverter(self.average.inverter, settings.beside(".inverter.safetensors"))
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "rng": self.rng.get_state(),
-            "step": self.step,
-            "spent": self.spent,
-            "loss": self.loss,
-            "rows": self.rows,
-        }
-        with _replacing(settings.state_path) as temporary:
-            torch.save(state, temporary)
+    def measure(self) -> Mapping[str, float]:
+        size = stage_resolution(self.settings, self.fraction)
+        figures = evaluate(self.model, self.heldout, self.settings, size)
+        return {"size": size, "portraits": len(self.dataset), **figures}
 
-    def _read_state(self) -> None:
-        path = self.settings.state_path
-        if not path.is_file():
-            raise RunError(f"there is no training state '{path}' to resume from", "Start with resume=false.")
-        try:
-            state = torch.load(path, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.average.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.rng.set_state(state["rng"])
-            self.step, self.spent, self.loss = state["step"], state["spent"], state["loss"]
-            self.rows = state["rows"]
-        except Exception as error:
-            raise RunError(
-                f"'{path}' is not a state of this training: {error}", "Start with resume=false."
-            ) from error
+    def save(self, figures: Mapping[str, float]) -> None:
+        """The generator, the inverter, and the sheet of pictures."""
+        size = stage_resolution(self.settings, self.fraction)
+        write(self.model, self.settings, self.heldout, {"figures": dict(figures)}, size)
 
 
-class _replacing:
-    """A temporary path that takes the target's place when the block ends without an error."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.temporary = target.with_name(target.name + ".part")
-
-    def __enter__(self) -> Path:
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        return self.temporary
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            self.temporary.replace(self.target)
-        else:
-            self.temporary.unlink(missing_ok=True)
+def write(
+    model: Autoencoder,
+    settings: GeneratorTraining,
+    heldout: PortraitReader,
+    notes: Mapping[str, Any],
+    size: int,
+    prior: Tensor | None = None,
+) -> None:
+    """Write the generator, the inverter and the sheet; `size` and `prior` as of `sheet`."""
+    save_generator(model.generator, settings.out, notes=notes)
+    save_inverter(model.inverter, settings.beside(".inverter.safetensors"), notes=notes)
+    rows = range(min(HELDOUT_COUNT, len(heldout)))
+    save_png(
+        settings.beside(".sheet.png"), sheet(model.generator, model.inverter, heldout, rows, size, prior)
+    )
 
 
 @torch.no_grad()
@@ -397,18 +298,8 @@ def finish(
     figures = fit_mapping(model.generator, codes, rng, seconds=settings.mapping_seconds, report=report)
     figures.update(evaluate(model, heldout, settings, settings.resolution))
     notes = {"figures": figures, "settings": {"seconds": settings.seconds, "steps": settings.steps}}
-    save_generator(model.generator, settings.out, notes=notes)
-    save_inverter(model.inverter, settings.beside(".inverter.safetensors"), notes=notes)
-    rows = list(range(min(200, len(heldout))))
-    save_sheet(
-        settings.beside(".sheet.png"),
-        model.generator,
-        model.inverter,
-        heldout,
-        rows,
-        settings.resolution,
-        prior=model.generator.sample(6, torch.Generator().manual_seed(settings.seed)),
-    )
+    prior = model.generator.sample(6, torch.Generator().manual_seed(settings.seed))
+    write(model, settings, heldout, notes, settings.resolution, prior)
     report("finished: " + "  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     return figures
 
@@ -446,5 +337,6 @@ def train_generator(
     keep_freed_memory()
     if dataset is None or heldout is None:
         dataset, heldout = open_readers(settings)
-    model = Trainer(settings, dataset, heldout, report, phi, readers).run()
-    return finish(model, settings, dataset, heldout, report)
+    recipe = GeneratorRecipe(settings, dataset, heldout, phi, readers)
+    fit(recipe, settings, report, ema=settings.ema_halflife, clip=0.0)
+    return finish(recipe.model.requires_grad_(False), settings, dataset, heldout, report)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pie_framework.api import FaceEncoder, FaceModel, Generator, RecognitionNetwork, RigNetwork
+from pie_framework.api import FaceEncoder, FaceModel, Generator, Layout, RecognitionNetwork, RigNetwork
 from pie_framework.rendering.illumination import shading
 from pie_stylerig.losses import landmark_pixels
 from pie_stylerig.pairs import Edits
@@ -51,11 +51,7 @@ def measure_rig(
         `light_error`. `identity`: similarity of the embeddings of edit and original.
     """
     layout, block = face_model.layout, rig.block
-    asked = theta.roll(-1, 0)
-    if block == "rotation" and "yaw" in layout.names("rotation"):
-        turned = torch.linspace(-TURN, TURN, len(theta)) * (math.pi / 180)
-        asked = asked.clone()
-        asked[:, layout.index("rotation", "yaw")] = turned.to(asked)
+    asked = _asked(layout, block, theta)
     achieved, similar = [], []
     for rows in torch.split(torch.arange(len(latents)), batch):
         image = generator.synthesize(rig.rig(latents[rows], layout.get(asked[rows], block)))
@@ -63,29 +59,39 @@ def measure_rig(
         if recognition is not None:
             before = recognition.embed(generator.synthesize(latents[rows]))
             similar.append((before * recognition.embed(image)).sum(dim=1))
-    found = torch.cat(achieved)
-    effect = _effect(layout.replace(asked, found, block) - asked, metric)
+    read = torch.cat(achieved)
+    effect = _effect(layout.replace(asked, read, block) - asked, metric)
     given = _effect(layout.replace(asked, theta, block) - asked, metric)
     same = rig.rig(latents, layout.get(theta, block))
     centre = generator.mean_latent()
     figures = {
         "missing": float((effect.mean() / given.mean().clamp_min(1e-12)).sqrt()),
-        "landmark_px": float(landmark_pixels(face_model, layout.replace(asked, found, block), asked).mean()),
-        "others_px": float(landmark_pixels(face_model, layout.replace(found, theta, block), theta).mean()),
+        "landmark_px": float(landmark_pixels(face_model, layout.replace(asked, read, block), asked).mean()),
+        "others_px": float(landmark_pixels(face_model, layout.replace(read, theta, block), theta).mean()),
         "reconstruction": float((same - latents).norm() / (latents - centre).norm().clamp_min(1e-12)),
     }
     if block == "rotation":
-        degrees = layout.get(found - asked, block).abs().mean(dim=0) * (180 / math.pi)
+        degrees = layout.get(read - asked, block).abs().mean(dim=0) * (180 / math.pi)
         figures |= {
             f"{name}_degrees": float(degrees[i])
             for i, name in enumerate(layout.names(block))
             if name in ("pitch", "yaw")
         }
     if block == "illumination" and layout.block(block).size == 27:
-        figures["light"] = float(light_error(layout.get(found, block), layout.get(asked, block)).mean())
+        figures["light"] = float(light_error(layout.get(read, block), layout.get(asked, block)).mean())
     if similar:
         figures["identity"] = float(torch.cat(similar).mean())
     return figures
+
+
+def _asked(layout: Layout, block: str, theta: Tensor) -> Tensor:
+    """The coefficients of the next latent; of a rotation with yaws over ±`TURN` degrees."""
+    asked = theta.roll(-1, 0)
+    if block == "rotation" and "yaw" in layout.names("rotation"):
+        turned = torch.linspace(-TURN, TURN, len(theta)) * (math.pi / 180)
+        asked = asked.clone()
+        asked[:, layout.index("rotation", "yaw")] = turned.to(asked)
+    return asked
 
 
 @torch.no_grad()

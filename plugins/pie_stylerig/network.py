@@ -14,10 +14,9 @@ from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
+from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
 from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
-from pie_training.progress import layout_as_values, layout_from_values
-from pie_training.weights import build_from, read_weights, write_weights
 
 KIND = "rig"
 
@@ -172,7 +171,7 @@ class RigNet(nn.Module):
             layout = layout_from_values(values.pop("layout"))
             block, layers, width = values.pop("block"), values.pop("num_layers"), values.pop("latent_dim")
             chosen = Architecture(**values)
-            rig = build_from(weights, path, lambda: cls(layout, block, layers, width, chosen))
+            rig = weights.build(lambda: cls(layout, block, layers, width, chosen))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise AssetError(f"{path} does not describe a rig network: {error!r}") from error
         rig.made_for = dict(weights.notes.get("generator") or {})

@@ -13,7 +13,7 @@ from torch import Tensor
 from pie_framework.api import FaceEncoder, Generator, Inverter, Layout
 from pie_framework.errors import ConfigError
 from pie_stylerig.pool import draw_offsets, observe, shrink, to_bytes
-from pie_training.settings import EditReader
+from pie_training.readers import EditReader
 
 
 @dataclass(frozen=True)
@@ -164,27 +164,47 @@ def read_edits(
         pixels = torch.from_numpy(reader.images(part)).to(like).permute(0, 3, 1, 2) / 127.5 - 1
         latents.append(inverter.invert(pixels).to(like))
         portraits.append(to_bytes(shrink(pixels, size)))
-    found, shown = torch.cat(latents), torch.cat(portraits)
+    w, shown = torch.cat(latents), torch.cat(portraits)
     known = torch.from_numpy(reader.theta(order)).to(like)
     bases = torch.unique(torch.cat([pairs[:, 0] for pairs in rows.values()]))
     bases = bases[bases >= measured]
     again = bases[torch.randperm(len(bases), generator=rng)[: round(spread * len(bases))]]
     if len(again) and offset > 0:
-        moves = draw_offsets(found[bases], len(again), offset, rng)
-        copies: list[tuple[str, Tensor, Tensor]] = []
-        numbers: dict[int, int] = {}
-        for block, pairs in rows.items():
-            own = pairs[torch.isin(pairs[:, 0], again)]
-            for number in own.flatten().tolist():
-                numbers.setdefault(number, len(found) + len(numbers))
-            new = torch.tensor([[numbers[i] for i in pair] for pair in own.tolist()]).reshape(-1, 2)
-            copies.append((block, new, own))
-        source = torch.tensor(list(numbers))
-        move_of = {int(base): at for at, base in enumerate(again)}
-        base_of = {i: pair[0] for _, _, own in copies for pair in own.tolist() for i in pair}
-        shift = moves[torch.tensor([move_of[base_of[i]] for i in numbers])]
-        found = torch.cat([found, found[source] + shift])
+        moves = draw_offsets(w[bases], len(again), offset, rng)
+        source, shift, rows = _copies(rows, again, moves, len(w))
+        w = torch.cat([w, w[source] + shift])
         known, shown = torch.cat([known, known[source]]), torch.cat([shown, shown[source]])
-        rows = {block: torch.cat([rows[block], new]) for block, new, _ in copies}
-    images, theta = observe(generator, encoder, found, size, batch)
-    return Edits(found, images, theta, known, shown, rows, measured)
+    images, theta = observe(generator, encoder, w, size, batch)
+    return Edits(w, images, theta, known, shown, rows, measured)
+
+
+def _copies(
+    rows: Mapping[str, Tensor], again: Tensor, moves: Tensor, count: int
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """The edits of some portraits a second time, all latents of a portrait moved alike.
+
+    Args:
+        rows: (E, 2) of each block, numbers of the latents before and after.
+        again: (N,) numbers of the portraits that come again.
+        moves: (N, L, D), how far each of them is moved.
+        count: of the latents there are; the copies follow them.
+
+    Returns:
+        Numbers of the latents that are copied, by how much each is moved, and the rows with those of the copies.
+    """
+    copies: list[tuple[str, Tensor, Tensor]] = []
+    numbers: dict[int, int] = {}
+    for block, pairs in rows.items():
+        own = pairs[torch.isin(pairs[:, 0], again)]
+        for number in own.flatten().tolist():
+            numbers.setdefault(number, count + len(numbers))
+        new = torch.tensor([[numbers[i] for i in pair] for pair in own.tolist()]).reshape(-1, 2)
+        copies.append((block, new, own))
+    move_of = {int(base): at for at, base in enumerate(again)}
+    base_of = {i: pair[0] for _, _, own in copies for pair in own.tolist() for i in pair}
+    shift = moves[torch.tensor([move_of[base_of[i]] for i in numbers])]
+    return (
+        torch.tensor(list(numbers)),
+        shift,
+        {block: torch.cat([rows[block], new]) for block, new, _ in copies},
+    )

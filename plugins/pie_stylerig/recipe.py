@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -32,12 +31,14 @@ from pie_stylerig.measure import measure_edits, measure_rig, rig_sheet
 from pie_stylerig.network import RigNet
 from pie_stylerig.pairs import Edits
 from pie_stylerig.pool import Pool, at_once, from_bytes, observe, shrink, to_bytes
-from pie_stylerig.samples import FIRST, Observed, SampleMaker
+from pie_stylerig.samples import Observed, SampleMaker
 from pie_stylerig.settings import TrainRigConfig
-from pie_training.distributed import Processes
-from pie_training.precision import autocast
-from pie_training.progress import settings_as_notes
-from pie_training.recipe import Notes, Phase, Progress, TrainingRecipe
+from pie_training.processes import agreed, average_gradients, share
+from pie_training.processes import generator as rank_generator
+from pie_training.recipe import Notes, Progress, TrainingRecipe, settings_as_notes
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Report = Callable[[str], None]
 #: Samples that a rig's readout is fitted to; the regression's cost grows with their cube.
@@ -54,7 +55,7 @@ class RigRecipe(TrainingRecipe):
         face_model: for ℓ.
         recognition: Ψ; without it that loss and measurement are left out.
         inverter: finds the latents of the portraits of `config.pairs`, if there are any.
-        processes: which train together.
+        accelerator: device, processes and precision.
         report: called with a line of progress.
 
     Raises:
@@ -71,7 +72,7 @@ class RigRecipe(TrainingRecipe):
         face_model: FaceModel,
         recognition: RecognitionNetwork | None,
         inverter: Inverter | None,
-        processes: Processes,
+        accelerator: Accelerator,
         report: Report,
     ) -> None:
         if config.pairs and inverter is None:
@@ -94,17 +95,16 @@ class RigRecipe(TrainingRecipe):
         self.config = config = dataclasses.replace(config, blocks=tuple(blocks))
         self.generator, self.encoder, self.face_model = generator, encoder, face_model
         self.recognition, self.inverter = recognition, inverter
-        self.processes, self.report = processes, report
-        self.rng = processes.generator(config.seed)
-        self.samples = SampleMaker(config, generator, encoder, face_model, inverter, processes, report)
+        self.accelerator, self.report = accelerator, report
+        self.rng = rank_generator(accelerator, config.seed)
+        self.samples = SampleMaker(config, generator, encoder, face_model, inverter, accelerator, report)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             sizes = (generator.num_layers, generator.latent_dim)
             self.rigs = {block: RigNet(layout, block, *sizes, config.architecture) for block in blocks}
             self.latent_coefficients = LatentCoefficients(layout, *sizes, config.mlp_hidden)
-        latents, images, theta = self.samples.first
         for module in (*self.rigs.values(), self.latent_coefficients):
-            module.to(latents)
+            module.to(generator.mean_latent())
         for rig in self.rigs.values():
             if rig.readout is not None:
                 # Adam moves each of its thousands of weights alike, so that one step would undo its fit.
@@ -118,11 +118,7 @@ class RigRecipe(TrainingRecipe):
         mlp = self.latent_coefficients
         self.mlp_optimizer = torch.optim.AdamW(mlp.parameters(), 5e-4, weight_decay=0.05)
         mlp.requires_grad_(False)
-        self.refreshed_at, self.teach_seconds = 0, 0.0
-        # Until `prepare`, a few samples stand for all.
-        self.held = self.samples.first
-        self.identity: dict[str, Any] = {}
-        self._use(Observed(latents, images, theta, theta.new_zeros(theta.shape[1], theta.shape[1]), None))
+        self.refreshed_at = 0
 
     @property
     def coefficients_used(self) -> bool:
@@ -140,24 +136,15 @@ class RigRecipe(TrainingRecipe):
                 asked = torch.cat([asked, layout.get(self.edits.known[self.edits.held :], block)])
             rig.set_statistics(observed.latents, asked)
         self.latent_coefficients.set_statistics(observed.latents, observed.theta)
-        self.processes.share(self.latent_coefficients.state_dict().values())
+        share(self.accelerator, self.latent_coefficients.state_dict().values())
         scale = self.latent_coefficients.scale
         self.analysis = Analysis(self.face_model, observed.metric, scale, config.weights, config.render_size)
-        self.unedited = {block: self.processes.agree(self._unedited(block)) for block in config.blocks}
-
-    def setup(self) -> tuple[float, float, float]:
-        begun = time.monotonic()
-        self._teach(3)
-        self.teach_seconds = (time.monotonic() - begun) / 3
-        seconds = self.samples.seconds()
-        if self.coefficients_used:
-            seconds += self.config.mlp_steps * self.teach_seconds
-        return seconds, self.samples.gigabytes(), self.config.measure_latents / FIRST
+        self.unedited = {block: agreed(self.accelerator, self._unedited(block)) for block in config.blocks}
 
     def prepare(self, resumed: bool) -> None:
         """Observe the pool and the held-out latents; fit and teach what starts from them."""
         self.identity = generator_identity(self.generator)
-        self.held = self.samples.heldout() if self.processes.first else self.samples.first
+        self.held = self.samples.heldout()
         self._use(self.samples.make(self.rng, resumed))
         if resumed:
             return
@@ -170,7 +157,7 @@ class RigRecipe(TrainingRecipe):
         if self.coefficients_used:
             left = self.latent_coefficients.fit_linear(latents, theta)
             self.report(f"coefficients from latents: a linear map leaves {left:.3f} of the variance")
-            self.processes.share(self.latent_coefficients.state_dict().values())
+            share(self.accelerator, self.latent_coefficients.state_dict().values())
             self._teach(self.config.mlp_steps)
 
     @torch.no_grad()
@@ -194,7 +181,7 @@ class RigRecipe(TrainingRecipe):
             loss = self.latent_coefficients.loss(self.pool.latents[rows], self.pool.theta[rows])
             self.mlp_optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            self.processes.average_gradients(self.latent_coefficients.parameters())
+            average_gradients(self.accelerator, self.latent_coefficients)
             self.mlp_optimizer.step()
             error = float(loss.detach())
         self.latent_coefficients.requires_grad_(False)
@@ -239,24 +226,6 @@ class RigRecipe(TrainingRecipe):
             yield self._total(block, losses)
         if through_images and config.control_variate:
             notes.add("coefficients_loss", self._teach(1))
-
-    def phases(self) -> Sequence[Phase]:
-        """Steps before and after the images come in."""
-        first = self.config.pair_share if self.config.pairs else self.config.image_from
-        first = min(max(first, 0.0), 1.0)
-        kinds = [Phase(first, [(1.0, Progress(1, 0.0))])] if first > 0 else []
-        if first < 1:
-            kinds.append(Phase(1 - first, [(1.0, Progress(1, first))]))
-        return kinds
-
-    def extra_seconds(self, steps: float) -> float:
-        """Refreshes of what F on the latent is taught."""
-        config = self.config
-        if not config.refresh_every or not self.coefficients_used:
-            return 0.0
-        share = 1.0 if config.control_variate else config.image_from
-        each = config.refresh * self.samples.seconds_each + config.refresh_steps * self.teach_seconds
-        return share * steps / config.refresh_every * each
 
     def learning_rate(self, progress: Progress) -> float:
         """A cosine over the budget, or one over each of its parts where true edits come first."""
@@ -346,7 +315,7 @@ class RigRecipe(TrainingRecipe):
         theta_w, theta_v = self.pool.theta[w], self.pool.theta[v]
         rigged = rig.rig(self.pool.latents[w], layout.get(theta_v, block))
         image = self.generator.synthesize(rigged)
-        with autocast(config.precision, image.device):
+        with self.accelerator.autocast():
             theta = self.encoder.encode(image)
         small = shrink(image, config.render_size)
         n = config.render_batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,13 +16,12 @@ from pie_stylerig.losses import photometric_metric
 from pie_stylerig.pairs import Edits, read_edits
 from pie_stylerig.pool import draw_latents, observe
 from pie_stylerig.settings import TrainRigConfig
-from pie_training.distributed import Processes
-from pie_training.estimate import now
-from pie_training.progress import load_state, save_state
-from pie_training.settings import open_reader
+from pie_training.processes import share
+from pie_training.readers import open_reader
+from pie_training.state import load_state, save_state
 
-#: Latents that are looked at first, to see how long the others will take.
-FIRST = 8
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SampleMaker:
         config: settings.
         generator, encoder, face_model: of the rigs.
         inverter: finds the latents of true edits.
-        processes: which train together; each has its share of the pool.
+        accelerator: device and processes; each has its share of the pool.
         report: called with a line of progress.
     """
 
@@ -61,34 +61,13 @@ class SampleMaker:
         encoder: FaceEncoder,
         face_model: FaceModel,
         inverter: Inverter | None,
-        processes: Processes,
+        accelerator: Accelerator,
         report: Callable[[str], None],
     ) -> None:
         self.config, self.generator, self.encoder = config, generator, encoder
         self.face_model, self.inverter = face_model, inverter
-        self.processes, self.report = processes, report
-        self.count = max(32, -(-config.pool // processes.size))
-        rng = torch.Generator().manual_seed(config.heldout_seed)
-        begun = now(processes.device)
-        #: A few samples for the estimate of the time.
-        self.first = self._observe(self._draw(FIRST, rng))
-        self.seconds_each = (now(processes.device) - begun) / FIRST
-        begun = now(processes.device)
-        with torch.no_grad():
-            face_model.render(self.first[2], config.render_size)
-        self.seconds_render = (now(processes.device) - begun) / FIRST
-
-    def seconds(self) -> float:
-        """How long pool, held-out latents and metric will take."""
-        renderings = min(self.config.metric_samples, self.count) * (self.face_model.layout.size + 1)
-        return (
-            self.count + self.config.measure_latents
-        ) * self.seconds_each + renderings * self.seconds_render
-
-    def gigabytes(self) -> float:
-        """Memory of the pool and of as many rigged latents."""
-        bytes_each = sum(values[0].numel() * values.element_size() for values in self.first)
-        return 2 * self.count * bytes_each / 1e9
+        self.accelerator, self.report = accelerator, report
+        self.count = max(32, -(-config.pool // accelerator.num_processes))
 
     def _draw(self, n: int, rng: torch.Generator) -> Tensor:
         return draw_latents(self.generator, n, self.config.spread, self.config.offset, rng)
@@ -112,7 +91,7 @@ class SampleMaker:
         its own again.
         """
         path = Path(self.config.output) / "pool.pt"
-        alone = self.processes.size == 1
+        alone = self.accelerator.num_processes == 1
         if resumed and alone and path.exists():
             return self._read(path, rng)
         latents, images, theta = self._observe(self._draw(self.count, rng), self.report)
@@ -123,10 +102,10 @@ class SampleMaker:
             latents = torch.cat([latents, edits.latents[order]])
             images, theta = torch.cat([images, edits.images[order]]), torch.cat([theta, edits.theta[order]])
         metric = theta.new_zeros(theta.shape[1], theta.shape[1])
-        if self.processes.first:
+        if self.accelerator.is_main_process:
             size, chosen = self.config.render_size, theta[: self.config.metric_samples]
             metric = photometric_metric(self.face_model, chosen, theta.std(0).clamp_min(1e-4), size)
-        self.processes.share([metric])
+        share(self.accelerator, [metric])
         found = Observed(latents, images, theta, metric, edits)
         if alone:
             state = {**found.__dict__, "edits": edits.state_dict() if edits else None, "rng": rng.get_state()}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pie_framework.api import AssetPath, Kind
 from pie_framework.errors import ConfigError
-from pie_training import EngineSettings
+from pie_training import EngineSettings, Product
 
 #: Weights of the rigs of the embedded world, by block.
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/rig_{block}.safetensors"
+ROTATION_WEIGHTS = DEFAULT_WEIGHTS.format(block="rotation")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class RigConfig:
         weights: weight file, `pkg://package/path` or a path; it tells the block that it edits.
     """
 
-    weights: str = DEFAULT_WEIGHTS.format(block="rotation")
+    weights: AssetPath = ROTATION_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class TrainRigConfig(EngineSettings):
         metric_samples: coefficients at which that form is measured.
         pairs: folder of portraits with true edits; empty: own samples only, as published. The others of this group
             and the losses `pairs` and `truth` are for it, and an inverter must be composed.
-        reader: `module:callable` that opens the folder as an `EditReader`.
+        reader: `module:callable` that opens the folder as an `EditReader`; empty: the one that an installed recipe for
+            portraits names.
         pair_count: edited portraits of each block that are read.
         pair_share: share of the budget in which the rigs only learn the latents of true edits, without images.
         pair_batch: edits per step of that.
@@ -143,7 +146,7 @@ class TrainRigConfig(EngineSettings):
     render_batch: int = 1
     metric_samples: int = 6
     pairs: str = ""
-    reader: str = "pie_synthetic.dataset:PortraitDataset"
+    reader: str = ""
     pair_count: int = 1000
     pair_share: float = 0.4
     pair_batch: int = 128
@@ -157,6 +160,7 @@ class TrainRigConfig(EngineSettings):
     weights: RigWeights = field(default_factory=RigWeights)
 
     usual_seconds: ClassVar[float] = 600.0
+    product: ClassVar[Product | None] = Product(Kind.RIG, "stylerig", "rig_{block}.safetensors")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,8 +17,8 @@ from pie_framework.api import (
 )
 from pie_stylerig.recipe import RigRecipe, rig_file
 from pie_stylerig.settings import TrainRigConfig
-from pie_training.distributed import Processes, join
 from pie_training.engine import Engine
+from pie_training.processes import start
 from pie_training.recipe import TrainingFiles
 
 Report = Callable[[str], None]
@@ -26,8 +26,6 @@ Report = Callable[[str], None]
 
 def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
     """The trainer component: build what the settings need, train, return the weight files by block."""
-    torch.set_num_threads(config.threads)
-    processes = join(context.device)
     wanted = config.weights.recognition and context.chosen("features", "recognition") is not None
     recognition = context.features("recognition") if wanted else None
     return train_rig(
@@ -37,7 +35,7 @@ def run(config: TrainRigConfig, context: BuildContext) -> dict[str, Path]:
         context.face_model(),
         recognition if isinstance(recognition, RecognitionNetwork) else None,
         context.inverter() if config.pairs else None,
-        processes,
+        context.device,
     )
 
 
@@ -48,7 +46,7 @@ def train_rig(
     face_model: FaceModel,
     recognition: RecognitionNetwork | None = None,
     inverter: Inverter | None = None,
-    processes: Processes | None = None,
+    device: torch.device | str = "cpu",
     report: Report = print,
 ) -> dict[str, Path]:
     """Train, or go on training, one rig for each block.
@@ -61,7 +59,7 @@ def train_rig(
         face_model: for ℓ.
         recognition: Ψ; without it that loss and measurement are left out.
         inverter: finds the latents of the portraits of `config.pairs`, if there are any.
-        processes: which train together, and on which device; this one alone on the CPU when None.
+        device: where this process trains.
         report: called with a line of progress.
 
     Returns:
@@ -70,13 +68,8 @@ def train_rig(
     Raises:
         ConfigError: pairs without an inverter, or without edits of a block; no block that the face model has.
     """
-    processes = processes or Processes()
-    Path(config.output).mkdir(parents=True, exist_ok=True)
-    shown: Report = report if processes.first else _silent
-    recipe = RigRecipe(config, generator, encoder, face_model, recognition, inverter, processes, shown)
-    Engine(recipe, config, TrainingFiles.in_folder(config.output), processes, report).run()
+    accelerator = start(config, device, config.output)
+    shown = accelerator.on_main_process(report)
+    recipe = RigRecipe(config, generator, encoder, face_model, recognition, inverter, accelerator, shown)
+    Engine(recipe, config, TrainingFiles.in_folder(config.output), accelerator, report).run()
     return {block: rig_file(config.output, block) for block in recipe.rigs}
-
-
-def _silent(_: str) -> None:
-    pass

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pie_synthetic.face import face_model
+from pie_synthetic.model import face_model
 from pie_synthetic.portrait import render_portraits
 from pie_synthetic.scene import Person, Scene, sample_scenes
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +19,8 @@ from pie_framework.rendering import PerspectiveCamera, vertex_normals
 from pie_synthetic.beard import beard_cover
 from pie_synthetic.grids import FloatArray
 from pie_synthetic.hair import HeadGrid, hair_shadow
-
-if TYPE_CHECKING:
-    from pie_synthetic.scene import Scene
+from pie_synthetic.model import face_model
+from pie_synthetic.scene import Scene
 
 #: Key row of the loft below which the head's own neck gives way to the body's.
 LAST_KEY_ROW = 15.8
@@ -51,12 +49,6 @@ class FaceSurface:
     eyes: FloatArray
     landmarks: Tensor
     camera: PerspectiveCamera
-
-
-@functools.cache
-def face_model() -> ProceduralFaceModel:
-    """The procedural face model on the CPU in float32; built once."""
-    return ProceduralFaceModel()
 
 
 @functools.cache

@@ -49,7 +49,6 @@ def glasses_surface(glasses: Sequence[Glasses | None], eyes: FloatArray, head: F
         eyes: (B, 2, 3) centres of the eye at negative x and at positive x, on the eye's surface.
         head: (B,) half-width of the head at the temples.
     """
-    batch = len(glasses)
     worn = np.array([g is not None for g in glasses], dtype=np.float32)
     nothing = (0.2, 0.2, 0.0, 2.0)
     sizes = np.array([(g.width, g.height, g.thickness, g.power) if g else nothing for g in glasses])
@@ -86,20 +85,24 @@ def glasses_surface(glasses: Sequence[Glasses | None], eyes: FloatArray, head: F
         x = outer + (sign * 0.93 * head[:, None] - outer) * np.minimum(share * 1.6, 1.0)
         z = start_depth + (0.05 - start_depth) * share
         tubes.append(_tube(np.stack([x, level + 0.25 * height + 0.02 * share, z], axis=-1), thickness))
+    return _joined(tubes, worn, colour)
+
+
+def _joined(tubes: Sequence[FloatArray], worn: FloatArray, colour: FloatArray) -> Surface:
+    """Tubes (B, N, SIDES, 3) as one surface, of which nothing is left where `worn` (B,) is 0."""
+    batch = len(worn)
     points, normals, faces, start = [], [], [], 0
     for grid in tubes:
         points.append(grid.reshape(batch, -1, 3))
         normals.append(grid_normals(grid, closed=True).reshape(batch, -1, 3))
         faces.append(grid_faces(grid.shape[1], SIDES, closed=True) + start)
         start += grid.shape[1] * SIDES
-    joined = np.concatenate(points, axis=1) * worn[:, None, None]
-    triangles = np.concatenate(faces)
     return Surface(
-        joined.astype(np.float32),
+        (np.concatenate(points, axis=1) * worn[:, None, None]).astype(np.float32),
         np.concatenate(normals, axis=1).astype(np.float32),
         np.repeat(colour[:, None], start, axis=1).astype(np.float32),
         np.ones((batch, start), np.float32),
-        triangles,
+        np.concatenate(faces),
         label=1,
     )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pie_framework.errors import PieError
 from pie_framework.rendering import (
+    Fragments,
     dominant_direction,
     downsample,
     euler_to_matrix,
@@ -23,10 +24,11 @@ from pie_framework.rendering import (
 from pie_synthetic.background import render_backgrounds
 from pie_synthetic.beard import beard_surface
 from pie_synthetic.body import Surface, body_surfaces
-from pie_synthetic.face import FaceSurface, face_model, face_surface
+from pie_synthetic.face import FaceSurface, face_surface
 from pie_synthetic.glasses import glasses_surface
 from pie_synthetic.grids import FloatArray, unit
 from pie_synthetic.hair import hair_surface, strand_tangents
+from pie_synthetic.model import face_model
 from pie_synthetic.scene import Scene, stack_theta
 
 
@@ -112,15 +114,19 @@ def render_portraits(scenes: Sequence[Scene], size: int = 128, supersample: int 
         vertices = torch.cat(points, dim=1)
         pixels, depth = face.camera.project(vertices, size * supersample)
         fragments = rasterise(pixels, depth, faces, size * supersample)
-        attributes = torch.cat(colours, dim=1)
-        attributes = torch.cat([attributes, torch.ones_like(attributes[..., :1])], dim=-1)
-        layers = interpolate(fragments, faces, attributes).permute(0, 3, 1, 2)
-        layers = torch.cat([soft_shoulder(layers[:, :3]), layers[:, 3:]], dim=1)
-        layers = downsample(layers, supersample)
+        layers = _layers(fragments, faces, torch.cat(colours, dim=1), supersample)
         behind = torch.from_numpy(render_backgrounds([s.shot.background for s in scenes], size))
         images = layers[:, :3] + behind.permute(0, 3, 1, 2) * (1.0 - layers[:, 3:])
         regions = _regions(fragments.face_index, labels, supersample)
         return Portraits(2.0 * images.clamp(0.0, 1.0) - 1.0, theta, face.landmarks, regions)
+
+
+def _layers(fragments: Fragments, faces: Tensor, colours: Tensor, supersample: int) -> Tensor:
+    """Colour and coverage, (B, 4, size, size), from the colours (B, V, 3) of the vertices."""
+    attributes = torch.cat([colours, torch.ones_like(colours[..., :1])], dim=-1)
+    layers = interpolate(fragments, faces, attributes).permute(0, 3, 1, 2)
+    layers = torch.cat([soft_shoulder(layers[:, :3]), layers[:, 3:]], dim=1)
+    return downsample(layers, supersample)
 
 
 def _posed(vectors: FloatArray, rotation: FloatArray, translation: FloatArray | None) -> FloatArray:

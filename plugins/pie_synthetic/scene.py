@@ -12,10 +12,10 @@ from torch import Tensor
 from pie_synthetic.background import Background, FloatArray, sample_background
 from pie_synthetic.beard import Beard, sample_beard
 from pie_synthetic.body import Build, Clothes, sample_build, sample_clothes
-from pie_synthetic.face import face_model
 from pie_synthetic.glasses import Glasses, sample_glasses
 from pie_synthetic.hair import Hair, sample_hair
 from pie_synthetic.lighting import sample_illumination
+from pie_synthetic.model import face_model
 from pie_synthetic.priors import (
     sample_age,
     sample_albedo,

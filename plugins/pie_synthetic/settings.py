@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pie_framework.errors import ConfigError
 
@@ -44,3 +45,6 @@ class PortraitRecipe:
     size: int = 128
     workers: int = 1
     edits: bool = False
+
+    #: Opens the folder, for the recipes that train on it.
+    portrait_reader: ClassVar[str] = "pie_synthetic.dataset:PortraitDataset"

@@ -13,7 +13,7 @@ from torch import Tensor
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import PieError
 from pie_synthetic.dataset import PortraitDataset
-from pie_synthetic.face import face_model
+from pie_synthetic.model import face_model
 from pie_synthetic.portrait import Region, render_portraits
 from pie_synthetic.scene import Scene, sample_person, sample_shot
 from pie_synthetic.settings import SceneSettings

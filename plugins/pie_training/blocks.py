@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 LEAK = 0.1
@@ -53,7 +54,7 @@ def folded_state(module: nn.Module) -> dict[str, Tensor]:
     """
     state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     for name, block in module.named_modules():
-        if not isinstance(block, ConvBlock) or not isinstance(block.norm, nn.BatchNorm2d):
+        if not isinstance(block, ConvBlock) or not isinstance(block.norm, _BatchNorm):
             continue
         prefix = f"{name}." if name else ""
         for key in [key for key in state if key.startswith(f"{prefix}norm.")]:

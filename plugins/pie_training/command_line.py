@@ -7,11 +7,11 @@ import difflib
 from collections.abc import Sequence
 
 from pie_framework.api import Component, Kind
-from pie_framework.cli import arguments
-from pie_framework.cli.plugins.listing import settings_of
-from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.plugins import Registry, boundary, discover
+from pie_framework.errors import ConfigError
+from pie_framework.plugins import discover
+from pie_framework.settings import described
 from pie_training import backbone
+from pie_training.running import COMPOSE, train
 
 USAGE = """usage: pie train NAME [KEY=VALUE ...]
        pie train NAME --help
@@ -23,8 +23,6 @@ the recipe uses, and where.
   compose=[KEY=VALUE,...] chooses components too, where a key is also a setting of the recipe.
   torchrun --nproc-per-node=N -m pie_framework.cli.main train ... trains in several processes."""
 
-#: Overrides of the composition that a recipe takes its components from.
-COMPOSE = "compose"
 #: Settings of the run that are shown with every recipe that has none of that name, with their defaults.
 WHERE = {"device": "auto", "dtype": "float32"}
 
@@ -51,80 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     return train(trainer, words[1:], registry)
 
 
-def train(trainer: Component, overrides: Sequence[str], registry: Registry) -> int:
-    """Run a recipe with its settings overridden, on the components of the composition.
-
-    Raises:
-        ConfigError: a key that neither the recipe nor the composition has; it names the near ones of both.
-        PluginError: the recipe cannot be loaded, or failed.
-    """
-    settings, composed = read(trainer, overrides, registry)
-    recipe = boundary.load(registry, trainer)
-
-    from pie_framework.composition.build import Builder
-    from pie_framework.composition.compose import compose
-
-    context = Builder(compose(composed, registry), registry)
-    # of a file that is not there `pie` itself says whose fault it is
-    result = boundary.call(registry, trainer, "failed", recipe, settings, context, through=(OSError,))
-    return result if isinstance(result, int) else 0
-
-
-def read(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[object, list[str]]:
-    """A recipe's settings, and the overrides that are the composition's; ConfigError as for `train`."""
-    own, composed = divide(trainer, overrides, registry)
-    settings: object = registry.settings(trainer, arguments.settings(own))
-    return settings, composed
-
-
-def divide(trainer: Component, overrides: Sequence[str], registry: Registry) -> tuple[list[str], list[str]]:
-    """Which of the words KEY=VALUE are the recipe's, and which the composition's, each in their order.
-
-    A key is the recipe's when its first part is one of the recipe's settings (and, for `a.b`, that setting has
-    parts); otherwise it must be a group or a key of the composition.
-    """
-    settings, groups = _own_names(trainer)
-    own: list[str] = []
-    composed: list[str] = []
-    known: list[str] | None = None
-    for word in overrides:
-        key, equals, _ = word.partition("=")
-        if not key or (not equals and not key.startswith("~")):
-            raise ConfigError(f"'{word}' is not KEY=VALUE", "For example: seed=3.")
-        first, dot, _ = key.lstrip("+~").partition(".")
-        first = first.partition("@")[0].partition("/")[0]
-        if key[0] not in "+~" and first in (groups if dot else settings):
-            own.append(word)
-        elif key == COMPOSE:
-            composed += _composed(word)
-        else:
-            if known is None:
-                from pie_framework.composition.compose import root_names
-
-                known = root_names(registry)
-            if first not in known and key[0] not in "+~":
-                raise ConfigError(f"there is no setting '{key}'", did_you_mean(first, [*settings, *known]))
-            composed.append(word)
-    return own, composed
-
-
-def _own_names(trainer: Component) -> tuple[set[str], set[str]]:
-    """The recipe's settings, and those of them that have parts."""
-    fields = settings_of(trainer)
-    names = {name.partition(".")[0] for name, _, _ in fields}
-    parts = {name.partition(".")[0] for name, _, _ in fields if "." in name}
-    return names, parts | {name for name, kind, _ in fields if kind.startswith("dict")}
-
-
-def _composed(word: str) -> list[str]:
-    given = arguments.settings([word])[COMPOSE]
-    if not isinstance(given, list):
-        raise ConfigError(f"{COMPOSE} is '{given}', not a list", "For example: compose=[inverter=embedded].")
-    return [str(value) for value in given]
-
-
 def _explain(trainer: Component) -> str:
-    fields = settings_of(trainer)
+    fields = described(trainer.config)
     lines = [f"usage: pie train {trainer.name} [KEY=VALUE ...]", "", trainer.summary, "", "settings:"]
     lines += [f"  {name}={default}  ({kind})" for name, kind, default in fields]
     own = {name for name, _, _ in fields}

@@ -1,4 +1,4 @@
-"""The training engine: a budget, mixed precision, averaged weights, several processes, a state to resume from.
+"""The training engine: a budget, averaged weights, early stop, a state to resume from; Accelerate does the rest.
 
 What is trained is a `TrainingRecipe`. A training that is interrupted and resumed in one process gives the same weights,
 bit for bit, as one that never was, when the budget counts steps.
@@ -8,34 +8,42 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
-from pie_framework.errors import ConfigError, RunError
-from pie_training.board import Board
-from pie_training.distributed import Processes
-from pie_training.estimate import estimate
+from pie_framework.errors import RunError, in_one_line
+from pie_framework.files.io import save_png, write_csv
 from pie_training.interruption import Interruption
-from pie_training.progress import Budget, Curve, load_state, save_state
+from pie_training.processes import agreed, average, average_gradients, share, summed
 from pie_training.recipe import Notes, Progress, TrainingFiles, TrainingRecipe
 from pie_training.settings import EngineSettings
-from pie_training.sheets import write_picture
+from pie_training.state import load_state, save_state
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Report = Callable[[str], None]
+#: What a budget of seconds may be counted by.
+CLOCKS = {"wall": time.monotonic, "cpu": time.process_time}
+#: The folder of TensorBoard events, within the project's.
+EVENTS = "tensorboard"
 
 
 class Engine:
     """One training.
 
     Args:
-        recipe: what is trained; its networks are on `processes.device`.
+        recipe: what is trained; its networks are on the accelerator's device.
         settings: how.
         files: where state, curve and sheets go.
-        processes: the processes that train together.
+        accelerator: device and processes, by `processes.start` with the same settings.
         report: gets lines of progress, in process 0.
         measure_first: also measure before the first step.
         measure_seconds: measure by this many seconds instead of `settings.measure_every` steps; 0 for not.
@@ -46,368 +54,317 @@ class Engine:
         recipe: TrainingRecipe,
         settings: EngineSettings,
         files: TrainingFiles,
-        processes: Processes | None = None,
+        accelerator: Accelerator,
         report: Report = print,
         measure_first: bool = True,
         measure_seconds: float = 0.0,
     ) -> None:
-        self.recipe, self.settings, self.files = recipe, settings, files
-        self.processes = processes or Processes()
-        self.report: Report = report if self.processes.first else _silent
+        self.recipe, self.settings, self.files, self.accelerator = recipe, settings, files, accelerator
+        self.report: Report = accelerator.on_main_process(report)
         self.measure_first, self.measure_seconds = measure_first, measure_seconds
-        device = self.processes.device
-        if settings.precision == "float16" and device.type != "cuda":
-            raise ConfigError(
-                f"precision=float16 needs a GPU, not {device.type}", "Use precision=bfloat16 or float32."
-            )
-        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "float16")
-        self.budget = Budget(settings.steps, settings.seconds, clock=settings.clock)
+        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+            for module in recipe.modules.values():
+                nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
+        self.networks = nn.ModuleDict(recipe.modules)
+        self.optimizer = accelerator.prepare_optimizer(recipe.optimizer)
+        self.average: AveragedModel | None = None
         self.notes = Notes()
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "waited": 0, "weights": None}
-        self.average: dict[str, dict[str, Tensor]] | None = None
-        self.spent, self.measured_at = 0.0, 0.0
-        self._share()
+        #: Steps taken; seconds spent, those of earlier parts included, and those at the last measurement.
+        self.step, self.spent, self.measured_at = 0, 0.0, 0.0
+        self.began_at = self._now()
 
     # ---- the whole ---------------------------------------------------------------------------------------------
 
     def run(self) -> list[dict[str, float]]:
         """Train until the budget is spent, or nothing gets better; returns the rows of the curve.
 
+        Afterwards the networks have the weights that were saved.
+
         Raises:
             RunError: when the saved state cannot be used, or the loss is not finite.
             KeyboardInterrupt: after saving the state, when interrupted.
         """
-        settings, budget = self.settings, self.budget
-        torch.set_num_threads(settings.threads)
-        if self.processes.first:
-            self.files.state.parent.mkdir(parents=True, exist_ok=True)
-        board = Board(self.files.board) if settings.tensorboard and self.processes.first else None
+        if self.settings.tensorboard:
+            self.accelerator.init_trackers(EVENTS)
         self._begin()
-        kept = budget.step if settings.resume else None
-        curve = Curve(self.files.curve, kept) if self.processes.first else None
-        budget.start()
-        self.spent = self.processes.agree(budget.spent())
         if self.measure_first and not self.rows:
-            self.report(self._measure(curve, board))
+            self.report(self._measure())
+        if self._train():
+            self._save()
+            raise KeyboardInterrupt(
+                f"the training's state of step {self.step} is kept in {self.files.state}; go on with resume=true"
+            )
+        line = ""
+        if not self._complete():
+            line = f"stopped at step {self.step} as asked; go on with resume=true"
+        elif not self.rows or self.rows[-1]["step"] != self.step:
+            line = self._measure()
+        self._save()
+        if line:
+            self.report(line)
+        if self._complete():
+            self._finish()
+        return self.rows
+
+    def _begin(self) -> None:
+        state = self._read() if self.settings.resume else None
+        self.recipe.prepare(resumed=state is not None)
+        share(self.accelerator, self.networks.state_dict().values())
+        if self.settings.ema:
+            self.average = AveragedModel(self.networks, multi_avg_fn=self._follow, use_buffers=True)
+        if state is not None:
+            self._use(state)
+        self.began_at = self._now() - self.spent
+
+    def _train(self) -> bool:
+        """Steps, until there is a reason to stop; returns whether it was an interruption."""
+        settings = self.settings
         saved_at = self.spent
-        stopped = self._waited_enough()
         with Interruption() as interruption:
-            while not self._over() and not stopped:
-                self._step(interruption)
-                if interruption.agreed:
-                    break
-                if settings.sheet_every and budget.step % settings.sheet_every == 0:
-                    self._sheet(board)
+            while not self._complete() and not (settings.stop_at and self.step >= settings.stop_at):
+                total = self.take_step(Progress(self.step, self._fraction()))
+                asked = self._agree(total, interruption.asked)
+                self.step += 1
+                if asked:
+                    return True
+                if settings.sheet_every and self.step % settings.sheet_every == 0:
+                    self._sheet()
                 if self._due():
                     saved_at = self.measured_at = self.spent
-                    line = self._measure(curve, board)
-                    stopped = self._waited_enough()
+                    line = self._measure()
                     self._save()
                     self.report(line)
                 elif settings.save_seconds and self.spent - saved_at > settings.save_seconds:
                     saved_at = self.spent
                     self._save()
-            if interruption.agreed:
-                self._save()
-                raise KeyboardInterrupt(
-                    f"the training's state of step {budget.step} is kept in {self.files.state}; go on with resume=true"
-                )
-        if not stopped and budget.fraction(self.spent) < 1:
-            self._save()
-            self.report(f"stopped at step {budget.step} as asked; go on with resume=true")
-            return self.rows
-        line = ""
-        if not self.rows or int(self.rows[-1]["step"]) != budget.step:
-            line = self._measure(curve, board)
-        self._save()
-        if line:
-            self.report(line)
-        self._finish(board, stopped)
-        return self.rows
+        return False
 
-    def _begin(self) -> None:
-        state = self._read() if self.settings.resume else None
-        if state is None and self.settings.estimate:
-            estimate(self)
-        self.recipe.prepare(resumed=state is not None)
-        self._share()
-        if state is not None:
-            self._use(state)
-            if self.settings.estimate and not self._over():
-                estimate(self, resumed=True)
+    def _now(self) -> float:
+        return CLOCKS[self.settings.clock]()
 
-    def _share(self) -> None:
-        """All processes start from the weights of process 0."""
-        for module in self.recipe.modules.values():
-            self.processes.share(module.state_dict().values())
-        self.average = self._weights() if self.settings.ema else None
+    def _fraction(self) -> float:
+        """Share of the budget that is used up, 0 to 1; learning rates follow it."""
+        steps, seconds = self.settings.steps, self.settings.seconds
+        return min(1.0, max(self.step / steps if steps else 0.0, self.spent / seconds if seconds else 0.0))
 
-    def _finish(self, board: Board | None, stopped: bool) -> None:
-        if self.settings.patience and self.best["weights"] is not None:
-            self._load_weights(self.best["weights"])
-            self.average = self.best["weights"] if self.average is not None else None
-            if stopped:
-                self.report(
-                    f"stopped: {self.recipe.validation} has not fallen since step {self.best['step']}, "
-                    "whose weights are kept"
-                )
-        if self.processes.first:
-            row = self.rows[-1]
-            if self.settings.patience:
-                row = next((r for r in self.rows if r["step"] == self.best["step"]), row)
-            with self.measuring():
-                self.recipe.save(_figures(row))
-        self._sheet(board)
-        if board is not None:
-            board.close()
-        self.processes.barrier()
-
-    # ---- a step ------------------------------------------------------------------------------------------------
-
-    def _progress(self) -> Progress:
-        return Progress(self.budget.step, self.budget.fraction(self.spent))
-
-    def _over(self) -> bool:
-        stop_at = self.settings.stop_at
-        return self.budget.fraction(self.spent) >= 1 or bool(stop_at and self.budget.step >= stop_at)
+    def _complete(self) -> bool:
+        """Whether the budget is spent, or nothing gets better."""
+        return self._fraction() >= 1 or 0 < self.settings.patience <= self.best["waited"]
 
     def _due(self) -> bool:
         """Whether it is time for a measurement."""
         if self.measure_seconds:
             return self.spent - self.measured_at >= self.measure_seconds
-        return self.budget.step % self.settings.measure_every == 0
+        return self.step % self.settings.measure_every == 0
 
-    def _waited_enough(self) -> bool:
-        return 0 < self.settings.patience <= int(self.best["waited"])
+    def _finish(self) -> None:
+        """Put the final weights into the networks, and write them and their sheet."""
+        row, weights = self.rows[-1], self._measured_weights()
+        if self.settings.patience and self.best["weights"] is not None:
+            weights = self.best["weights"]
+            row = next((r for r in self.rows if r["step"] == self.best["step"]), row)
+            if self._fraction() < 1:
+                self.report(
+                    f"stopped: {self.recipe.validation} has not fallen since step {self.best['step']}, "
+                    "whose weights are kept"
+                )
+        self.average = None
+        self.networks.load_state_dict(weights)
+        if self.accelerator.is_main_process:
+            with self._measuring():
+                self.recipe.save({k: v for k, v in row.items() if k not in ("step", "seconds")})
+        self._sheet()
+        self.networks.eval()
+        if self.settings.tensorboard:
+            self.accelerator.get_tracker(EVENTS).finish()
+        self.accelerator.wait_for_everyone()
 
-    def _step(self, interruption: Interruption | None = None) -> None:
-        total = self.take_step(self._progress())
-        self._agree(total, interruption)
-        self.budget.step += 1
+    # ---- a step ------------------------------------------------------------------------------------------------
 
     def take_step(self, progress: Progress) -> Tensor:
         """One step of the optimiser; returns the sum of its losses."""
-        recipe, settings = self.recipe, self.settings
-        modules = recipe.modules.values()
-        for module in modules:
-            module.train()
-        rate = recipe.learning_rate(progress)
-        for group in recipe.optimizer.param_groups:
+        settings, accelerator = self.settings, self.accelerator
+        self.networks.train()
+        rate = self.recipe.learning_rate(progress)
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
-        recipe.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=self.processes.device)
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=accelerator.device)
         for _ in range(settings.accumulate):
-            for loss in recipe.losses(progress, self.notes):
-                torch.autograd.backward(self.scaler.scale(loss / settings.accumulate))
-                total = total + loss.detach() / settings.accumulate
+            with accelerator.accumulate():
+                for loss in self.recipe.losses(progress, self.notes):
+                    accelerator.backward(loss)
+                    total = total + loss.detach() / settings.accumulate
         self.notes.add("loss", total)
-        self.processes.average_gradients(p for module in modules for p in module.parameters())
-        self.scaler.unscale_(recipe.optimizer)
+        average_gradients(accelerator, self.networks)
+        accelerator.unscale_gradients()
         if settings.clip:
-            for module in modules:
+            for module in self.networks.values():
                 nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
         # A loss that is not finite must not reach the weights; `_agree` then ends the training.
-        if self.scaler.is_enabled() or bool(torch.isfinite(total)):
-            self.scaler.step(recipe.optimizer)
-        self.scaler.update()
+        if accelerator.scaler is not None or bool(torch.isfinite(total)):
+            self.optimizer.step()
         if self.average is not None:
-            _follow(self.average, recipe.modules, _decay(settings.ema, progress.step))
+            self.average.update_parameters(self.networks)
         return total
 
-    def _agree(self, total: Tensor | None = None, interruption: Interruption | None = None) -> None:
-        """All processes take the time of process 0, and end together."""
-        first = self.processes.first
-        wrong = 0.0 if total is None or bool(torch.isfinite(total)) else 1.0
-        asked = 1.0 if interruption is not None and interruption.asked else 0.0
-        found = self.processes.sum([wrong, asked, self.budget.spent() if first else 0.0])
-        self.spent = found[2]
-        if interruption is not None:
-            interruption.agreed = found[1] > 0
-        if found[0]:
+    @torch.no_grad()
+    def _follow(self, averaged: Any, current: Any, count: Tensor | int) -> None:
+        """One update of the moving average; over the first steps its memory is shorter."""
+        memory = min(self.settings.ema, max(1.0, int(count) / 10))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - 0.5 ** (1 / memory))
+            else:
+                mean.copy_(value)
+
+    def _agree(self, total: Tensor, asked: bool) -> bool:
+        """All processes take the time of process 0, and end together; returns whether one was asked to end."""
+        wrong = not bool(torch.isfinite(total))
+        spent = self._now() - self.began_at if self.accelerator.is_main_process else 0.0
+        failed, interrupted, self.spent = summed(self.accelerator, [wrong, asked, spent])
+        if failed:
             raise RunError(
-                f"the loss is not finite at step {self.budget.step}",
+                f"the loss is not finite at step {self.step}",
                 "Lower learning_rate, or set precision=float32.",
             )
+        return interrupted > 0
 
     # ---- what is measured and written --------------------------------------------------------------------------
 
-    def _weights(self) -> dict[str, dict[str, Tensor]]:
-        return {
-            name: {key: value.detach().clone() for key, value in module.state_dict().items()}
-            for name, module in self.recipe.modules.items()
-        }
-
-    @torch.no_grad()
-    def _load_weights(self, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
-        for name, module in self.recipe.modules.items():
-            for key, value in module.state_dict().items():
-                if value.shape != weights[name][key].shape:  # `copy_` would repeat what is smaller
-                    raise ValueError(
-                        f"{name}.{key} is {list(weights[name][key].shape)}, not {list(value.shape)}"
-                    )
-                value.copy_(weights[name][key])
+    def _measured_weights(self) -> dict[str, Tensor]:
+        """A copy of the averaged weights, or of the weights where there is no average."""
+        source = self.networks if self.average is None else self.average.module
+        weights: dict[str, Tensor] = copy.deepcopy(source.state_dict())
+        return weights
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
+    def _measuring(self) -> Iterator[None]:
         """Averaged weights, evaluation mode, no gradients; training weights are put back afterwards."""
-        own = None
-        if self.average is not None:
-            own = self._weights()
-            self._load_weights(self.average)
-        modes = {name: module.training for name, module in self.recipe.modules.items()}
-        for module in self.recipe.modules.values():
-            module.eval()
+        own, training = copy.deepcopy(self.networks.state_dict()), self.networks.training
+        self.networks.load_state_dict(self._measured_weights())
+        self.networks.eval()
         try:
             with torch.no_grad():
                 yield
         finally:
-            for name, module in self.recipe.modules.items():
-                module.train(modes[name])
-            if own is not None:
-                self._load_weights(own)
+            self.networks.train(training)
+            self.networks.load_state_dict(own)
 
-    def _measure(self, curve: Curve | None, board: Board | None) -> str:
+    def _measure(self) -> str:
         """Add a row to the curve; returns it as a line of progress."""
-        self.processes.average_buffers(self.recipe.modules.values())
-        losses = self._read_notes()
-        row: dict[str, float] = {}
-        value, line = math.nan, ""
-        if self.processes.first:
-            with self.measuring():
+        average(self.accelerator, (b for b in self.networks.buffers() if b.is_floating_point()))
+        row = {"step": self.step, "seconds": self.spent, **self._read_notes()}
+        self.rows.append(row)
+        if self.accelerator.is_main_process:
+            with self._measuring():
                 figures = dict(self.recipe.measure())
-                value = figures.get(self.recipe.validation, math.nan)
-                if self.budget.step:
+                if self.step:
                     self.recipe.save(figures)
-            row = {"step": self.budget.step, "seconds": self.spent, **losses, **figures}
-            if curve is not None:
-                curve.add(self.budget.step, {k: v for k, v in row.items() if k != "step"})
-            if board is not None:
-                board.scalars(self.budget.step, row)
-            shown = ("step", "seconds", *self.recipe.headline) if self.recipe.headline else tuple(row)
-            line = "  ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
-        self.rows.append(row or {"step": self.budget.step, "seconds": self.spent, **losses})
-        value = self.processes.agree(value if self.processes.first else 0.0)
-        if self.settings.patience and self.budget.step and not math.isnan(value):
+            row |= figures
+            names = dict.fromkeys(name for each in self.rows for name in each)
+            shown = ({name: f"{value:.6g}" for name, value in each.items()} for each in self.rows)
+            write_csv(self.files.curve, list(names), shown)
+            if self.settings.tensorboard:
+                self.accelerator.log({k: v for k, v in row.items() if math.isfinite(v)}, step=self.step)
+        value = agreed(self.accelerator, row.get(self.recipe.validation, math.nan))
+        if self.settings.patience and self.step and not math.isnan(value):
             if value < self.best["value"]:
-                weights = self._weights() if self.average is None else copy.deepcopy(self.average)
-                self.best = {"value": value, "step": self.budget.step, "waited": 0, "weights": weights}
+                weights = self._measured_weights()
+                self.best = {"value": value, "step": self.step, "waited": 0, "weights": weights}
             else:
                 self.best["waited"] += 1
+        return self._line(row)
+
+    def _line(self, row: Mapping[str, float]) -> str:
+        shown = ("step", "seconds", *self.recipe.headline) if self.recipe.headline else tuple(row)
+        line = "  ".join(f"{name} {row[name]:.4g}" for name in shown if name in row)
+        done = self._fraction()
+        if 0 < done < 1:
+            line += f"  left {timedelta(seconds=round(self.spent / done * (1 - done)))}"
         return line
 
     def _read_notes(self) -> dict[str, float]:
         """Means over steps and processes since the last time."""
-        names = list(self.notes.sums)
-        values = self.notes.values()
-        totals = self.processes.sum([values[n] for n in names] + [float(self.notes.counts[n]) for n in names])
-        self.notes = Notes()
-        return {n: totals[i] / totals[i + len(names)] for i, n in enumerate(names)}
+        noted, self.notes = self.notes.sums, Notes()
+        return {
+            n: float(total / count) for n, (total, count) in self.accelerator.reduce(noted, "sum").items()
+        }
 
-    def _sheet(self, board: Board | None) -> None:
-        if not self.processes.first or self.files.sheet is None:
+    def _sheet(self) -> None:
+        if not self.accelerator.is_main_process or self.files.sheet is None:
             return
-        with self.measuring():
+        with self._measuring():
             picture = self.recipe.sheet()
         if picture is None:
             return
-        write_picture(self.files.sheet, picture)
+        save_png(self.files.sheet, picture)
         if self.settings.sheet_every:
-            write_picture(self.files.sheet.parent / "sheets" / f"{self.budget.step:07d}.png", picture)
-        if board is not None:
-            board.picture(self.budget.step, "sheet", picture)
+            save_png(self.files.sheet.parent / "sheets" / f"{self.step:07d}.png", picture)
+        if self.settings.tensorboard:
+            levels = (picture.detach().float().cpu().clamp(-1, 1)[None] + 1) / 2
+            self.accelerator.get_tracker(EVENTS).log_images({"sheet": levels.numpy()}, step=self.step)
 
     # ---- the state ---------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        own = {"rng": self.recipe.rng.get_state(), "recipe": self.recipe.state_dict()}
-        ranks = self.processes.gather(own)
-        if self.processes.first:
-            save_state(self.files.state, {**self.state_dict(), "ranks": ranks})
+        """Write the state: what all processes have in common, and what is each one's own."""
+        from accelerate.utils import gather_object, send_to_device
 
-    def state_dict(self) -> dict[str, Any]:
-        """What all processes have in common."""
-        return {
-            "modules": {name: module.state_dict() for name, module in self.recipe.modules.items()},
-            "optimizer": self.recipe.optimizer.state_dict(),
-            "average": self.average,
-            "scaler": self.scaler.state_dict(),
-            "step": self.budget.step,
-            "elapsed": self.spent,
+        own = {"rng": self.recipe.rng.get_state(), "recipe": self.recipe.state_dict()}
+        ranks = gather_object([send_to_device(own, "cpu")])
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        state = {
+            "networks": self.networks.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
             "measured_at": self.measured_at,
             "rows": self.rows,
             "best": self.best,
-            "notes": {"sums": self.notes.values(), "counts": dict(self.notes.counts)},
+            "notes": self.notes.sums,
+            "ranks": ranks,
         }
+        save_state(self.files.state, state)
 
     def _read(self) -> dict[str, Any]:
         path = self.files.state
         if not path.exists():
             raise RunError(f"there is no training state {path} to resume from", "Start with resume=false.")
         state = load_state(path)
-        if len(state.get("ranks", [])) != self.processes.size:
+        count, here = len(state.get("ranks", [])), self.accelerator.num_processes
+        if count != here:
             raise RunError(
-                f"{path} is the state of {len(state.get('ranks', []))} processes, these are {self.processes.size}",
+                f"{path} is the state of {count} processes, these are {here}",
                 "Resume with as many, or start again.",
             )
         return state
 
     def _use(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `_save` wrote."""
+        device, scaler = self.accelerator.device, self.accelerator.scaler
         try:
-            self.load_state_dict(state, state["ranks"][self.processes.rank])
+            self.networks.load_state_dict(state["networks"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None and state["average"] is not None:
+                self.average.load_state_dict(state["average"])
+            if scaler is not None and state["scaler"] is not None:
+                scaler.load_state_dict(state["scaler"])
+            self.step, self.spent = int(state["step"]), float(state["spent"])
+            self.measured_at = float(state["measured_at"])
+            self.rows, self.best = list(state["rows"]), dict(state["best"])
+            self.notes = Notes({name: noted.to(device) for name, noted in state["notes"].items()})
+            own = state["ranks"][self.accelerator.process_index]
+            self.recipe.rng.set_state(own["rng"])
+            self.recipe.load_state_dict(own["recipe"])
         except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise RunError(
-                f"{self.files.state} does not fit these settings: {error}",
+                f"{self.files.state} does not fit these settings: {in_one_line(error)}",
                 "Resume with the settings it was made with.",
             ) from error
-
-    def load_state_dict(self, state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`; `own` is of this process: its rng and its recipe's state."""
-        device = self.processes.device
-        self._load_weights(state["modules"])
-        self.recipe.optimizer.load_state_dict(state["optimizer"])
-        average = state["average"]
-        if self.average is not None:
-            chosen = state["modules"] if average is None else average
-            self.average = {n: {k: v.to(device) for k, v in w.items()} for n, w in chosen.items()}
-        self.scaler.load_state_dict(state["scaler"])
-        self.budget.step, self.budget.elapsed = int(state["step"]), float(state["elapsed"])
-        self.spent, self.measured_at = self.budget.elapsed, float(state["measured_at"])
-        self.rows, self.best = list(state["rows"]), dict(state["best"])
-        if self.best["weights"] is not None:
-            self.best["weights"] = {
-                n: {k: v.to(device) for k, v in w.items()} for n, w in self.best["weights"].items()
-            }
-        self.notes = Notes(
-            {
-                n: torch.tensor(v, dtype=torch.float64, device=device)
-                for n, v in state["notes"]["sums"].items()
-            },
-            dict(state["notes"]["counts"]),
-        )
-        self.recipe.rng.set_state(own["rng"])
-        self.recipe.load_state_dict(own["recipe"])
-
-
-def _silent(_: str) -> None:
-    pass
-
-
-def _figures(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if name not in ("step", "seconds")}
-
-
-def _decay(half_life: float, step: int) -> float:
-    """Of the moving average; over the first steps its memory is shorter."""
-    memory = min(half_life, max(1.0, step / 10))
-    return float(0.5 ** (1 / memory))
-
-
-@torch.no_grad()
-def _follow(average: dict[str, dict[str, Tensor]], modules: Mapping[str, nn.Module], decay: float) -> None:
-    for name, module in modules.items():
-        for key, value in module.state_dict().items():
-            if value.is_floating_point():
-                average[name][key].lerp_(value, 1 - decay)
-            else:
-                average[name][key].copy_(value)

@@ -1,4 +1,4 @@
-"""The engine for recipes with one network and one loss on a dataset."""
+"""The engine for recipes on a dataset, whose settings are `TrainerSettings`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from pie_framework.errors import ConfigError
-from pie_training.distributed import join
 from pie_training.engine import Engine
+from pie_training.processes import generator, start
 from pie_training.recipe import Notes, Progress, TrainingFiles, TrainingRecipe
-from pie_training.settings import EngineSettings, TrainerSettings
+from pie_training.settings import TrainerSettings
 
 WARM_UP = 0.03
 WEIGHT_DECAY = 1e-3
 
 
 class Recipe(Protocol):
-    """What is trained."""
+    """A recipe with one network and one loss."""
 
     @property
     def module(self) -> nn.Module:
@@ -49,46 +49,43 @@ def learning_rate_factor(progress: float) -> float:
 
 
 def fit(
-    recipe: Recipe, settings: TrainerSettings, report: Callable[[str], None] = print
+    recipe: Recipe | TrainingRecipe,
+    settings: TrainerSettings,
+    report: Callable[[str], None] = print,
+    **others: Any,
 ) -> list[dict[str, float]]:
-    """Train `recipe.module` with AdamW until the budget is spent; returns the curve's rows.
+    """Train until the budget is spent; returns the curve's rows.
 
-    The weight file, the curve (CSV) and the state are written at every evaluation, so an interrupted run
-    loses at most `evaluate_every`.
+    A `Recipe` is trained with AdamW. The weight file, the curve (CSV) and the state are written at every evaluation, so
+    an interrupted run loses at most `evaluate_every`.
+
+    Args:
+        recipe: what is trained; it gets its `rng` here. Of a `TrainingRecipe` there is one network, "network".
+        settings: how.
+        report: gets a line at every evaluation.
+        others: further settings of the engine.
 
     Raises:
-        ConfigError: `out` is empty.
+        ConfigError: `out` is empty, or Accelerate is not installed.
         RunError: when asked to resume without a readable state, or when the loss is not finite.
     """
     if not settings.out:
         raise ConfigError("training needs 'out'", "Give out=PATH")
-    counted = settings.steps > 0
-    engine = EngineSettings(
-        seconds=0.0 if counted else settings.seconds,
-        steps=settings.steps,
-        clock=settings.clock,
-        seed=settings.seed,
-        threads=settings.threads,
-        resume=settings.resume,
-        precision="float32",
-        ema=0.0,
-        measure_every=max(1, round(settings.evaluate_every)),
-        save_seconds=0.0,
-        estimate=False,
-    )
-    device = next(recipe.module.parameters()).device
-    processes = join(device)
-    rng = processes.generator(settings.seed)
-    files = TrainingFiles(settings.state_path, settings.curve_path, None, Path(settings.out).with_suffix(""))
-    seconds = 0.0 if counted else settings.evaluate_every
-    trained = _Fitted(recipe, settings, rng)
-    return Engine(trained, engine, files, processes, report, False, seconds).run()
+    engine = settings.engine(**others)
+    module = recipe.modules["network"] if isinstance(recipe, TrainingRecipe) else recipe.module
+    accelerator = start(engine, next(module.parameters()).device, Path(settings.out).parent)
+    if not isinstance(recipe, TrainingRecipe):
+        recipe = _Fitted(recipe, settings)
+    recipe.rng = generator(accelerator, settings.seed)
+    files = TrainingFiles(settings.state_path, settings.curve_path, None)
+    seconds = 0.0 if settings.steps > 0 else settings.evaluate_every
+    return Engine(recipe, engine, files, accelerator, report, False, seconds).run()
 
 
 class _Fitted(TrainingRecipe):
-    def __init__(self, recipe: Recipe, settings: TrainerSettings, rng: torch.Generator) -> None:
-        self.recipe, self.settings, self.rng = recipe, settings, rng
-        self.modules = {"module": recipe.module}
+    def __init__(self, recipe: Recipe, settings: TrainerSettings) -> None:
+        self.recipe, self.settings = recipe, settings
+        self.modules = {"network": recipe.module}
         self.optimizer = torch.optim.AdamW(
             _groups(recipe.module), lr=settings.learning_rate, betas=(0.9, 0.99)
         )

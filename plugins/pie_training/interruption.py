@@ -17,12 +17,10 @@ class Interruption:
 
     Attributes:
         asked: this process was asked to end.
-        agreed: one of the processes was, and all end now.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self.agreed = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:

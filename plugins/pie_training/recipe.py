@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +24,21 @@ class Progress:
     fraction: float
 
 
-@dataclass(frozen=True)
-class Phase:
-    """Steps of one kind, for the estimate of the time.
+class Notes:
+    """Figures of the steps since they were last read, for the curve.
 
     Attributes:
-        share: of the budget that they take.
-        kinds: where a step of each kind may be found, with its share of the phase's steps.
+        sums: by name, the sum of the values and their number, (2,) float64.
     """
 
-    share: float
-    kinds: Sequence[tuple[float, Progress]]
-
-
-@dataclass
-class Notes:
-    """Figures of the steps since they were last read, for the curve."""
-
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    def __init__(self, sums: Mapping[str, Tensor] | None = None) -> None:
+        self.sums = dict(sums or {})
 
     def add(self, name: str, value: Tensor | float) -> None:
         """Note a scalar; the curve shows the mean."""
-        number = value.detach().double() if isinstance(value, Tensor) else torch.tensor(value).double()
-        self.sums[name] = self.sums[name] + number if name in self.sums else number
-        self.counts[name] = self.counts.get(name, 0) + 1
-
-    def values(self) -> dict[str, float]:
-        """The sums, on the CPU."""
-        return {name: float(value) for name, value in self.sums.items()}
+        number = torch.as_tensor(value, dtype=torch.float64).detach()
+        noted = torch.stack([number, torch.ones_like(number)])
+        self.sums[name] = self.sums[name] + noted if name in self.sums else noted
 
 
 class TrainingRecipe:
@@ -74,8 +60,6 @@ class TrainingRecipe:
 
     def prepare(self, resumed: bool) -> None:
         """What is done once before the first step, and takes time, such as making samples.
-
-        Until then steps must be possible for the estimate, on whatever is at hand.
 
         Args:
             resumed: the saved state is loaded next.
@@ -111,19 +95,6 @@ class TrainingRecipe:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
 
-    def phases(self) -> Sequence[Phase]:
-        """What kinds of steps there are."""
-        return [Phase(1.0, [(1.0, Progress(0, 0.0))])]
-
-    def extra_seconds(self, steps: float) -> float:
-        """Time that `steps` steps take beside what `phases` show."""
-        return 0.0
-
-    def setup(self) -> tuple[float, float, float]:
-        """Before `prepare`: seconds and GB of memory that it will take, and how many times as long a measurement will
-        take after it."""
-        return 0.0, 0.0, 1.0
-
 
 @dataclass(frozen=True)
 class TrainingFiles:
@@ -133,16 +104,19 @@ class TrainingFiles:
         state: what `resume` goes on from.
         curve: CSV of the measurements.
         sheet: PNG, always the newest; earlier ones lie in `sheets/` beside it. None for none.
-        board: folder of TensorBoard events.
     """
 
     state: Path
     curve: Path
     sheet: Path | None
-    board: Path
 
     @classmethod
     def in_folder(cls, folder: str | Path) -> TrainingFiles:
         """The usual names in one folder."""
         base = Path(folder)
-        return cls(base / "state.pt", base / "curve.csv", base / "sheet.png", base / "tensorboard")
+        return cls(base / "state.pt", base / "curve.csv", base / "sheet.png")
+
+
+def settings_as_notes(settings: Any, folders: Sequence[str] = ()) -> dict[str, Any]:
+    """A settings dataclass as JSON values for the notes of a weight file, without its local folders."""
+    return {name: value for name, value in asdict(settings).items() if name not in folders}

@@ -1,65 +1,32 @@
-"""Settings that training recipes have in common, and what a recipe asks of a dataset. Imports no torch."""
+"""Settings that training recipes have in common. Imports no torch."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+from pie_framework.api.kinds import Kind
 from pie_framework.errors import ConfigError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-class PortraitReader(Protocol):
-    """Portraits whose parameters are known; n portraits are asked for by their indices. S is their side."""
-
-    def __len__(self) -> int:
-        """Number of portraits."""
-        ...
-
-    def images(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-        """(n, S, S, 3) RGB."""
-        ...
-
-    def theta(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """(n, P) coefficients."""
-        ...
-
-    def landmarks(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """(n, K, 2) pixels."""
-        ...
-
-    def regions(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-        """(n, S, S) region labels."""
-        ...
-
-    def person(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        """(n,) number of the person shown."""
-        ...
-
-
-class EditReader(Protocol):
-    """Portraits of which some are true edits of others: the same person and surroundings, one block changed."""
-
-    def images(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-        """(n, S, S, 3) RGB."""
-        ...
-
-    def theta(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """(n, P) coefficients."""
-        ...
-
-    def edits(self, block: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Indices (n,) of the portraits as they were, and (n,) of the same ones with `block` changed."""
-        ...
-
-
 PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a recipe makes. With it in the class attribute `product` of its settings, which are `EngineSettings` with an
+    `output` folder that keeps `TrainingFiles.in_folder`, a recipe takes part in `pie train backbone`; one of rigs has
+    the setting `blocks`, too.
+
+    Attributes:
+        kind: `Kind.ENCODER` or `Kind.RIG`.
+        component: name of the component that uses the weights, as its setting `weights`.
+        file: the weight file in `output`; `{block}` in it stands for each block that there is a rig for.
+    """
+
+    kind: Kind
+    component: str
+    file: str
 
 
 @dataclass(frozen=True)
@@ -86,7 +53,6 @@ class EngineSettings:
         save_seconds: seconds between two saved states.
         sheet_every: steps between two sample sheets; 0 for one at the end only.
         tensorboard: also write curves and sheets as TensorBoard events (needs the extra `tensorboard`).
-        estimate: time a few steps first, and say how long the training will take.
     """
 
     seconds: float = -1.0
@@ -105,10 +71,11 @@ class EngineSettings:
     save_seconds: float = 60.0
     sheet_every: int = 0
     tensorboard: bool = False
-    estimate: bool = True
 
     #: Time budget where neither seconds nor steps are given.
     usual_seconds: ClassVar[float] = 0.0
+    #: What the recipe makes for a backbone; None for nothing.
+    product: ClassVar[Product | None] = None
 
     def __post_init__(self) -> None:
         if self.seconds == -1:
@@ -136,7 +103,8 @@ class TrainerSettings:
     Attributes:
         dataset: folder of the portraits to train on.
         heldout: folder of portraits of other persons, for the curve's figures.
-        reader: `module:callable` that opens a folder as a `PortraitReader`.
+        reader: `module:callable` that opens a folder as a `PortraitReader`; empty: the one that an installed recipe
+            for portraits names.
         out: weight file to write (`.safetensors`); the curve and the state are kept beside it.
         seconds: training time; the learning rate's schedule is stretched over it.
         clock: "wall", or "cpu" to count this process's own processor seconds (on a busy machine).
@@ -152,7 +120,7 @@ class TrainerSettings:
 
     dataset: str = ""
     heldout: str = ""
-    reader: str = "pie_synthetic.dataset:PortraitDataset"
+    reader: str = ""
     out: str = ""
     seconds: float = 600.0
     clock: str = "wall"
@@ -166,12 +134,27 @@ class TrainerSettings:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        if self.clock not in ("wall", "cpu"):
-            raise ConfigError(f"clock is '{self.clock}'; it must be 'wall' or 'cpu'")
-        if self.seconds <= 0 or self.batch < 2 or self.threads < 1 or self.evaluate_every <= 0:
-            raise ConfigError(
-                "seconds and evaluate_every must be above 0, batch at least 2, threads at least 1"
-            )
+        if self.seconds <= 0 or self.batch < 2 or self.evaluate_every <= 0:
+            raise ConfigError("seconds and evaluate_every must be above 0, batch at least 2")
+        self.engine()  # checks the others
+
+    def engine(self, **others: Any) -> EngineSettings:
+        """The engine's settings, with others on top: no average, no mixed precision outside the recipe's own."""
+        return EngineSettings(
+            **{
+                "seconds": 0.0 if self.steps > 0 else self.seconds,
+                "steps": max(0, self.steps),
+                "clock": self.clock,
+                "seed": self.seed,
+                "threads": self.threads,
+                "resume": self.resume,
+                "precision": "float32",
+                "ema": 0.0,
+                "measure_every": max(1, round(self.evaluate_every)),
+                "save_seconds": 0.0,
+                **others,
+            }
+        )
 
     @property
     def curve_path(self) -> Path:
@@ -182,22 +165,3 @@ class TrainerSettings:
     def state_path(self) -> Path:
         """What `resume` continues from, beside the weights."""
         return Path(self.out).with_suffix(".state.pt")
-
-
-def open_readers(settings: TrainerSettings) -> tuple[PortraitReader, PortraitReader]:
-    """The training and the held-out portraits; ConfigError when a path is missing or the reader is
-    unknown."""
-    for name in ("dataset", "heldout", "out"):
-        if not getattr(settings, name):
-            raise ConfigError(f"training needs '{name}'", f"Give {name}=PATH")
-    return open_reader(settings.reader, settings.dataset), open_reader(settings.reader, settings.heldout)
-
-
-def open_reader(reader: str, folder: str) -> Any:
-    """What `reader`, a `module:callable`, makes of `folder`; ConfigError when there is no such callable."""
-    module_name, _, attribute = reader.partition(":")
-    try:
-        opener = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"the dataset reader '{reader}' cannot be loaded: {error}") from error
-    return opener(folder)

@@ -1,12 +1,10 @@
-"""Sample sheets: pictures side by side, with landmarks drawn in, as one PNG."""
+"""Sample sheets: pictures side by side, with landmarks drawn in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -40,15 +38,6 @@ def with_points(images: Tensor, points: Tensor, colour: tuple[float, float, floa
             inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
             image[:, y[inside], x[inside]] = torch.tensor(colour)[:, None]
     return drawn
-
-
-def write_picture(path: Path, picture: Tensor) -> None:
-    """Write (3, H, W) in [-1, 1] as PNG; it appears under its name only when complete."""
-    levels = ((picture.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy()).save(part, format="PNG")
-    part.replace(path)
 
 
 def _resized(images: Tensor, side: int) -> Tensor:

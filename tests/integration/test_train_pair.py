@@ -34,7 +34,7 @@ def test_encoder_and_rigs_of_a_foreign_generator(tmp_path: Path, capsys: pytest.
     ]
     assert main(["train", "encoder", *small, *common, *tiny, f"output={tmp_path / 'encoder'}"]) == 0
     said = capsys.readouterr().out
-    assert "for 2 steps" in said
+    assert "step 2 " in said
     assert "the mean face" in said
     trained = f"encoder.weights={tmp_path / 'encoder' / 'encoder.safetensors'}"
     few = [

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pie_framework.cli.arguments import settings, split
+from pie_framework.arguments import settings, split
 from pie_framework.errors import ConfigError, PieError
 from pie_framework.plugins import discover
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import sys
-import typing
 from collections.abc import Mapping, Sequence
 
 from pie_framework.api.component import Component
@@ -111,7 +109,9 @@ def _describe(component: Component, registry: Registry) -> str:
     ]
     if component.requires:
         lines.append(f"  requires  {', '.join(sorted(component.requires))}")
-    fields = settings_of(component)
+    from pie_framework.settings import described
+
+    fields = described(component.config)
     lines.append("  settings" if fields else "  settings  none")
     lines += [f"    {name}: {kind} = {default}" for name, kind, default in fields]
     lines.append("  assets" if component.assets else "  assets    none")
@@ -121,27 +121,3 @@ def _describe(component: Component, registry: Registry) -> str:
             f"      sha256 {asset.sha256 or 'not recorded'}; licence {asset.licence or 'not stated'}"
         )
     return "\n".join(lines)
-
-
-def settings_of(component: Component) -> list[tuple[str, str, str]]:
-    """Name, type and default of each field of a component's configuration, nested ones as `group.name`."""
-    return _fields(component.config, "")
-
-
-def _fields(schema: type, prefix: str, instance: object = None) -> list[tuple[str, str, str]]:
-    found: list[tuple[str, str, str]] = []
-    hints = typing.get_type_hints(schema)
-    for field in dataclasses.fields(schema):
-        name, hint = prefix + field.name, hints.get(field.name, field.type)
-        if instance is not None:
-            value = getattr(instance, field.name)
-        elif field.default_factory is not dataclasses.MISSING:
-            value = field.default_factory()
-        else:
-            value = field.default
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            found += _fields(type(value), f"{name}.", value)
-            continue
-        default = "(must be given)" if value is dataclasses.MISSING else repr(value)
-        found.append((name, hint.__name__ if isinstance(hint, type) else str(hint), default))
-    return found

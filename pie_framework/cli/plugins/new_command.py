@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pie_framework.cli.arguments import split
+from pie_framework.arguments import split
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import discover
 

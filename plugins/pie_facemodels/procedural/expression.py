@@ -37,8 +37,16 @@ def _jaw(t: Template) -> Array:
 def named_fields(t: Template) -> dict[str, Array]:
     """Fields (V, 3) of the named expression coefficients, in their order; "rest" is no coefficient but the mean's."""
     f = FieldSet(t)
+    for part in (_smiles_and_brows, _puckers, _lips, _cheeks_and_eyes, _gaze_and_jaw):
+        part(f)
+    return f.fields
+
+
+def _smiles_and_brows(f: FieldSet) -> None:
+    """Smile, jaw, blinks, brows, frown and grin."""
+    t = f.t
     x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
-    skin, reach = t.mask("skin"), t.reach
+    reach = t.reach
     teeth = t.mask("teeth_upper", "teeth_lower")
     eyes = t.mask("eye_left", "eye_right")
     move = front * (1 - teeth) * (1 - eyes)
@@ -56,7 +64,6 @@ def named_fields(t: Template) -> dict[str, Array]:
     upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
     lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
     jaw = _jaw(t)
-
     f.add(
         "smile",
         dx=0.080 * side * corner,
@@ -90,6 +97,23 @@ def named_fields(t: Template) -> dict[str, Array]:
         dz=-0.040 * corner,
     )
     f.add("grin", dy=0.055 * cheek + 0.020 * lower_lid, dz=0.034 * cheek - 0.020 * fold)
+
+
+def _puckers(f: FieldSet) -> None:
+    """Lips that pucker, open or go to one side."""
+    t = f.t
+    x, y, z, h, front = t.x, t.y, t.z, t.height, t.front
+    reach = t.reach
+    teeth = t.mask("teeth_upper", "teeth_lower")
+    eyes = t.mask("eye_left", "eye_right")
+    move = front * (1 - teeth) * (1 - eyes)
+    w = MOUTH_HALF_WIDTH
+    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
+    up = t.upper * np.exp(-((h / 0.17) ** 2)) * move * np.sqrt(reach)
+    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
+    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
+    chin = bump(x, y, (0.0, -1.14), (0.20, 0.11)) * move
+    jaw = _jaw(t)
     narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
     f.add("pucker", dx=-0.42 * x * narrow, dz=0.085 * lips * np.exp(-0.5 * (x / 0.2) ** 2),
           dy=(0.014 * up - 0.018 * low) * smoothstep(np.abs(h), 0.0, 0.06))  # fmt: skip
@@ -100,6 +124,21 @@ def named_fields(t: Template) -> dict[str, Array]:
     for name, outward in (("mouth_left", 1.0), ("mouth_right", -1.0)):
         f.add(name, dx=outward * (0.20 * wide + 0.035 * chin), dz=-0.02 * corner,
               dy=0.02 * corner * np.where(outward * x > 0, 1.0, -0.6))  # fmt: skip
+
+
+def _lips(f: FieldSet) -> None:
+    """Lips that press, raise and stretch."""
+    t = f.t
+    x, h, side, front = t.x, t.height, np.sign(t.x), t.front
+    reach = t.reach
+    teeth = t.mask("teeth_upper", "teeth_lower")
+    eyes = t.mask("eye_left", "eye_right")
+    move = front * (1 - teeth) * (1 - eyes)
+    w = MOUTH_HALF_WIDTH
+    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
+    up = t.upper * np.exp(-((h / 0.17) ** 2)) * move * np.sqrt(reach)
+    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
+    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
     thin_up = t.upper * np.exp(-((h / 0.13) ** 2)) * smoothstep(h, 0.0, 0.08) * move * np.sqrt(reach)
     thin_low = t.lower * np.exp(-((h / 0.15) ** 2)) * smoothstep(-h, 0.0, 0.09) * move * np.sqrt(reach)
     f.add("lip_press", dy=-0.040 * thin_up + 0.050 * thin_low, dz=-0.030 * lips * np.exp(-((h / 0.1) ** 2)))
@@ -107,6 +146,25 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("lower_lip_down", dy=-0.068 * low * reach - 0.02 * low)
     f.add("stretch", dx=0.115 * side * corner, dy=-0.030 * corner - 0.006 * thin_up + 0.010 * thin_low,
           dz=-0.05 * corner)  # fmt: skip
+
+
+def _cheeks_and_eyes(f: FieldSet) -> None:
+    """Dimples, nose, cheeks and lids."""
+    t = f.t
+    x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
+    skin, reach = t.mask("skin"), t.reach
+    teeth = t.mask("teeth_upper", "teeth_lower")
+    eyes = t.mask("eye_left", "eye_right")
+    move = front * (1 - teeth) * (1 - eyes)
+    w = MOUTH_HALF_WIDTH
+    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
+    cheek = pair(x, y, (0.47, -0.36), (0.16, 0.13)) * move
+    fold = pair(x, y, (0.335, -0.58), (0.045, 0.09)) * move
+    brow = pair(x, y, (0.37, 0.27), (0.19, 0.085)) * move
+    inner = pair(x, y, (0.16, 0.25), (0.09, 0.09)) * move
+    upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
+    lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
+    narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
     dent = pair(x, h, (w + 0.075, 0.005), (0.032, 0.055)) * move
     f.add("dimple", dx=0.060 * side * corner, dy=0.022 * corner, dz=-0.055 * corner - 0.055 * dent)
     wings = pair(x, y, (0.13, -0.46), (0.07, 0.08)) * move
@@ -125,6 +183,26 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("cheek_raise", dy=0.060 * cheek + 0.022 * lower_lid, dz=0.035 * cheek)
     f.add("squint", dy=0.036 * lower_lid - 0.030 * upper_lid - 0.018 * brow + 0.02 * cheek, dz=0.012 * cheek)
     f.add("eyes_wide", dy=0.032 * upper_lid - 0.010 * lower_lid + 0.025 * brow)
+
+
+def _gaze_and_jaw(f: FieldSet) -> None:
+    """Gaze, jaw, chin and smirks."""
+    t = f.t
+    x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
+    reach = t.reach
+    teeth = t.mask("teeth_upper", "teeth_lower")
+    eyes = t.mask("eye_left", "eye_right")
+    move = front * (1 - teeth) * (1 - eyes)
+    left, right = side_weight(x), side_weight(-x)
+    w = MOUTH_HALF_WIDTH
+    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
+    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
+    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
+    cheek = pair(x, y, (0.47, -0.36), (0.16, 0.13)) * move
+    chin = bump(x, y, (0.0, -1.14), (0.20, 0.11)) * move
+    upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
+    lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
+    jaw = _jaw(t)
     for name, axis in (("gaze_horizontal", 0), ("gaze_vertical", 1)):
         shift = [0.0, 0.0]
         shift[axis] = GAZE_SHIFT[axis]
@@ -144,7 +222,6 @@ def named_fields(t: Template) -> dict[str, Array]:
     for name, half, outward in (("smirk_left", left, 1.0), ("smirk_right", right, -1.0)):
         pull = half * corner
         f.add(name, dx=0.085 * outward * pull, dy=0.125 * pull + 0.05 * cheek * half, dz=-0.035 * pull)
-    return f.fields
 
 
 def opposite_fields(t: Template, named: dict[str, Array]) -> dict[str, Array]:

@@ -31,20 +31,19 @@ class FieldSet:
 def named_fields(t: Template) -> dict[str, Array]:
     """Fields (V, 3) of the named identity coefficients, in their order."""
     f = FieldSet(t)
+    for part in (_skull, _eyes, _nose, _mouth, _sides):
+        part(f)
+    return {name: STANDARD_DEVIATION * field for name, field in f.fields.items()}
+
+
+def _skull(f: FieldSet) -> None:
+    """Skull, jaw, cheeks and forehead."""
+    t = f.t
     x, y, z, side, front = t.x, t.y, t.z, np.sign(t.x), t.front
     ears = t.mask("ear_left", "ear_right")
     skin = t.mask("skin")
     neck = smoothstep(y, -1.25, -1.6)
-    eyes = (plateau(x, y, (EYE_X, 0.0), 0.20, 0.50) + plateau(x, y, (-EYE_X, 0.0), 0.20, 0.50)) * front
-    eyes = np.minimum(eyes, 1.0)
-    lateral = side * eyes * smoothstep(np.abs(x), 0.0, 0.17)
-    local_x, local_y = np.abs(x) - EYE_X, y
-    nose = plateau(x, y / 1.35, (0.0, -0.26), 0.20, 0.42) * front
-    low_nose = bump(x, y, (0.0, -0.46), (0.17, 0.10)) * front
-    mouth = plateau(x, y * 1.4, (0.0, -0.79 * 1.4), 0.34, 0.62) * front
     chin = bump(x, y, (0.0, -1.20), (0.30, 0.15)) * front
-    h = t.height
-
     f.add("face_width", dx=0.045 * x * (1 - 0.6 * neck))
     f.add("head_height", dy=0.085 * smoothstep(y, 0.15, 1.3))
     f.add("head_depth", dz=-0.08 * smoothstep(z, 0.1, -1.2) * (1 - neck))
@@ -72,6 +71,17 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("forehead_width", dx=0.055 * x * np.exp(-0.5 * ((y - 0.5) / 0.28) ** 2) * (1 - ears))
     f.add("forehead_height", dy=0.05 * smoothstep(y, 0.30, 0.75))
     f.add("forehead_slope", dz=-0.06 * smoothstep(y, 0.32, 1.0) * front)
+
+
+def _eyes(f: FieldSet) -> None:
+    """Brows, eyes and lids."""
+    t = f.t
+    x, y, side, front = t.x, t.y, np.sign(t.x), t.front
+    skin = t.mask("skin")
+    eyes = (plateau(x, y, (EYE_X, 0.0), 0.20, 0.50) + plateau(x, y, (-EYE_X, 0.0), 0.20, 0.50)) * front
+    eyes = np.minimum(eyes, 1.0)
+    lateral = side * eyes * smoothstep(np.abs(x), 0.0, 0.17)
+    local_x, local_y = np.abs(x) - EYE_X, y
     f.add("brow_ridge", dz=0.030 * (pair(x, y, (0.30, 0.20), (0.20, 0.06))) * front)
     brows = plateau(np.abs(x), y * 1.6, (0.37, 0.255 * 1.6), 0.16, 0.34)
     f.add("brow_height", dy=0.026 * np.clip(brows, 0, 1) * front)
@@ -86,6 +96,16 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("lid_fold", dz=0.014 * pair(x, y, (EYE_X, 0.135), (0.15, 0.022)) * front * skin,
           dy=-0.010 * pair(x, y, (EYE_X, 0.12), (0.15, 0.03)) * front * skin)  # fmt: skip
     f.add("eye_bags", dz=0.008 * pair(x, y, (0.35, -0.155), (0.11, 0.025)) * front * skin)
+
+
+def _nose(f: FieldSet) -> None:
+    """The nose."""
+    t = f.t
+    x, y, side, front = t.x, t.y, np.sign(t.x), t.front
+    eyes = (plateau(x, y, (EYE_X, 0.0), 0.20, 0.50) + plateau(x, y, (-EYE_X, 0.0), 0.20, 0.50)) * front
+    eyes = np.minimum(eyes, 1.0)
+    nose = plateau(x, y / 1.35, (0.0, -0.26), 0.20, 0.42) * front
+    low_nose = bump(x, y, (0.0, -0.46), (0.17, 0.10)) * front
     f.add("nose_length", dy=-0.042 * nose * smoothstep(y, 0.10, -0.50))
     f.add("nose_width", dx=0.17 * x * low_nose)
     f.add("nose_bridge_width", dx=0.15 * x * bump(x, y, (0.0, -0.15), (0.13, 0.18)) * front)
@@ -97,6 +117,15 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("nose_tip_height", dy=0.034 * bump(x, y, (0.0, -0.46), (0.11, 0.075)) * front)
     f.add("nostril_size", dx=0.10 * side * pair(x, y, (0.13, -0.485), (0.05, 0.05)) * front * 0.16,
           dz=0.018 * pair(x, y, (0.13, -0.475), (0.045, 0.05)) * front)  # fmt: skip
+
+
+def _mouth(f: FieldSet) -> None:
+    """Mouth, lips and the folds beside them."""
+    t = f.t
+    x, y, side, front = t.x, t.y, np.sign(t.x), t.front
+    skin = t.mask("skin")
+    mouth = plateau(x, y * 1.4, (0.0, -0.79 * 1.4), 0.34, 0.62) * front
+    h = t.height
     f.add("mouth_width", dx=0.080 * x * mouth)
     f.add("mouth_height", dy=0.026 * mouth)
     lip_up = t.upper * np.exp(-((h / 0.16) ** 2)) * smoothstep(h, 0.0, 0.07)
@@ -113,6 +142,14 @@ def named_fields(t: Template) -> dict[str, Array]:
     f.add("nasolabial", dz=-0.012 * pair(x, y, (0.275, -0.60), (0.035, 0.10)) * front * skin)
     f.add("jowls", dx=0.02 * side * pair(x, y, (0.48, -0.98), (0.12, 0.12)) * front,
           dy=-0.03 * pair(x, y, (0.45, -1.03), (0.13, 0.12)) * front)  # fmt: skip
+
+
+def _sides(f: FieldSet) -> None:
+    """Temples, ears and neck."""
+    t = f.t
+    x, y, z, side = t.x, t.y, t.z, np.sign(t.x)
+    ears = t.mask("ear_left", "ear_right")
+    neck = smoothstep(y, -1.25, -1.6)
     f.add("temples", dx=-0.030 * side * pair(x, y, (0.82, 0.25), (0.14, 0.18)) * (1 - ears))
     pivot = np.stack([np.abs(x) - 0.83, y + 0.16, z + 0.20], -1)
     f.add(
@@ -123,7 +160,6 @@ def named_fields(t: Template) -> dict[str, Array]:
     )
     f.add("ear_protrusion", dx=0.045 * side * ears * smoothstep(-z, 0.10, 0.42))
     f.add("neck_width", dx=0.10 * x * neck, dz=0.06 * (z + 0.27) * neck)
-    return {name: STANDARD_DEVIATION * field for name, field in f.fields.items()}
 
 
 def fields(t: Template) -> tuple[list[str], Array]:

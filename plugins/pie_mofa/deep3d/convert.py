@@ -8,8 +8,8 @@ from pathlib import Path
 from pie_framework.api.converting import Conversion
 from pie_framework.errors import AssetError
 from pie_framework.untrusted import read_torch
+from pie_framework.weights import write_weights
 from pie_mofa.deep3d.network import KIND, NETWORK_KEY, load_network
-from pie_training.weights import write_weights
 
 
 def convert(path: Path, kind: str) -> Conversion | None:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pie_framework.errors import AssetError
 from pie_framework.untrusted import fill, read_torch, sniff
-from pie_training.weights import read_weights
+from pie_framework.weights import read_weights
 
 #: Side of the picture that the network reads, pixels.
 INPUT_SIZE = 224

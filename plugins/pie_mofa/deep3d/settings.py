@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError, did_you_mean
 
 CROPS = ("fixed", "landmarks")
@@ -21,7 +22,7 @@ class Deep3DConfig:
         features: dtype of the feature maps: "same" as the run's, "float32", or "bfloat16".
     """
 
-    weights: str = ""
+    weights: AssetPath = ""
     crop: str = "fixed"
     features: str = "same"
 

@@ -52,7 +52,7 @@ def loaded_by(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_help_imports_nothing_heavy(arguments: list[str]):
-    assert not loaded_by(*arguments) & {"torch", "hydra", "omegaconf", "numpy", "rich", "pluggy"}
+    assert not loaded_by(*arguments) & {"torch", "hydra", "omegaconf", "numpy", "rich", "pydantic"}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_help_imports_next_to_nothing():
     """What makes a command slow to start is what it imports; modules can be counted on any machine."""
     before = int(run_python("import json, sys; print(len(sys.modules))"))
     code = LOADED.format(path=[p for p in sys.path if p]) + "print(len(sys.modules))"
-    assert int(run_python(code, "--help").splitlines()[-1]) < before + 100
+    assert int(run_python(code, "--help").splitlines()[-1]) < before + 130
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]):

@@ -24,15 +24,15 @@ CONF = Path(__file__).parents[3] / "conf"
 OPTIONS: dict[str, list[str]] = {}
 for _file in sorted(CONF.glob("*/**/*.yaml")):
     OPTIONS.setdefault(_file.parent.relative_to(CONF).as_posix(), []).append(_file.stem)
-#: Groups that are composed by themselves: those of the bench, and experiments, which choose in the other groups.
-ALONE = {"set": "bench", "experiment": CONFIG_NAME}
+#: Groups that are composed by themselves: experiments, which choose in the other groups.
+ALONE = {"experiment": CONFIG_NAME}
 #: The others are composed together, the first options of all, then the second ones, ...: each option once.
 TOGETHER = [
     {group: options[i] for group, options in OPTIONS.items() if i < len(options) and group not in ALONE}
     for i in range(max(map(len, OPTIONS.values())))
 ]
 #: How a group is chosen, and where its option is then found, where that is not under the group's own name.
-KEYS = {"term": ("+term@terms.chosen", "terms.chosen"), "method": ("+method", "method")}
+KEYS = {"term": ("+term@terms.chosen", "terms.chosen")}
 FIVE = ["synthesis", "identity", "edit", "invariance", "recognition"]
 
 
@@ -81,14 +81,13 @@ def test_every_option_of_a_group_composes(registry: Registry, chosen: dict[str, 
         assert_is_composed(tree, group, option)
     with flag_override(tree, "struct", False):
         del tree["hydra"]
-        tree.pop("method", None)
         for key in OmegaConf.missing_keys(tree):
             OmegaConf.update(tree, key, "given")
     parse(tree)
 
 
 @pytest.mark.parametrize(("group", "option"), [(g, option) for g in ALONE for option in OPTIONS[g]])
-def test_every_set_of_the_bench_and_experiment_composes(registry: Registry, group: str, option: str):
+def test_every_experiment_composes(registry: Registry, group: str, option: str):
     tree = composed_with_choices(registry, ALONE[group], f"{group}={option}")
     assert_is_composed(tree, group, option)
 

@@ -82,6 +82,7 @@ def send(status: int, body: bytes, **headers: object) -> Answer:
     def answer(handler: Handler) -> None:
         handler.send_response(status)
         given = {"Content-Type": "application/octet-stream", "Content-Length": len(body)}
+        given["Connection"] = "close"
         given.update({name.replace("_", "-"): value for name, value in headers.items()})
         for name, value in given.items():
             if value is not None:

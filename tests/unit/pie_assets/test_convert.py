@@ -65,11 +65,11 @@ def test_nothing_is_written_over_without_being_asked(tmp_path: Path, capsys: Any
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["IN"], "takes IN and OUT"),
+        (["IN"], "required: OUT"),
         (["IN", "out.pkl"], r"does not end in .safetensors"),
         (["missing.pkl", "OUT"], "missing.pkl"),
-        (["IN", "OUT", "half=maybe"], "half is 'maybe'"),
-        (["IN", "OUT", "halve=true"], "no option 'halve'"),
+        (["IN", "OUT", "half=maybe"], "'maybe' is neither true nor false"),
+        (["IN", "OUT", "halve=true"], "unrecognized arguments: halve=true"),
         (["TEXT", "OUT"], "is not in a format that is read here"),
         (["NPZ", "OUT"], "is a npz file that no converter knows"),
         (["EVIL", "OUT"], "asks for 'os.system'"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from pie_bench.columns import COLUMNS
-from pie_bench.rows import Row, write
+from pie_bench.results import write_rows
 from pie_framework.files.io import write_json
 
 EDITS = {
@@ -21,10 +22,10 @@ EDITS = {
 METHODS = {"full": (0.25, 27.0), "synth": (1.0, 28.0), "unedited": (2.0, 28.0)}
 
 
-def _row(method: str, portrait: int, edit: str, seed: int = 0) -> Row:
+def _row(method: str, portrait: int, edit: str, seed: int = 0) -> dict[str, Any]:
     scale, quality = METHODS[method]
     error = scale * (1.1 if portrait % 2 else 0.9)
-    measures = {}
+    measures: dict[str, Any] = {}
     for name, column in COLUMNS.items():
         if name.startswith("psnr"):
             measures[name] = quality if edit == "reconstruction" else 20.0 - error
@@ -32,11 +33,12 @@ def _row(method: str, portrait: int, edit: str, seed: int = 0) -> Row:
             measures[name] = 1 - 0.1 * error if column.higher else error
     measures["ssim_background"] = float("nan")
     block = EDITS[edit][0] if edit in EDITS else "none"
-    return Row(method, seed, portrait, edit, block, 1.5 if edit in EDITS else 30.0, measures)
+    about = {"method": method, "seed": seed, "portrait": portrait, "edit": edit, "block": block}
+    return {**about, "seconds": 1.5 if edit in EDITS else 30.0, **measures}
 
 
 @pytest.fixture
-def make_row() -> Callable[..., Row]:
+def make_row() -> Callable[..., dict[str, Any]]:
     """(method, portrait, edit, seed) -> a row; errors are 0.9 and 1.1 for even and odd portraits, times a scale."""
     return _row
 
@@ -57,7 +59,7 @@ def make_bench(tmp_path: Path) -> Callable[..., Path]:
         for method in methods:
             for portrait in range(portraits):
                 rows = [_row(method, portrait, edit) for edit in ("reconstruction", *EDITS)]
-                write(folder / "rows" / f"{method}.0.{portrait}.jsonl", rows)
+                write_rows(folder / "rows" / f"{method}.0.{portrait}.jsonl", rows)
         for index, of in enumerate(("truth", *(f"{name}.0" for name in methods))):
             for edit in ("reconstruction", *EDITS):
                 path = folder / "pictures" / of / f"0.{edit}.png"

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
-from pie_bench import jobs, pool, rows
+from pie_bench import jobs, workers
 from pie_bench.columns import COLUMNS
-from pie_bench.engine import Stopped
-from pie_bench.jobs import Job, Plan, open_folder
+from pie_bench.engine import Engine
+from pie_bench.jobs import Plan, open_folder
 from pie_bench.measure import measure
-from pie_bench.progress import BenchProgress
-from pie_bench.rows import Row
+from pie_bench.results import read_rows
 from pie_bench.world import World
-from pie_framework.errors import ConfigError, RunError
+from pie_framework.errors import ConfigError
 from pie_framework.pipeline import Pipeline
 
 from .toy_world import registry, toy_method, toy_plan, toy_run
@@ -28,14 +27,14 @@ from .toy_world import registry, toy_method, toy_plan, toy_run
 BLOCKS = {"turn": "rotation", "smile": "expression", "light_of_another": "illumination"}
 
 
-def run(plan: Plan, told: list[tuple[int, float, str]] | None = None) -> None:
-    pool.run(plan, registry(), lambda *what: told.append(what) if told is not None else None)
+def run(plan: Plan) -> None:
+    todo = [job for _, job in plan.missing()]
+    workers.run(todo, functools.partial(Engine, plan), Engine.run, 1, registry())
 
 
 def measures(folder: Path) -> dict[tuple[str, int, int, str], dict[str, float]]:
-    return {
-        (row.method, row.seed, row.portrait, row.edit): dict(row.measures) for row in rows.read_all(folder)
-    }
+    rows = read_rows(folder).set_index(["method", "seed", "portrait", "edit"])
+    return rows[list(COLUMNS)].to_dict("index")
 
 
 @pytest.fixture
@@ -50,21 +49,18 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def test_a_bench_leaves_rows_latents_and_pictures(plan: Plan) -> None:
-    told: list[tuple[int, float, str]] = []
-    run(plan, told)
-    found = rows.read_all(plan.folder)
+    run(plan)
+    found = read_rows(plan.folder)
     assert len(found) == 3 * 2 * 3 * 4, "methods, seeds, portraits, edits with the reconstruction"
-    assert {row.portrait for row in found} == {0, 1, 2}
-    assert all(row.block == BLOCKS.get(row.edit, "none") for row in found)
-    assert all(set(row.measures) == set(COLUMNS) for row in found)
-    assert all(math.isfinite(v) for row in found for v in row.measures.values())
-    assert all(row.seconds > 0 for row in found if row.edit == "reconstruction")
+    assert set(found["portrait"]) == {0, 1, 2}
+    assert list(found["block"]) == [BLOCKS.get(edit, "none") for edit in found["edit"]]
+    assert np.isfinite(found[list(COLUMNS)]).all(axis=None)
+    assert (found["seconds"][found["edit"] == "reconstruction"] > 0).all()
     assert len(list((plan.folder / "latents").iterdir())) == 2 * 2 * 2, "embeddings, seeds, chunks"
     pictures = {str(p.relative_to(plan.folder / "pictures")) for p in plan.folder.glob("pictures/*/*")}
     edits = ("reconstruction", *BLOCKS)
     of = ("truth", *(f"{m}.{s}" for m in ("synth", "unedited", "full") for s in (0, 1)))
     assert pictures == {f"{name}/0.{edit}.png" for name in of for edit in edits}
-    assert [number for number, share, _ in told if share == 1.0] == list(range(8))
     assert not plan.missing()
 
 
@@ -114,13 +110,20 @@ def test_latents_are_shared(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None
     assert sorted(calls) == [1, 1, 1, 1, 2, 2, 2, 2]
 
 
-def test_a_stop_keeps_what_is_done(plan: Plan) -> None:
-    asked = iter([False] * 4)
-    engine = pool.make_engine(plan, registry(), lambda *_: None, lambda: next(asked, True))
-    engine.run(plan.jobs()[0])
-    with pytest.raises(Stopped):
-        engine.run(plan.jobs()[1])
-    assert len(plan.missing()) == len(plan.jobs()) - 1
+def test_an_interrupt_keeps_what_is_done(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed: Callable[..., Any] = Pipeline.embed
+    calls: list[int] = []
+
+    def interrupted(self: Pipeline, *portraits: Any, **how: Any) -> Any:
+        calls.append(len(portraits))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return embed(self, *portraits, **how)
+
+    monkeypatch.setattr(Pipeline, "embed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan)
+    assert len(plan.missing()) == len(plan.jobs()) - 2
     assert not list(plan.folder.rglob(".*"))
 
 
@@ -158,28 +161,3 @@ def test_the_truth_of_edits_from_another_portrait(plan: Plan) -> None:
     perfect = measure(chunk.truths["turn"].images, chunk.readings["turn"], world.judge)
     assert float(perfect["psnr"]) == pytest.approx(100.0)
     assert float(perfect["yaw_error"]) == pytest.approx(0.0, abs=1e-3)
-
-
-def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
-    path = tmp_path / "rows" / "a.0.0.jsonl"
-    row = Row("a", 0, 3, "turn", "rotation", 0.5, {"psnr": 21.125, "ssim_face": float("nan")})
-    rows.write(path, [row])
-    (read,) = rows.read_all(tmp_path)
-    assert read.measures["psnr"] == 21.125
-    assert math.isnan(read.measures["ssim_face"])
-    assert {key: getattr(read, key) for key in rows.KEYS} == {key: getattr(row, key) for key in rows.KEYS}
-    path.write_text("{}\n")
-    with pytest.raises(RunError, match="is not a file of rows"):
-        rows.read_all(tmp_path)
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_progress_counts_jobs_once(terminal: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    job = Job(("full",), 0, 2)
-    with BenchProgress(Console(force_terminal=terminal, width=120), {4: job, 7: job}) as progress:
-        for share in (0.0, 0.5, 1.0, 1.0):
-            progress.tell(7, share, "full: w 3/6")
-        progress.tell(9, 1.0, "")
-    assert progress.done == 1
-    if not terminal:
-        assert capsys.readouterr().out.startswith("1/2  full: seed 0, portraits 2")

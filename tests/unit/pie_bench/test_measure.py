@@ -86,14 +86,12 @@ def test_readings_of_the_truth_serve_every_method_and_nothing_is_read_twice() ->
     made = portraits.images * 0.9
     whole = measure(made, portraits, judge)
     readings = TruthReadings.read(portraits, judge, batch=2)
-    assert len(readings) == 5
     assert isinstance(judge.encoder, ToyEncoder) and isinstance(judge.perceptual, ToyFeatures)
     judge.encoder.calls = judge.perceptual.calls = 0
-    rows = [3, 1, 1]
-    some = measure(made[rows], readings.take(rows), judge)
+    again = measure(made, readings, judge)
     assert (judge.encoder.calls, judge.perceptual.calls) == (1, 1)
-    for name, values in some.items():
-        torch.testing.assert_close(values, whole[name][rows], rtol=1e-3, atol=1e-4)
+    for name, values in again.items():
+        torch.testing.assert_close(values, whole[name], rtol=1e-3, atol=1e-4)
     measure(made, readings, judge, batch=2)
     assert judge.encoder.calls == 1 + 3
 

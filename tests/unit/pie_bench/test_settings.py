@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pie_bench import edits, methods, settings
+from pie_bench import methods, settings
+from pie_bench.world import parse_edits
 from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import discover
@@ -15,7 +16,7 @@ from pie_framework.plugins import discover
 from .toy_world import toy_bench, toy_method, toy_run
 
 LAYOUT = ProceduralFaceModel().layout
-CONF = Path(__file__).parents[3] / "conf"
+CONF = Path(__file__).parents[3] / "plugins" / "pie_bench" / "conf"
 METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
 
 
@@ -25,7 +26,7 @@ def test_sets_name_methods_and_edits_that_exist(name: str) -> None:
     assert bench.set == name
     assert bench.outputs == f"outputs/bench_{name}"
     assert set(bench.methods) <= set(METHODS)
-    requests = edits.parse(bench.edits, LAYOUT)
+    requests = parse_edits(bench.edits, LAYOUT)
     assert {request.blocks[0] for request in requests.values()} == {"rotation", "expression", "illumination"}
 
 
@@ -33,7 +34,7 @@ def test_the_full_set_has_every_method_and_kind_of_edit() -> None:
     bench = settings.load(["set=full"], discover())
     assert set(bench.methods) == set(METHODS)
     assert len(bench.edits) == 16
-    blocks = [request.blocks[0] for request in edits.parse(bench.edits, LAYOUT).values()]
+    blocks = [request.blocks[0] for request in parse_edits(bench.edits, LAYOUT).values()]
     assert {block: blocks.count(block) for block in blocks} == {
         "rotation": 5,
         "expression": 6,
@@ -70,7 +71,7 @@ def test_wrong_settings_are_explained(override: str, said: str) -> None:
 )
 def test_wrong_edits_are_explained(controls: list[str], said: str) -> None:
     with pytest.raises(ConfigError) as error:
-        edits.parse({"wrong": controls}, LAYOUT)
+        parse_edits({"wrong": controls}, LAYOUT)
     assert str(error.value).startswith("edits.wrong")
     assert said in str(error.value)
 

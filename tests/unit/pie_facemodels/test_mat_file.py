@@ -133,6 +133,20 @@ def test_truncated_anywhere(tmp_path: Path) -> None:
         assert len(found) < 2
 
 
+def test_damaged_anywhere(tmp_path: Path) -> None:
+    """Whatever a byte of the headers becomes, it is read or refused."""
+    whole = write(tmp_path, matrix("x", (1, 8), b"\0" * 64)).read_bytes()
+    path = tmp_path / "damaged.mat"
+    for at in range(126, len(whole) - 64):
+        for value in (0, 1, 15, 127, 255):
+            path.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            try:
+                found = read_mat(path, ["x"], 10**5)
+            except AssetError:
+                continue
+            assert all(array.size <= 10**5 for array in found.values())
+
+
 def test_other_files(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"MATLAB")
     with pytest.raises(AssetError, match="no MATLAB file"):

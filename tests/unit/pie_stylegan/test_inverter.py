@@ -17,10 +17,11 @@ from torch import Tensor
 from pie_framework.api import Inverter as InverterContract
 from pie_framework.errors import ComponentError, ConfigError
 from pie_framework.testing.conformance import InverterTests
+from pie_framework.weights import read_weights
 from pie_stylegan.component import build_inverter
 from pie_stylegan.inverter import FeedbackInverter, Inverter, InverterConfig
 from pie_stylegan.inverter_training import InverterRecipe, train_inverter
-from pie_stylegan.io import load_inverter, read_notes, save_inverter
+from pie_stylegan.io import load_inverter, save_inverter
 from pie_stylegan.plugin import pie_components
 from pie_stylegan.settings import InverterSettings, InverterTraining
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -258,7 +259,7 @@ def test_training_lowers_the_error_and_leaves_w_alone(tmp_path: Path) -> None:
     assert not torch.equal(trained.invert(images())[:, 0], trained.invert(images())[:, 5])
     with chosen.curve_path.open() as stream:
         assert [int(row["step"]) for row in csv.DictReader(stream)] == [20, 40, 60]
-    notes = read_notes(chosen.out)
+    notes = read_weights(chosen.out, None).notes
     assert notes["figures"]["psnr"] == pytest.approx(rows[-1]["psnr"])
     assert "start" not in notes["settings"] and notes["settings"]["rank"] == 4
 

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pie_framework.errors import AssetError
+from pie_framework.weights import read_weights
 from pie_stylegan.inverter import Inverter, InverterConfig
-from pie_stylegan.io import load_generator, load_inverter, read_notes, save_generator, save_inverter
+from pie_stylegan.io import load_generator, load_inverter, save_generator, save_inverter
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
 
 
@@ -39,7 +40,7 @@ def test_round_trip(tmp_path: Path, half: bool) -> None:
     if not half:
         for name, value in generator.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], value), name
-    assert read_notes(path) == {"figures": {"psnr_8": 30.5}}
+    assert read_weights(path, None).notes == {"figures": {"psnr_8": 30.5}}
 
 
 def test_inverter_round_trip(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_values_that_float16_cannot_hold_are_refused(tmp_path: Path) -> None:
     generator = tiny()
     with torch.no_grad():
         generator.mapping.layers[0].weight.fill_(1e6)
-    with pytest.raises(AssetError, match="half=False"):
+    with pytest.raises(AssetError, match="half=false"):
         save_generator(generator, tmp_path / "g.safetensors")
     save_generator(generator, tmp_path / "g.safetensors", half=False)
     assert load_generator(tmp_path / "g.safetensors").config == generator.config

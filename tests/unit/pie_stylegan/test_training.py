@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pie_framework.errors import ConfigError, RunError
+from pie_framework.errors import ConfigError
 from pie_stylegan.io import load_generator, load_inverter
 from pie_stylegan.reconstruction import detail, psnr, pyramid_loss, region_weight_map
 from pie_stylegan.settings import GeneratorTraining
 from pie_stylegan.training import (
-    Trainer,
-    finish,
+    GeneratorRecipe,
     learning_rate_factor,
     perceptual_loss,
     stage_resolution,
     train_generator,
     training_loss,
 )
+from pie_training.fit import fit
+from pie_training.recipe import Notes, Progress
 
 
 class Discs:
@@ -74,55 +76,57 @@ def quiet(_: str) -> None:
     """No report."""
 
 
-def trainer(chosen: GeneratorTraining) -> Trainer:
-    return Trainer(chosen, Discs(0), Discs(1), quiet)  # type: ignore[arg-type]
+def recipe_of(chosen: GeneratorTraining, **others: Any) -> GeneratorRecipe:
+    return GeneratorRecipe(chosen, Discs(0), Discs(1), **others)  # type: ignore[arg-type]
+
+
+def run(chosen: GeneratorTraining, recipe: GeneratorRecipe | None = None) -> dict[str, torch.Tensor]:
+    """Train; the averaged weights."""
+    recipe = recipe or recipe_of(chosen)
+    fit(recipe, chosen, quiet, ema=chosen.ema_halflife, clip=0.0)
+    return recipe.model.state_dict()
 
 
 def test_loss_falls_and_a_usable_pair_is_written(tmp_path: Path) -> None:
-    chosen = settings(tmp_path, steps=150, evaluate_every=50)
-    run = trainer(chosen)
-    average = run.run()
-    best = [row["psnr_16"] for row in run.rows if "psnr_16" in row]
-    assert best[-1] > 13
-    figures = finish(average, chosen, Discs(0), Discs(1), quiet)  # type: ignore[arg-type]
-    assert figures["psnr_16"] == pytest.approx(best[-1], abs=0.05)  # whitening changes no image
+    chosen = settings(tmp_path, steps=150, evaluate_every=50, perceptual=0.0, reading=0.0)
+    lines: list[str] = []
+    figures = train_generator(chosen, Discs(0), Discs(1), lines.append)  # type: ignore[arg-type]
+    with chosen.curve_path.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["step"], row["size"]) for row in rows] == [("50", "8"), ("100", "16"), ("150", "16")]
+    assert float(rows[-1]["psnr_16"]) > 13
+    assert figures["psnr_16"] == pytest.approx(
+        float(rows[-1]["psnr_16"]), abs=0.05
+    )  # whitening changes no image
+    assert lines[-1].startswith("finished: ")
     generator, inverter = load_generator(chosen.out), load_inverter(chosen.beside(".inverter.safetensors"))
     images = torch.from_numpy(Discs(1).images(range(16))).permute(0, 3, 1, 2).float() / 127.5 - 1
     made = generator.synthesize_w(inverter(images)).detach()
     assert float(psnr(made, images).mean()) > 12
-    with chosen.curve_path.open() as stream:
-        assert [int(row["size"]) for row in csv.DictReader(stream)][-1] == 16
     assert chosen.beside(".sheet.png").stat().st_size > 1000
 
 
 def test_resuming_is_exact(tmp_path: Path) -> None:
-    whole = trainer(settings(tmp_path / "whole"))
-    whole.run()
-    half = settings(tmp_path / "half")
-    trainer(half).run(stop_after=5)
-    rest = trainer(replace(half, resume=True))
-    assert rest.step == 5
-    rest.run()
-    for name, tensor in whole.model.state_dict().items():
-        torch.testing.assert_close(rest.model.state_dict()[name], tensor, rtol=0, atol=0)
-    for name, tensor in whole.average.state_dict().items():
-        torch.testing.assert_close(rest.average.state_dict()[name], tensor, rtol=0, atol=0)
+    class Interrupted(GeneratorRecipe):
+        def losses(self, progress: Progress, notes: Notes) -> Iterator[torch.Tensor]:
+            if progress.step == 7:
+                raise KeyboardInterrupt
+            return super().losses(progress, notes)
 
-
-def test_resuming_needs_a_state(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no training state"):
-        trainer(settings(tmp_path, resume=True))
-    chosen = settings(tmp_path, resume=True)
-    chosen.state_path.write_bytes(b"broken")
-    with pytest.raises(RunError, match="not a state"):
-        trainer(chosen)
+    whole = run(settings(tmp_path / "whole", evaluate_every=5))
+    half = settings(tmp_path / "half", evaluate_every=5)
+    with pytest.raises(KeyboardInterrupt):
+        run(half, Interrupted(half, Discs(0), Discs(1)))  # type: ignore[arg-type]
+    rest = run(replace(half, resume=True))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(rest[name], tensor, rtol=0, atol=0)
 
 
 def test_wrong_size_and_empty_sets_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="resolution=16"):
-        trainer(settings(tmp_path, resolution=32, channels=(8, 8, 8, 8), inverter_channels=(8, 8, 8, 8)))
+        recipe_of(settings(tmp_path, resolution=32, channels=(8, 8, 8, 8), inverter_channels=(8, 8, 8, 8)))
     with pytest.raises(ConfigError, match="empty"):
-        Trainer(settings(tmp_path), Discs(0, 0), Discs(1), quiet)  # type: ignore[arg-type]
+        GeneratorRecipe(settings(tmp_path), Discs(0, 0), Discs(1))  # type: ignore[arg-type]
 
 
 def test_schedule(tmp_path: Path) -> None:
@@ -171,7 +175,7 @@ def test_the_perceptual_loss_is_the_mean_squared_difference_of_the_features() ->
 
 
 def test_phi_takes_part_at_the_full_resolution_only(tmp_path: Path) -> None:
-    with_phi = Trainer(settings(tmp_path, perceptual=1.0), Discs(0), Discs(1), quiet, Gradients())  # type: ignore[arg-type]
+    with_phi = recipe_of(settings(tmp_path, perceptual=1.0), phi=Gradients())
     images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     weight = torch.ones(4, 1, 16, 16)
 

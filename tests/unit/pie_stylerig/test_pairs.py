@@ -19,8 +19,8 @@ from pie_stylerig.pairs import Edits, read_edits, which_edits
 from pie_stylerig.recipe import RigRecipe
 from pie_stylerig.settings import Architecture, TrainRigConfig
 from pie_stylerig.training import train_rig
-from pie_training.distributed import Processes
 from pie_training.engine import Engine
+from pie_training.processes import start
 from pie_training.recipe import Progress, TrainingFiles
 
 Indices = Sequence[int] | NDArray[np.integer[Any]]
@@ -182,14 +182,15 @@ def test_the_readout_stays_as_it_was_fitted(tmp_path: Path, monkeypatch: pytest.
         precision="float32", measure_latents=8, mlp_hidden=8, pairs="toys", pair_batch=32, pair_share=0.5,
         learning_rate=0.1, blocks=("rotation",), architecture=Architecture(code=8, readout=True),
     )  # fmt: skip
+    accelerator = start(config, "cpu", tmp_path)
     recipe = RigRecipe(
-        config, world.generator, world.encoder, world.model, None, world.inverter, Processes(), quiet
+        config, world.generator, world.encoder, world.model, None, world.inverter, accelerator, quiet
     )
     recipe.prepare(resumed=False)
     readout = recipe.rigs["rotation"].readout
     assert readout is not None
     fitted = readout.weight.clone()
-    engine = Engine(recipe, config, TrainingFiles.in_folder(tmp_path), report=quiet)
+    engine = Engine(recipe, config, TrainingFiles.in_folder(tmp_path), accelerator, quiet)
     for step in range(6):
         engine.take_step(Progress(step, step / 6))
     assert torch.equal(readout.weight, fitted)

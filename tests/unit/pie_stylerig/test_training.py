@@ -176,16 +176,13 @@ def test_blocks_that_the_face_model_lacks_are_left_out(tmp_path: Path) -> None:
     model = ToyFaceModel(layout=layout)
     generator, encoder = ToyGenerator(model, num_layers=7), ToyEncoder(model)
     lines: list[str] = []
-    config = settings(tmp_path, steps=4, accumulate=2, estimate=True)
+    config = settings(tmp_path, steps=4, accumulate=2)
     files = train_rig(config, generator, encoder, model, report=lines.append)
     assert list(files) == ["rotation"]
     assert "no expression" in lines[0]
     rig = RigNet.load(files["rotation"])
     assert rig.made_for["num_layers"] == 7
     assert rig.made_for["latent_dim"] == layout.size
-    assert any(
-        (line.startswith("about ") and "of preparation" in line) or "for 4 steps" in line for line in lines
-    )
     with pytest.raises(ConfigError, match="none of the blocks"):
         train_rig(settings(tmp_path, blocks=("illumination",)), generator, encoder, model, report=quiet)
     with pytest.raises(ConfigError, match="another face model"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pie_synthetic import contact_sheet
 from pie_synthetic.beard import STYLES, Beard, beard_cover, sample_beard
-from pie_synthetic.face import face_model
+from pie_synthetic.model import face_model
 from pie_synthetic.portrait import Region, render_portraits
 from pie_synthetic.scene import Scene, sample_person, sample_scenes
 

@@ -59,7 +59,7 @@ def test_counts_and_types(folder: Path) -> None:
 
 
 def test_shots_share_the_person_only(folder: Path) -> None:
-    from pie_synthetic.face import face_model
+    from pie_synthetic.model import face_model
 
     theta = PortraitDataset(folder).theta([0, 1])
     layout = face_model().layout
@@ -69,7 +69,7 @@ def test_shots_share_the_person_only(folder: Path) -> None:
 
 
 def test_edits_differ_from_the_first_shot_in_one_block(edited: Path) -> None:
-    from pie_synthetic.face import face_model
+    from pie_synthetic.model import face_model
 
     dataset = PortraitDataset(edited)
     layout = face_model().layout

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pie_framework.errors import PieError
-from pie_synthetic.face import face_model
+from pie_synthetic.model import face_model
 from pie_synthetic.portrait import Portraits, Region, render_portraits
 from pie_synthetic.scene import Scene, sample_scenes, stack_theta
 

@@ -8,9 +8,9 @@ import torch
 
 from pie_framework.rendering import shade
 from pie_synthetic.background import render_backgrounds, sample_background
-from pie_synthetic.face import face_model
 from pie_synthetic.grids import catmull_rom, grid_faces, grid_normals
 from pie_synthetic.lighting import sample_illumination
+from pie_synthetic.model import face_model
 from pie_synthetic.priors import EXPRESSIONS, ROTATION_LIMIT, sample_expression, sample_rotation
 
 

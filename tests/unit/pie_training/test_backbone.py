@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from pie_framework.api import Component
+from pie_framework.api import Component, Kind
 from pie_framework.cli.main import main
 from pie_framework.composition.backbone import read
 from pie_framework.composition.compose import compose
 from pie_framework.errors import ConfigError
 from pie_framework.plugins import Registry, discover
 from pie_training import backbone as chain
-from pie_training import command_line as training
+from tests.conftest import Install
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ class Calls:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     found = Calls()
-    monkeypatch.setattr(training, "train", found)
+    monkeypatch.setattr(chain, "train", found)
     return found
 
 
@@ -122,7 +122,7 @@ def test_a_foreign_generator_without_an_aligner_has_no_framing(tmp_path: Path, c
 
 def test_nothing_is_a_value_of_a_recipe_too(tmp_path: Path) -> None:
     settings = chain.BackboneSettings(recipe={"rig": {"pairs": None, "weights": {"edit": 2}}})
-    assert chain._recipe(settings, "rig", tmp_path)[-2:] == ["pairs=null", "weights.edit=2"]
+    assert chain._recipe(settings, Kind.RIG, tmp_path)[-2:] == ["pairs=null", "weights.edit=2"]
 
 
 def test_a_named_encoder_is_taken_as_it_is(tmp_path: Path, calls: Calls) -> None:
@@ -131,7 +131,7 @@ def test_a_named_encoder_is_taken_as_it_is(tmp_path: Path, calls: Calls) -> None
     assert [name for name, _ in calls.made] == ["rig"]
     said = {o.key: o.value for o in read(tmp_path / "out")}
     assert said["encoder"] == "mofa" and "encoder.weights" not in said
-    assert [key for key in said if key.startswith("rig.")] == ["rig.rotation.weights"]
+    assert [key for key in said if key.startswith("rig.")] == ["rig.rotation.name", "rig.rotation.weights"]
     assert said["init"] == "nearest"
     assert "inverter" not in said and "aligner.framing" not in said, "the bundled generator keeps its own"
 
@@ -204,6 +204,75 @@ def test_nothing_is_written_when_a_recipe_fails(tmp_path: Path, calls: Calls) ->
     assert main(["train", "backbone", f"output={tmp_path / 'out'}"]) == 3
     assert len(calls.made) == 1
     assert not (tmp_path / "out").exists()
+
+
+FOREIGN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from pie_framework.api import Component, Kind
+from pie_framework.hookspecs import hookimpl
+from pie_training import EngineSettings, Product
+
+@dataclass(frozen=True)
+class Weights:
+    weights: str = ""
+
+@dataclass(frozen=True)
+class Recipe(EngineSettings):
+    output: str = ""
+    product: ClassVar = Product(Kind.ENCODER, "theirs", "net.safetensors")
+
+@hookimpl
+def pie_components():
+    return [
+        Component(Kind.ENCODER, "theirs", "theirs_plugin:run", Weights, "Theirs.", api_version=(1, 1)),
+        Component(Kind.TRAINER, "their_encoder", "theirs_plugin:run", Recipe, "Theirs.", api_version=(1, 1)),
+    ]
+
+def run(settings, context):
+    raise AssertionError
+"""
+
+
+def test_a_foreign_recipe_takes_part(
+    tmp_path: Path, calls: Calls, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what it declares: the backbone's encoder is then the component that its weights are for."""
+    install("theirs-dist", {"theirs": "theirs_plugin"}, {"theirs_plugin.py": FOREIGN})
+    out = tmp_path / "out"
+    assert (
+        main(["train", "backbone", "encoder_recipe=their_encoder", f"output={out}", "encoder_steps=3"]) == 0
+    )
+    (first, encoder), (second, rig) = calls.made
+    assert (first, second) == ("their_encoder", "rig")
+    assert {"steps=3", f"output={out / 'encoder'}"} <= set(encoder)
+    weights = f"encoder.weights={out / 'encoder/net.safetensors'}"
+    assert {"encoder.name=theirs", weights} <= set(rig)
+    chosen = compose([f"backbone={out}"]).encoder
+    assert (chosen.name, f"encoder.weights={chosen.weights}") == ("theirs", weights)
+    calls.made.clear()
+    assert main(["train", "backbone", f"output={tmp_path / 'usual'}"]) == 0
+    assert [name for name, _ in calls.made] == ["encoder", "rig"], "the configuration's encoder is mofa"
+    for words, said in (
+        (["encoder_recipe=rig"], "no recipe 'rig' makes a face encoder"),
+        (["encoder_recipe=their_encodr"], "Did you mean 'their_encoder'"),
+        (["encoder=mofa", "encoder_recipe=their_encoder"], "is not trained"),
+    ):
+        assert main(["train", "backbone", f"output={tmp_path / 'no'}", *words]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_where_no_recipe_or_several_will_do(registry: Registry, install: Install) -> None:
+    twin = FOREIGN.replace('Product(Kind.ENCODER, "theirs"', 'Product(Kind.ENCODER, "mofa"')
+    install("theirs-dist", {"theirs": "theirs_plugin"}, {"theirs_plugin.py": twin})
+    with pytest.raises(
+        ConfigError, match=r"2 recipes make a face encoder.*encoder_recipe from encoder, their_encoder"
+    ):
+        chain.recipe_for(discover(), Kind.ENCODER, "", {"name": "mofa"})
+    with pytest.raises(ConfigError, match="no installed recipe makes a rig"):
+        chain.recipe_for(Registry(), Kind.RIG, "", {})
+    recipe, product = chain.recipe_for(registry, Kind.RIG, "", {"pose": {"name": "other"}})
+    assert (recipe.name, product.component) == ("rig", "stylerig"), "the only one"
 
 
 def test_rigs_cannot_be_named(tmp_path: Path, calls: Calls) -> None:

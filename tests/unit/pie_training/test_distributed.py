@@ -6,13 +6,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 
 from pie_framework.errors import RunError
-from pie_training.distributed import Processes, join, on_cpu
+from pie_training import EngineSettings
+from pie_training.processes import agreed, generator, start, summed
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -62,13 +63,12 @@ def printed(folder: Path) -> list[str]:
 
 
 def test_two_processes_have_the_gradient_of_one(folder: Path, printed: list[str]) -> None:
-    """Also through batch normalisation, whose statistics are those of the whole batch."""
-    alone = worker().gradients(Processes())
+    """And start from the same weights, whatever each has drawn."""
+    alone = worker().gradients(start(EngineSettings(steps=1, precision="float32"), "cpu", folder))
     first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert first.keys() == alone.keys()
+    assert first.keys() == alone.keys() == {"weight", "bias"}
     for name, value in alone.items():
-        if not name.endswith("num_batches_tracked"):
-            torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(first[name], value, msg=name)
         assert torch.equal(first[name], second[name]), name
 
 
@@ -87,26 +87,26 @@ def test_both_recipes_train_in_two_processes(folder: Path, printed: list[str]) -
     assert not list(folder.glob("**/*.part"))
 
 
-def test_alone_everything_returns_at_once() -> None:
-    processes = Processes()
-    assert processes.sum([1.0, 2.0]) == [1.0, 2.0]
-    assert processes.agree(3.0) == 3.0
-    assert processes.gather("x") == ["x"]
-    draws = [Processes(rank, 2).generator(5).initial_seed() for rank in (0, 1)]
-    assert draws[0] == 5
-    assert draws[1] != 5
+def test_each_process_draws_its_own(tmp_path: Path) -> None:
+    alone = start(EngineSettings(steps=1), "cpu", tmp_path)
+    assert generator(alone, 5).initial_seed() == 5
+    assert generator(SimpleNamespace(process_index=1), 5).initial_seed() != 5  # type: ignore[arg-type]
+    assert summed(alone, [1.0, 2.0]) == [1.0, 2.0] and agreed(alone, 3.0) == 3.0
 
 
-def test_what_is_gathered_is_the_same_on_the_cpu() -> None:
-    rows = torch.ones(2, requires_grad=True)
-    given = {"a": [rows, (1, "x", None)], 0: {"b": rows}}
-    found = on_cpu(given)
-    assert found[0]["b"].device.type == "cpu" and not found["a"][0].requires_grad
-    assert torch.equal(found["a"][0], rows) and found["a"][1] == (1, "x", None)
+def test_one_training_does_not_bind_the_next(tmp_path: Path) -> None:
+    for precision, accumulate, wanted in (("bfloat16", 3, torch.bfloat16), ("float32", 1, torch.float32)):
+        settings = EngineSettings(steps=1, precision=precision, accumulate=accumulate)
+        accelerator = start(settings, "cpu", tmp_path)
+        assert accelerator.gradient_accumulation_steps == accumulate
+        with accelerator.autocast():
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == wanted
 
 
-def test_a_launcher_that_says_half_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(RunError, match="torchrun"):
-        join("cpu")
+def test_processes_that_are_not_found_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(**_: object) -> None:
+        raise ValueError("rank 1 is missing")
+
+    monkeypatch.setattr("accelerate.Accelerator", absent)
+    with pytest.raises(RunError, match=r"rank 1 is missing.*torchrun"):
+        start(EngineSettings(steps=1), "cpu", tmp_path)

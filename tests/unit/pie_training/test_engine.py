@@ -3,10 +3,11 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 
 from pie_framework.errors import ConfigError, RunError
 from pie_training import EngineSettings
-from pie_training import estimate as estimates
 from pie_training.engine import Engine
-from pie_training.estimate import estimate, words
-from pie_training.recipe import Notes, Phase, Progress, TrainingFiles, TrainingRecipe
+from pie_training.processes import start
+from pie_training.recipe import Notes, Progress, TrainingFiles, TrainingRecipe
+
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,6 @@ def settings(**others: Any) -> Settings:
         "measure_every": 6,
         "precision": "float32",
         "ema": 3.0,
-        "estimate": False,
         **others,
     }
     return Settings(**values)
@@ -93,7 +94,19 @@ def run(
     folder: Path, recipe: TrainingRecipe | None = None, **others: Any
 ) -> tuple[Any, list[dict[str, float]]]:
     recipe = recipe or Line()
-    return recipe, Engine(recipe, settings(**others), TrainingFiles.in_folder(folder), report=quiet).run()
+    return recipe, start_and_run(folder, recipe, settings(**others))
+
+
+def engine_of(
+    folder: Path, recipe: TrainingRecipe, chosen: Settings, report: Callable[[str], None] = quiet
+) -> Engine:
+    return Engine(recipe, chosen, TrainingFiles.in_folder(folder), start(chosen, "cpu", folder), report)
+
+
+def start_and_run(
+    folder: Path, recipe: TrainingRecipe, chosen: Settings, report: Callable[[str], None] = quiet
+) -> list[dict[str, float]]:
+    return engine_of(folder, recipe, chosen, report).run()
 
 
 def weights(recipe: Any) -> list[Tensor]:
@@ -103,7 +116,7 @@ def weights(recipe: Any) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    "others", [{}, {"accumulate": 3, "precision": "bfloat16", "estimate": True}, {"patience": 50, "ema": 0.0}]
+    "others", [{}, {"accumulate": 3, "precision": "bfloat16"}, {"patience": 50, "ema": 0.0}]
 )
 def test_a_resumed_training_equals_one_that_was_never_interrupted(
     tmp_path: Path, others: dict[str, Any]
@@ -133,9 +146,7 @@ def test_accumulated_batches_have_the_gradient_of_their_union(tmp_path: Path) ->
     grads = []
     for batch, accumulate in ((12, 1), (4, 3)):
         recipe = Fixed(batch=batch)
-        engine = Engine(
-            recipe, settings(accumulate=accumulate, clip=0.0), TrainingFiles.in_folder(tmp_path), report=quiet
-        )
+        engine = engine_of(tmp_path, recipe, settings(accumulate=accumulate, clip=0.0))
         engine.take_step(Progress(0, 0.0))
         grads.append(recipe.modules["up"].weight.grad)
     torch.testing.assert_close(grads[0], grads[1])
@@ -144,7 +155,9 @@ def test_accumulated_batches_have_the_gradient_of_their_union(tmp_path: Path) ->
 def test_averaged_weights_are_measured_and_saved(tmp_path: Path) -> None:
     recipe, rows = run(tmp_path, ema=5.0)
     saved = recipe.saved[-1]["weight"]
-    assert not torch.equal(saved, recipe.modules["up"].weight)
+    assert torch.equal(saved, recipe.modules["up"].weight)
+    trained = torch.load(tmp_path / "state.pt", weights_only=True)["networks"]["up.weight"]
+    assert not torch.equal(saved, trained)
     assert rows[-1]["slope"] == pytest.approx(float(saved))
     plain, rows = run(tmp_path / "plain", ema=0.0)
     assert torch.equal(plain.saved[-1]["weight"], plain.modules["up"].weight)
@@ -185,47 +198,12 @@ def test_ctrl_c_keeps_the_state(tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
-def test_the_estimate_leaves_everything_as_it_was(tmp_path: Path) -> None:
-    plain, _ = run(tmp_path / "plain")
+def test_lines_say_how_long_it_will_still_take(tmp_path: Path) -> None:
     lines: list[str] = []
-    recipe = Line()
-    Engine(recipe, settings(estimate=True), TrainingFiles.in_folder(tmp_path), report=lines.append).run()
-    for one, other in zip(weights(plain), weights(recipe), strict=True):
-        assert torch.equal(one, other)
-    assert lines[0].startswith("about ") and "for 24 steps" in lines[0] and "ms a step" in lines[0]
-    assert recipe.prepared == 1
-    Engine(Line(), settings(stop_at=6), TrainingFiles.in_folder(tmp_path / "parts"), report=quiet).run()
-    resumed = settings(estimate=True, resume=True)
-    Engine(Line(), resumed, TrainingFiles.in_folder(tmp_path / "parts"), report=lines.append).run()
-    assert any("for 18 more steps" in line for line in lines)
-
-
-def test_the_estimate_weighs_kinds_of_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(seconds=5.0)
-    monkeypatch.setattr(estimates, "now", lambda device: clock.seconds)
-
-    class Slow(Line):
-        def losses(self, progress: Progress, notes: Notes) -> Iterator[Tensor]:
-            clock.seconds += 0.04 if progress.fraction > 0.5 else 0.01
-            return super().losses(progress, notes)
-
-        def phases(self) -> Sequence[Phase]:
-            return [Phase(0.5, [(1.0, Progress(0, 0.0))]), Phase(0.5, [(1.0, Progress(0, 0.9))])]
-
-        def setup(self) -> tuple[float, float, float]:
-            return 100.0, 2.0, 1.0
-
-    lines: list[str] = []
-    files = TrainingFiles.in_folder(tmp_path)
-    seconds, each = estimate(Engine(Slow(), settings(steps=1000), files, report=lines.append))
-    assert seconds == pytest.approx(100 + 25)
-    assert each == pytest.approx(25)
-    assert "after 2 min of preparation" in lines[0]
-    # Half of the time each: 100 quick steps a second and 25 slow ones, on average 62.5.
-    estimate(Engine(Slow(), settings(steps=0, seconds=100), files, report=lines.append))
-    count = int(lines[1].split(" are about ")[1].split()[0])
-    assert count == 6250
-    assert (words(40), words(720), words(9000)) == ("40 s", "12 min", "2.5 h")
+    chosen = settings()
+    start_and_run(tmp_path, Line(), chosen, lines.append)
+    assert [" left 0:" in line for line in lines] == [False, True, True, True, False]
+    assert lines[1].startswith("step 6 ")
 
 
 def test_sheets_and_events_are_written(tmp_path: Path) -> None:
@@ -246,11 +224,27 @@ def test_sheets_and_events_are_written(tmp_path: Path) -> None:
 
 
 def test_without_tensorboard_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    monkeypatch.setattr("accelerate.utils.is_tensorboard_available", lambda: False)
     recipe = Line()
     with pytest.raises(ConfigError, match="pip install"):
         run(tmp_path, recipe, tensorboard=True)
     assert recipe.prepared == 0, "before time goes into samples"
+
+
+def test_without_accelerate_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(ConfigError, match=r"needs Accelerate.*pip install 'pie-framework\[train\]'"):
+        run(tmp_path)
+
+
+def test_networks_can_be_used_without_accelerate() -> None:
+    """Neither the plugins' declarations nor the recipes import it, only a training that starts."""
+    recipes = (
+        "pie_mofa.training, pie_stylerig.training, pie_stylegan.component, pie_features.recognition_training"
+    )
+    code = f"import sys, {recipes}, pie_framework.plugins as p; p.discover(); sys.exit('accelerate' in sys.modules)"
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, check=True)
 
 
 def test_a_training_that_starts_again_has_a_curve_of_its_own(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pie_framework.api import Kind
 from pie_framework.errors import ConfigError, RunError
+from pie_framework.plugins import Registry, discover
 from pie_training import TrainerSettings
-from pie_training.command import command, parse_settings
 from pie_training.fit import fit, learning_rate_factor
-from pie_training.settings import open_readers
+from pie_training.readers import open_readers
+from pie_training.running import read, reader_of
 
 
 class Line:
@@ -101,18 +103,19 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
     assert learning_rate_factor(1.0) == pytest.approx(0.0)
 
 
-def test_settings_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="clock"):
         TrainerSettings(clock="sun")
     with pytest.raises(ConfigError, match="dataset"):
         open_readers(TrainerSettings())
-    with pytest.raises(ConfigError, match="reader"):
-        open_readers(TrainerSettings(dataset="a", heldout="b", out="c", reader="nowhere:Reader"))
-    parsed = parse_settings(TrainerSettings, ["--seconds", "5", "--no-bf16", "--out", "w"], "")
-    assert (parsed.seconds, parsed.bf16, parsed.out) == (5.0, False, "w")
+    for reader in ("nowhere:Reader", ""):
+        with pytest.raises(ConfigError, match="reader"):
+            open_readers(TrainerSettings(dataset="a", heldout="b", out="c", reader=reader))
 
-    def failing(config: TrainerSettings, context: None) -> None:
-        raise ConfigError("no such thing")
 
-    assert command(TrainerSettings, failing, "", []) == 2
-    assert "no such thing" in capsys.readouterr().err
+def test_the_reader_is_the_one_that_a_recipe_for_portraits_declares() -> None:
+    registry = discover()
+    recipe = registry.get(Kind.TRAINER, "landmarks")
+    assert read(recipe, [], registry)[0].reader == "pie_synthetic.dataset:PortraitDataset"
+    assert read(recipe, ["reader=mine:Reader"], registry)[0].reader == "mine:Reader"
+    assert reader_of(Registry()) == ""

@@ -8,7 +8,7 @@ import pytest
 
 from pie_framework.cli.main import main
 from pie_framework.errors import ComponentError, ConfigError
-from pie_framework.plugins import discover, gone, naming_the_gone
+from pie_framework.plugins import discover, missing_package, naming_missing_packages
 from pie_framework.runs.folder import Manifest, RunFolder
 
 RECORDED = [
@@ -32,7 +32,7 @@ def unknown(kind: str, name: str) -> ComponentError:
     ],
 )
 def test_the_package_is_the_one_that_the_run_recorded(kind: str, name: str, package: str):
-    told = str(gone(unknown(kind, name), RECORDED))
+    told = str(missing_package(unknown(kind, name), RECORDED))
     assert f"the {kind} 'glow' of {package.replace('==', ' ')}" in told
     assert f"pip install '{package}'" in told
 
@@ -40,18 +40,18 @@ def test_the_package_is_the_one_that_the_run_recorded(kind: str, name: str, pack
 def test_a_selection_that_leaves_the_package_out_is_mentioned(install, monkeypatch: pytest.MonkeyPatch):
     error = unknown("generator", "glow")
     monkeypatch.setenv("PIE_PLUGINS", "-energies")
-    assert "PIE_PLUGINS" not in str(gone(error, RECORDED))
+    assert "PIE_PLUGINS" not in str(missing_package(error, RECORDED))
     install("pie-glow", {"shine": "glow_plugin"}, {"glow_plugin.py": ""})
-    assert "PIE_PLUGINS" not in str(gone(error, RECORDED))
+    assert "PIE_PLUGINS" not in str(missing_package(error, RECORDED))
     monkeypatch.setenv("PIE_PLUGINS", "-shine")
-    assert str(gone(error, RECORDED)).endswith("offers it. PIE_PLUGINS=-shine leaves it out.")
+    assert str(missing_package(error, RECORDED)).endswith("offers it. PIE_PLUGINS=-shine leaves it out.")
 
 
 def test_what_was_not_recorded_and_other_errors_stay_as_they_are():
     for error in (unknown("rig", "glow"), unknown("generator", "glimmer"), ComponentError("broken")):
-        assert gone(error, RECORDED) is error
-    assert gone(unknown("rig", "x"), [{"name": "x"}]).message == "there is no rig named 'x'"
-    with pytest.raises(ConfigError), naming_the_gone(RECORDED):
+        assert missing_package(error, RECORDED) is error
+    assert missing_package(unknown("rig", "x"), [{"name": "x"}]).message == "there is no rig named 'x'"
+    with pytest.raises(ConfigError), naming_missing_packages(RECORDED):
         raise ConfigError("not about components")
 
 
