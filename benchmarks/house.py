@@ -197,6 +197,8 @@ def table(revisions: Sequence[str]) -> str:
 
 def calls() -> dict[str, int]:
     """How often one small `pie run` of this process discovers plugins, parses a configuration and plans."""
+    import torch
+
     from pie_framework.cli.main import main
     from pie_framework.composition import plan, schema
     from pie_framework.plugins import discovery
@@ -212,12 +214,11 @@ def calls() -> dict[str, int]:
             found[counted[frame.f_code]] += 1
 
     steps = ("schedule.stages.0.steps=2", "schedule.stages.1.steps=1", "prior.pool=2", "device=cpu")
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="house-") as folder:
         sys.setprofile(count)
         try:
-            status = main(
-                ["run", "energy=full", "generator=stylegan2", f"hydra.run.dir={folder}/run", *steps]
-            )
+            status = main(["run", "energy=full", "generator=stylegan2", f"outputs={folder}", *steps])
         finally:
             sys.setprofile(None)
     if status:

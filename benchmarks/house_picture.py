@@ -28,7 +28,8 @@ SIDE = ROOMS_WIDTH + 20
 #: What a room is for, in the words that fit into its box.
 PURPOSES = {
     "api": "the contract",
-    "assets": "weight files",
+    "arguments": "KEY=VALUE words",
+    "assets": "where files come from",
     "cli": "the command line",
     "composition": "words → components",
     "editing": "controls → edits",
@@ -45,6 +46,7 @@ PURPOSES = {
     "testing": "for plugin authors",
     "untrusted": "files of others",
     "version": "a number",
+    "weights": "one file format",
 }
 
 STYLE = """
