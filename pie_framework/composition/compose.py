@@ -20,6 +20,8 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import main as hydra_main
+
+# Private, and the same in 1.3 and 1.4; pyproject.toml takes no later Hydra.
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
@@ -35,7 +37,7 @@ from pie_framework.composition import components as component_settings
 from pie_framework.composition.explain import explain, explicable
 from pie_framework.composition.hydra_setup import (
     CONFIG_NAME,
-    HYDRA_VERSION_BASE,
+    VERSION_BASE,
     groups,
     initialised,
     installed,
@@ -151,7 +153,7 @@ def _start(job: Callable[[DictConfig], None], program: str, arguments: Sequence[
         with explained(name, overrides, job.__code__):
             if _run(job, name, overrides, program.split()[-1]):
                 return 0
-    main = hydra_main(version_base=HYDRA_VERSION_BASE, config_path=str(core_config()), config_name=root)(job)
+    main = hydra_main(config_path=str(core_config()), config_name=root, **VERSION_BASE)(job)
     before = sys.argv
     sys.argv = [program, *component_settings.opened(arguments)]
     try:

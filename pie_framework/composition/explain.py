@@ -125,6 +125,8 @@ def _unreadable_file(failure: _Failure) -> ConfigError | None:
     for cause in failure.chain:
         if isinstance(cause, MarkedYAMLError) and (mark := cause.problem_mark or cause.context_mark):
             problem = cause.problem or cause.context or "it cannot be read"
+            if "recursive" in problem:
+                return ConfigError(f"{_in_file(failure)}it refers to itself in '{mark.name}'")
             hint = "Indent with spaces." if "\\t" in problem else None
             return ConfigError(f"'{mark.name}', line {mark.line + 1}, is not valid YAML: {problem}", hint)
         if isinstance(cause, (ReaderError, UnicodeDecodeError)):
@@ -175,7 +177,7 @@ def _no_group(failure: _Failure) -> ConfigError | None:
 
 
 def _no_key(failure: _Failure) -> ConfigError | None:
-    unknown = re.search(r"Key '([^']+)' is not in struct\s*\n\s*full_key: (\S+)", failure.text)
+    unknown = re.search(r"Key '([^']+)' is not in struct.*\s*\n\s*full_key: (\S+)", failure.text)
     if not unknown:
         return None
     full = _dotted(unknown[2])

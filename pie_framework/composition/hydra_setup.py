@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import hydra
 from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
@@ -20,7 +21,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from pie_framework.plugins import Registry, core_config, discover
 
 CONFIG_NAME = "config"
-HYDRA_VERSION_BASE = "1.3"
+#: Hydra 1.3 warns without it, 1.4 with it.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
 #: The plugins of `searching`; Hydra makes its own instances of `PluginFolders` and hands nothing to them.
 _plugins: ContextVar[Registry | None] = ContextVar("plugins", default=None)
@@ -62,7 +64,7 @@ def initialised(job_name: str = "app") -> Iterator[None]:
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(core_config()), job_name, HYDRA_VERSION_BASE):
+        with initialize_config_dir(str(core_config()), job_name, **VERSION_BASE):
             yield
     finally:
         if previous is not None:
@@ -89,9 +91,9 @@ def options(
     """The options of a configuration group, or the groups in it, with those of a search path that is overridden."""
     folders = [word for word in overrides if word.startswith("hydra.searchpath=")]
     with initialised():
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        names: list[str] = hydra.config_loader.get_group_options(group, what, root, folders)
+        running = GlobalHydra.instance().hydra
+        assert running is not None
+        names: list[str] = running.config_loader.get_group_options(group, what, root, folders)
     return names
 
 

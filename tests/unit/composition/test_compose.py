@@ -253,7 +253,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
     ("words", "said"),
     [
         # Files.
-        ("--config-dir MINE energy=broken", "energy/broken.yaml', line 2, is not valid YAML: expected ','"),
+        ("--config-dir MINE energy=broken", "energy/broken.yaml', line 2, is not valid YAML: "),
         ("--config-dir MINE energy=tabs", "energy/tabs.yaml', line 2, is not valid YAML"),
         ("--config-dir MINE energy=tag", "energy/tag.yaml', line 1, is not valid YAML"),
         ("--config-dir MINE energy=binary", "in 'energy/binary': it is not UTF-8 text"),
