@@ -123,7 +123,9 @@ def _asked(
     wanted: Sequence[tuple[str, EditRequest]], theta: Tensor, source: Tensor, face_model: FaceModel
 ) -> Tensor:
     """θ (edits, P) with each edit of one portrait, θ and source (1, P)."""
-    return torch.cat([apply_request(face_model.layout, theta, request, source) for _, request in wanted])
+    return torch.cat(
+        [apply_request(Vocabulary(face_model.layout), theta, request, source) for _, request in wanted]
+    )
 
 
 def _edited(
