@@ -19,7 +19,7 @@ from pie_bench.models.figures import OVER
 from pie_bench.models.world import PRIOR, SOURCES, World
 from pie_bench.settings import ANOTHER
 from pie_framework.api import FaceModel, KnownPortraits, Networks
-from pie_framework.editing.controls import Control, EditRequest
+from pie_framework.editing.controls import Control, EditRequest, Vocabulary
 from pie_framework.editing.edit import edit
 from pie_framework.editing.parameters import apply_request
 
