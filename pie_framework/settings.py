@@ -247,15 +247,17 @@ def _checked(adapter: TypeAdapter[Any], hint: Any, value: Any, path: str) -> Any
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join([path, *(str(part) for part in wrong["loc"] if _is_key(part, value))])
+        if wrong["loc"][-1:] == ("[key]",):
+            raise ConfigError(f"there is no setting '{place}'", _range_hint(wrong)) from error
         raise ConfigError(f"{place}: {_reason(wrong)}", _range_hint(wrong)) from error
 
 
 def _says_number(hint: Any) -> bool:
     """Whether true and false are no values of a type, although Python counts them among the numbers."""
-    inside = (
-        [typing.get_args(hint)[0]] if typing.get_origin(hint) is typing.Annotated else typing.get_args(hint)
-    )
-    return hint in (int, float) or (any(part in (int, float) for part in inside) and bool not in inside)
+    if typing.get_origin(hint) is typing.Annotated:
+        return _says_number(typing.get_args(hint)[0])
+    inside = typing.get_args(hint)
+    return hint in (int, float) or (any(map(_says_number, inside)) and bool not in inside)
 
 
 def _is_key(part: Any, value: Any) -> bool:
@@ -283,19 +285,21 @@ def _reason(wrong: Mapping[str, Any]) -> str:
             "a group" if isinstance(value, Mapping) else "a list" if isinstance(value, list) else "one value"
         )
         return f"{what} was given where {'a list' if wants in ('list', 'tuple', 'set') else 'a group'} is expected"
-    if kind in ("too_long", "too_short", "missing"):
+    if kind == "too_short":
+        return f"{context['actual_length']} values were given, it takes {context['min_length']} at least"
+    if kind in ("too_long", "missing"):
         given = context.get("actual_length", len(value) if isinstance(value, list) else 0)
         return f"{given} values were given, it takes {context.get('max_length', 'more')}"
     if isinstance(value, (list, dict)):
         return f"a {'list' if isinstance(value, list) else 'group'} was given where one value is expected"
+    if kind in ("finite_number", "predicate_failed") or value != value:
+        return f"{value!r} is not a finite number"
     if kind in ("greater_than", "greater_than_equal"):
         return f"{value} is too small"
     if kind in ("less_than", "less_than_equal"):
         return f"{value} is too large"
     if kind == "literal_error":
         return f"'{value}' is not one of its values"
-    if kind in ("finite_number", "predicate_failed"):
-        return f"{value!r} is not a finite number"
     if wants in _KINDS:
         return (
             f"'{value}' is not {_KINDS[wants]}" if wants != "finite" else f"{value!r} is not a finite number"

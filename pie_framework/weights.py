@@ -18,11 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from pie_framework.api.layout import Block, Layout
-from pie_framework.errors import AssetError
+from pie_framework.errors import AssetError, PieError
 from pie_framework.files.io import save_tensors
+from pie_framework.settings import merge
 from pie_framework.untrusted import build, read_safetensors
 
 M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
 StrPath = str | os.PathLike[str]
 VERSION = 1
 
@@ -42,6 +44,17 @@ class WeightFile:
     architecture: dict[str, Any]
     state: dict[str, Tensor]
     notes: dict[str, Any]
+
+    def stated(self, schema: type[T]) -> T:
+        """The architecture as a dataclass, whose types and ranges it must have, as settings must.
+
+        Raises:
+            AssetError: a key that the dataclass does not have, or a value that it refuses.
+        """
+        try:
+            return merge(schema, self.architecture)
+        except PieError as error:
+            raise AssetError(f"the architecture in '{self.path}' cannot be built: {error}") from error
 
     def build(self, make: Callable[[], M]) -> M:
         """The network that `make` makes, filled; the file is not trusted, and gets no network larger than itself.

@@ -10,15 +10,13 @@ from PIL import Image
 
 from pie_alignment.alignment import FRAMINGS, Framing, portrait_square, square_to_affine
 from pie_alignment.cascades import Face, find_faces
-from pie_alignment.cutting import PADDINGS, cut_portrait
+from pie_alignment.cutting import cut_portrait
 from pie_alignment.point_sets import face_points, size_of
 from pie_alignment.settings import AlignerSettings
 from pie_framework.api import AlignedPortrait, BuildContext, EmptyConfig, Kind, PhotoLandmarks
-from pie_framework.errors import ConfigError, InputError, did_you_mean
+from pie_framework.errors import ConfigError, InputError
 from pie_framework.images.affine import IDENTITY, Affine
 
-#: What may find the eyes and the mouth.
-POINTS = ("auto", "landmarks", "cascades")
 Detector = Callable[[], object]
 
 
@@ -28,29 +26,12 @@ class FaceAligner:
     Args:
         settings: of the aligner.
         landmarks: gives the run's landmark detector when a photo is aligned; None where there is none.
-
-    Raises:
-        ConfigError: a setting is out of range or names no source of points, framing or padding.
     """
 
     def __init__(self, settings: AlignerSettings, landmarks: Detector | None = None) -> None:
         self.settings = settings
         self._landmarks = landmarks
-        if settings.points not in POINTS:
-            raise ConfigError(
-                f"aligner.points='{settings.points}' is unknown", did_you_mean(settings.points, POINTS)
-            )
         self.framing = _framing(settings)
-        if settings.face < 0:
-            raise ConfigError(
-                f"aligner.face={settings.face} is negative", "0 is the largest face, 1 the next."
-            )
-        if not settings.scale > 0:
-            raise ConfigError(f"aligner.scale={settings.scale} must be positive")
-        if settings.padding not in PADDINGS:
-            raise ConfigError(
-                f"aligner.padding='{settings.padding}' is unknown", did_you_mean(settings.padding, PADDINGS)
-            )
 
     def align(self, photo: Image.Image, size: int) -> AlignedPortrait:
         """The face of an RGB photo, upright, at `size` x `size`; InputError if there is none, or not the one asked."""
@@ -130,25 +111,13 @@ def photo_name(photo: Image.Image) -> str:
 
 
 def _framing(settings: AlignerSettings) -> Framing:
-    if settings.framing not in FRAMINGS:
-        raise ConfigError(
-            f"aligner.framing='{settings.framing}' is unknown", did_you_mean(settings.framing, FRAMINGS)
-        )
     framing = FRAMINGS[settings.framing]
     if settings.eye_distance is not None:
-        if not 0.01 <= settings.eye_distance <= 1.0:
-            raise ConfigError(
-                f"aligner.eye_distance={settings.eye_distance} is out of range", "It lies between 0.01 and 1."
-            )
         ratio = framing.eye_to_mouth / framing.eye_distance
         framing = replace(
             framing, eye_distance=settings.eye_distance, eye_to_mouth=settings.eye_distance * ratio
         )
     if settings.eye_line is not None:
-        if not 0.0 <= settings.eye_line <= 1.0:
-            raise ConfigError(
-                f"aligner.eye_line={settings.eye_line} is out of range", "It lies between 0 and 1."
-            )
         framing = replace(framing, eye_line=settings.eye_line)
     return framing
 

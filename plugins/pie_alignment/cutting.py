@@ -8,7 +8,6 @@ from PIL import Image, ImageFilter
 
 from pie_framework.images.affine import Affine, apply, scale_of, shifted, view
 
-PADDINGS = ("blur", "ffhq", "reflect", "edge")
 #: No side is padded by more than this many times the photo's longer side: bounds the memory.
 MAX_PADDING = 4.0
 
@@ -24,7 +23,7 @@ def cut_portrait(photo: Image.Image, to_source: Affine, size: int, padding: str 
         photo: RGB.
         to_source: portrait pixels to photo pixels.
         size: height and width of the portrait.
-        padding: one of `PADDINGS`.
+        padding: what lies beyond the border, as `AlignerSettings.padding`.
     """
     scale = scale_of(to_source)
     if scale > 4.0:  # work at no more than four times the resolution that is asked for

@@ -24,7 +24,7 @@ from torch.nn import functional
 from pie_alignment.landmark_settings import MediapipeSettings
 from pie_alignment.point_sets import MEDIAPIPE, OURS, size_of, to_66
 from pie_framework.api import BuildContext
-from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError, did_you_mean
+from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 
 #: Larger model files are not read; Google's have about 4 MB.
 MAX_BYTES = 256 << 20
@@ -36,7 +36,6 @@ NETWORKS = ("face_detector.tflite", "face_landmarks_detector.tflite")
 MIN_SIDE = 256
 #: How many faces are looked for in a whole photo.
 MAX_FACES = 16
-MISSING = ("error", "neutral")
 SOURCE = "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker"
 
 
@@ -203,12 +202,6 @@ def build(config: MediapipeSettings, context: BuildContext) -> MediapipeLandmark
         raise ConfigError(
             "landmarks.model is not given", f"Give the path of face_landmarker.task, from {SOURCE}."
         )
-    if config.missing not in MISSING:
-        raise ConfigError(
-            f"landmarks.missing='{config.missing}' is unknown", did_you_mean(config.missing, MISSING)
-        )
-    if not 0.0 <= config.confidence <= 1.0:
-        raise ConfigError(f"landmarks.confidence={config.confidence} is not between 0 and 1")
     model = read_task(Path(context.asset(config.model)))
     neutral = None
     if config.missing == "neutral":

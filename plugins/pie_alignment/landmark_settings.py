@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval
 
 from pie_framework.api import AssetPath
 from pie_training import TrainerSettings
+from pie_training.settings import Batch
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class MediapipeSettings:
     """
 
     model: AssetPath = "asset://mediapipe-face-landmarker"
-    confidence: float = 0.5
-    missing: str = "error"
+    confidence: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    missing: Literal["error", "neutral"] = "error"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class FileLandmarkSettings:
 
     path: AssetPath = ""
     photo: Any = None
-    origin: str = "auto"
+    origin: Literal["auto", "corner", "centre", "one"] = "auto"
     others: str = "embedded"
 
 
@@ -64,7 +67,7 @@ class LandmarkTraining(TrainerSettings):
         shift: largest shift, as a fraction of the side.
     """
 
-    batch: int = 32
+    batch: Batch = 32
     heat_weight: float = 0.2
     degrees: float = 10.0
     scale: float = 0.1

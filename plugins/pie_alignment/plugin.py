@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pie_alignment.landmark_settings import (
     FileLandmarkSettings,
     LandmarkSettings,
@@ -19,35 +21,33 @@ SHA256 = {
 
 #: The version of the plugin contract that this plugin was written for.
 API = (1, 1)
+component = partial(Component, api_version=API)
 
 
 @hookimpl
 def pie_components() -> list[Component]:
     return [
-        Component(
+        component(
             Kind.ALIGNER,
             "auto",
             "pie_alignment.aligners:build_auto",
             config=AlignerSettings,
             summary="Takes a square picture of the generator's size as it is, aligns any other by its face.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.ALIGNER,
             "ffhq",
             "pie_alignment.aligners:build_ffhq",
             config=AlignerSettings,
             summary="Finds the face with opencv's cascades and cuts it out upright, as FFHQ does.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.ALIGNER,
             "none",
             "pie_alignment.aligners:build_centre",
             summary="Looks for no face: the largest centred square, for pictures that are already cut.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.LANDMARKS,
             "embedded",
             "pie_alignment.landmark_network:build",
@@ -56,32 +56,28 @@ def pie_components() -> list[Component]:
             assets=(
                 Asset("landmark detector weights", LandmarkSettings.weights, SHA256["landmarks"], "MIT"),
             ),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.LANDMARKS,
             "mediapipe",
             "pie_alignment.landmark_mediapipe:build",
             config=MediapipeSettings,
             summary="MediaPipe's face landmarker, 478 points brought to the 66, from a model file of the user's.",
             assets=(Asset("MediaPipe face landmarker", MediapipeSettings.model, licence="Apache-2.0"),),
-            api_version=API,
             packages=("mediapipe",),
         ),
-        Component(
+        component(
             Kind.LANDMARKS,
             "file",
             "pie_alignment.landmark_file:build",
             config=FileLandmarkSettings,
             summary="Points that the user gives for the photos; another detector looks at all other images.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "landmarks",
             "pie_alignment.landmark_training:run",
             config=LandmarkTraining,
             summary="Train the landmark detector on rendered portraits.",
-            api_version=API,
         ),
     ]

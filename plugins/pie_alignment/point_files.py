@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pie_alignment.point_sets import COUNTS
-from pie_framework.errors import InputError, did_you_mean
+from pie_framework.errors import InputError
 
 FloatArray = NDArray[np.float64]
 #: Points by the name of the photo's file; the key None where a file holds the points of one photo.
@@ -46,8 +46,6 @@ def read_points(path: Path, origin: str = "auto") -> PointSets:
             nothing.
     """
     name = f"'{path}'"
-    if origin != "auto" and origin not in ORIGINS:
-        raise InputError(f"landmarks.origin='{origin}' is unknown", did_you_mean(origin, ("auto", *ORIGINS)))
     if not path.is_file():
         raise InputError(f"there is no file of points {name}", "Check landmarks.path.")
     size = path.stat().st_size

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge
 from omegaconf import DictConfig
 
 from pie_framework.composition.compose import compose
@@ -29,16 +30,16 @@ class BenchConfig:
     set: str = ""
     methods: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
-    portraits: int = 2
-    portraits_seed: int = 7001
+    portraits: Annotated[int, Ge(1)] = 2
+    portraits_seed: Annotated[int, Ge(0)] = 7001
     scenes: dict[str, Any] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=lambda: [0])
-    chunk: int = 2
+    chunk: Annotated[int, Ge(1)] = 2
     edits: dict[str, list[str]] = field(default_factory=dict)
     judge: list[str] = field(default_factory=list)
-    pictures: int = 2
+    pictures: Annotated[int, Ge(0)] = 2
     device: str = "auto"
-    workers: int = 2
+    workers: Annotated[int, Ge(1)] = 2
     outputs: str = "outputs/bench"
     job: int | None = None
 
@@ -64,7 +65,6 @@ def load(overrides: Sequence[str], registry: Registry) -> BenchConfig:
 def parse(config: DictConfig | Mapping[str, Any]) -> BenchConfig:
     """Check composed settings and give them as a dataclass."""
     bench = merge(BenchConfig, config)
-    check_least(bench, portraits=1, chunk=1, workers=1, portraits_seed=0, pictures=0)
     for key in ("methods", "seeds", "edits"):
         values = list(getattr(bench, key))
         if not values:
@@ -80,13 +80,6 @@ def parse(config: DictConfig | Mapping[str, Any]) -> BenchConfig:
     if not isinstance(bench.scenes.get("name"), str):
         raise ConfigError("scenes does not say which source it is", "Give scenes.name=NAME.")
     return bench
-
-
-def check_least(settings: object, **least: int) -> None:
-    """ConfigError for a setting below the least that it may be."""
-    for key, value in least.items():
-        if getattr(settings, key) < value:
-            raise ConfigError(f"{key}: {getattr(settings, key)} is too small", f"It is at least {value}.")
 
 
 def need_option(group: str, name: str) -> None:

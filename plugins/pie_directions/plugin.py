@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pie_directions.settings import DEFAULT_WEIGHTS, LinearConfig, TrainDirectionsConfig
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
@@ -13,27 +15,26 @@ SHA256 = {
 
 #: The version of the plugin contract that this plugin was written for.
 API = (1, 1)
+component = partial(Component, api_version=API)
 
 
 @hookimpl
 def pie_components() -> list[Component]:
     return [
-        Component(
+        component(
             Kind.EDITOR,
             "linear",
             "pie_directions.directions:build",
             config=LinearConfig,
             summary="InterFaceGAN: moves w along the normal of a linear attribute, without rig networks.",
             assets=(Asset("directions", DEFAULT_WEIGHTS, SHA256["directions"], "MIT"),),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "directions",
             "pie_directions.training:run",
             config=TrainDirectionsConfig,
             summary="Fits the directions of the linear editor on the generator's own samples.",
             requires=frozenset({"generator", "encoder"}),
-            api_version=API,
         ),
     ]

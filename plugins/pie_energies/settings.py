@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from pie_framework.api.analysis import check_reduction
-from pie_framework.errors import ConfigError
+from annotated_types import Ge
+
+#: What becomes of the squares of a distance; `pie_framework.api.analysis.REDUCTIONS`.
+Reduction = Literal["mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,7 @@ class DistanceConfig:
             the paper.
     """
 
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
+    reduction: Reduction = "mean"
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,5 @@ class AnalysisConfig:
             the landmarks in image sides, or the "sum" of the former and of the landmarks in pixels.
     """
 
-    size: int = 64
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        check_reduction(self.reduction)
-        if self.size < 0:
-            raise ConfigError(f"size: {self.size} is not a side in pixels", "0 means the generator's own.")
+    size: Annotated[int, Ge(0)] = 64
+    reduction: Reduction = "mean"

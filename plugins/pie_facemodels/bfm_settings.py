@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Interval
 
 from pie_framework.api import AssetPath
-from pie_framework.errors import ConfigError, did_you_mean
 
-REGIONS = ("front", "whole")
+#: A place, in fractions of the portrait's side.
+Place = Annotated[float, Interval(ge=-1, le=2)]
 
 
 @dataclass(frozen=True)
@@ -18,27 +21,16 @@ class BfmSettings:
         path: `BFM_model_front.mat` of Deep3DFaceRecon, or an .npz with the same arrays.
         region: what is rendered: "front", the smaller region that the file keeps for photometric losses, or "whole".
         window_x: middle of the window of the portrait that Deep3DFaceRecon's camera sees, fraction of the portrait's
-            width from its left.
+            width from its left, -1 to 2.
         window_y: the same downwards, fraction of the height from the top.
-        window_side: side of that window, fraction of the portrait's side.
+        window_side: side of that window, fraction of the portrait's side, 0.05 to 20.
     """
 
     path: AssetPath = ""
-    region: str = "front"
-    window_x: float = 0.5
-    window_y: float = 0.58970
-    window_side: float = 0.88368
-
-    def __post_init__(self) -> None:
-        if self.region not in REGIONS:
-            raise ConfigError(f"face_model.region is '{self.region}'", did_you_mean(self.region, REGIONS))
-        if not 0.05 <= self.window_side <= 20.0:
-            raise ConfigError(
-                f"face_model.window_side={self.window_side} is out of range", "It lies between 0.05 and 20."
-            )
-        for name, value in (("window_x", self.window_x), ("window_y", self.window_y)):
-            if not -1.0 <= value <= 2.0:
-                raise ConfigError(f"face_model.{name}={value} is out of range", "It lies between -1 and 2.")
+    region: Literal["front", "whole"] = "front"
+    window_x: Place = 0.5
+    window_y: Place = 0.58970
+    window_side: Annotated[float, Interval(ge=0.05, le=20)] = 0.88368
 
     @property
     def window(self) -> tuple[float, float, float]:

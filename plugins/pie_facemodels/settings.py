@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge
 
 from pie_framework.api import AssetPath
-from pie_framework.errors import ConfigError
 
-
-def _sizes(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 0:
-            raise ConfigError(f"face_model.{name} is {count}", "Give the number of coefficients, 0 or more.")
+#: A number of coefficients.
+Size = Annotated[int, Ge(0)]
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,10 @@ class IctSettings:
     """
 
     path: AssetPath = ""
-    identity: int = 100
-    albedo: int = 80
+    identity: Size = 100
+    albedo: Size = 80
     expressions: list[str] = field(default_factory=list)
     cache: bool = True
-
-    def __post_init__(self) -> None:
-        _sizes(identity=self.identity, albedo=self.albedo)
 
 
 @dataclass(frozen=True)
@@ -53,12 +49,9 @@ class FlameSettings:
 
     path: AssetPath = ""
     landmarks: AssetPath = ""
-    shapes: int = 300
-    identity: int = 100
-    expression: int = 50
-    albedo: int = 80
+    shapes: Size = 300
+    identity: Size = 100
+    expression: Size = 50
+    albedo: Size = 80
     eyes: bool = True
     neck: bool = False
-
-    def __post_init__(self) -> None:
-        _sizes(shapes=self.shapes, identity=self.identity, expression=self.expression, albedo=self.albedo)

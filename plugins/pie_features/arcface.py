@@ -16,7 +16,7 @@ from pie_features.iresnet import DEPTHS, SIDE, STAGES, IResNet
 from pie_features.recognition import check_layers
 from pie_features.sampling import similarity, warped
 from pie_features.settings import FFHQ_POINTS, ArcFaceSettings
-from pie_features.vgg import check_gain, scaled
+from pie_features.vgg import scaled
 from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError
 
@@ -99,7 +99,6 @@ def read_network(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> I
 def build(config: ArcFaceSettings, context: BuildContext) -> ArcFace:
     """Ψ from its file, frozen; AssetError when it does not fit."""
     check_layers(config.layers, LAYERS)
-    check_gain(config.gain)
     path = context.asset(config.weights)
     network = ArcFace(
         read_network(read_state(path), path), config.layers, config.points, config.normalize, config.gain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pie_features.settings import (
     ArcFaceSettings,
     PerceptualSettings,
@@ -22,74 +24,67 @@ SHA256 = {
 
 #: The version of the plugin contract that this plugin was written for.
 API = (1, 1)
+component = partial(Component, api_version=API)
 
 
 @hookimpl
 def pie_components() -> list[Component]:
     return [
-        Component(
+        component(
             Kind.FEATURES,
             "recognition",
             "pie_features.recognition:build",
             config=RecognitionSettings,
             summary="Ψ of the embedded world: who is shown, whatever the pose, expression and light.",
             assets=(Asset("Ψ weights", RecognitionSettings.weights, SHA256["recognition"], "MIT"),),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.FEATURES,
             "perceptual",
             "pie_features.perceptual:build",
             config=PerceptualSettings,
             summary="Φ of the embedded world: features trained to label the regions of a portrait.",
             assets=(Asset("Φ weights", PerceptualSettings.weights, SHA256["perceptual"], "MIT"),),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.FEATURES,
             "vgg16",
             "pie_features.vgg16:build",
             config=Vgg16Settings,
             summary="Φ by VGG-16 trained on ImageNet, with the heads of LPIPS if given.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.FEATURES,
             "vggface16",
             "pie_features.vggface16:build",
             config=VggFaceSettings,
             summary="Ψ by VGG-Face-16 (Parkhi et al. 2015).",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.FEATURES,
             "arcface",
             "pie_features.arcface:build",
             config=ArcFaceSettings,
             summary="Ψ by ArcFace: IResNet checkpoints of insightface, of any depth.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.CONVERTER,
             "features",
             "pie_features.convert:convert",
             summary="VGG-16, VGG-Face-16 and ArcFace's IResNet from their public state dicts.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "recognition",
             "pie_features.recognition_training:run",
             config=RecognitionTraining,
             summary="Train Ψ by margin softmax over the persons of a portrait dataset.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "perceptual",
             "pie_features.perceptual_training:run",
             config=PerceptualTraining,
             summary="Train Φ to label regions, find landmarks and read θ.",
-            api_version=API,
         ),
     ]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pie_features.margin_softmax import KINDS, margin_softmax_loss
+from pie_features.margin_softmax import margin_softmax_loss
 from pie_features.recognition import KIND, RecognitionNetwork
 from pie_features.settings import RecognitionTraining
 from pie_features.verification import verification_figures
@@ -82,8 +82,6 @@ class RecognitionRecipe:
         heldout: PortraitReader,
         network: RecognitionNetwork | None = None,
     ) -> None:
-        if settings.margin_kind not in KINDS:
-            raise ConfigError(f"margin_kind is '{settings.margin_kind}'; known: {', '.join(KINDS)}")
         self.settings, self.data, self.heldout = settings, data, heldout
         _, self.labels = np.unique(data.person(np.arange(len(data))), return_inverse=True)
         self.shots = portraits_by_label(self.labels)

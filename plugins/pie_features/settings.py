@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, IsFinite
 
 from pie_framework.api import MISSING, AssetPath
 from pie_training import TrainerSettings
+from pie_training.settings import Batch
 
 #: Eyes, nose's tip and mouth's corners in a portrait aligned as FFHQ's are, x and y of each in fractions of its sides,
 #: image-left first. FFHQ's alignment puts the eyes' middle at (0.5, 0.472) and the mouth's at (0.5, 0.75), with the
 #: eyes 0.25 apart; as in ArcFace's template, the nose's tip lies half-way, the mouth's corners 0.83 of that apart.
 FFHQ_POINTS = (0.375, 0.472, 0.625, 0.472, 0.5, 0.611, 0.3965, 0.75, 0.6035, 0.75)
+Gain = Annotated[IsFinite[float], Gt(0)]
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,15 @@ class Vgg16Settings:
         size: images are reduced until no side exceeds so many pixels; 0 takes them as they are.
         normalize: scale the features to a mean square of one over the channels, so that layers weigh alike; without it,
             the plain maps. Heads bring their own scaling.
-        gain: factor of squared differences.
+        gain: factor of squared differences, above 0.
     """
 
     weights: AssetPath = MISSING
     heads: AssetPath | None = None
     layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-    size: int = 256
+    size: Annotated[int, Ge(0)] = 256
     normalize: bool = True
-    gain: float = 1.0
+    gain: Gain = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,16 @@ class VggFaceSettings:
         order: colours the file's first convolution expects: rgb, bgr, or auto, by the file's layout.
         embedding: what identity is read from: fc7 or fc6.
         normalize: scale the features to a mean square of one over the channels, so that layers weigh alike.
-        gain: factor of squared differences.
+        gain: factor of squared differences, above 0.
     """
 
     weights: AssetPath = MISSING
     layers: tuple[str, ...] = ("relu3_3", "relu4_3", "relu5_3", "fc7")
     crop: tuple[float, float, float, float] = (0.09375, 0.125, 0.90625, 0.9375)
-    order: str = "auto"
-    embedding: str = "fc7"
+    order: Literal["auto", "rgb", "bgr"] = "auto"
+    embedding: Literal["fc6", "fc7"] = "fc7"
     normalize: bool = True
-    gain: float = 1.0
+    gain: Gain = 1.0
 
 
 @dataclass(frozen=True)
@@ -97,14 +102,14 @@ class ArcFaceSettings:
         layers: what `features` returns, of stage1 .. stage4 and embedding.
         points: eyes, nose's tip and mouth's corners of an aligned portrait, x and y of each in fractions of its sides.
         normalize: scale the features to a mean square of one over the channels, so that layers weigh alike.
-        gain: factor of squared differences.
+        gain: factor of squared differences, above 0.
     """
 
     weights: AssetPath = MISSING
     layers: tuple[str, ...] = ("stage2", "stage3", "stage4", "embedding")
     points: tuple[float, float, float, float, float, float, float, float, float, float] = FFHQ_POINTS
     normalize: bool = True
-    gain: float = 1.0
+    gain: Gain = 1.0
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,8 @@ class RecognitionTraining(TrainerSettings):
         loose: labels of regions that count little; half of those portraits lose them too: hair (3).
     """
 
-    batch: int = 128
-    margin_kind: str = "cosface"
+    batch: Batch = 128
+    margin_kind: Literal["cosface", "arcface"] = "cosface"
     margin: float = 0.2
     scale: float = 24.0
     description_weight: float = 5.0
@@ -142,6 +147,6 @@ class PerceptualTraining(TrainerSettings):
         description_weight: weight of reading θ (pose, expression, light, person).
     """
 
-    batch: int = 16
+    batch: Batch = 16
     landmark_weight: float = 0.3
     description_weight: float = 0.5

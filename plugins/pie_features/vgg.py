@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_features.normalisation import unit_mean_square
-from pie_framework.errors import ConfigError
 
 #: Channels of the five blocks, and how many convolutions each has.
 WIDTHS = (64, 128, 256, 512, 512)
@@ -81,9 +80,3 @@ def scaled(found: Tensor, normalize: bool, gain: float) -> Tensor:
     Squared differences are thereby multiplied by `gain`.
     """
     return (unit_mean_square(found) if normalize else found) * math.sqrt(gain)
-
-
-def check_gain(gain: float) -> None:
-    """ConfigError unless a gain is positive."""
-    if not 0.0 < gain < math.inf:
-        raise ConfigError(f"gain is {gain}", "It is a positive number.")

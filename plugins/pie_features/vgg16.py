@@ -12,7 +12,7 @@ from pie_features.checkpoints import load, read_state, ready, renamed
 from pie_features.recognition import check_layers
 from pie_features.sampling import at_most, by_colour
 from pie_features.settings import Vgg16Settings
-from pie_features.vgg import LAYERS, TORCHVISION, Convolutions, channels, check_gain, scaled
+from pie_features.vgg import LAYERS, TORCHVISION, Convolutions, channels, scaled
 from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError, ConfigError
 
@@ -134,9 +134,6 @@ def read_heads(path: str | os.PathLike[str], layers: Sequence[str]) -> dict[str,
 def build(config: Vgg16Settings, context: BuildContext) -> Vgg16:
     """Φ from its files, frozen; AssetError when they do not fit."""
     check_layers(config.layers, LAYERS)
-    check_gain(config.gain)
-    if config.size < 0:
-        raise ConfigError(f"size is {config.size}", "It is at least 0.")
     heads = None
     if config.heads is not None:
         others = [name for name in config.layers if name not in LPIPS_LAYERS]

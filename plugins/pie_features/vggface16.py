@@ -14,9 +14,8 @@ from pie_features.recognition import check_layers
 from pie_features.sampling import by_colour, check_box, crop
 from pie_features.settings import VggFaceSettings
 from pie_features.vgg import LAYERS as MAPS
-from pie_features.vgg import TORCHVISION, WIDTHS, Convolutions, check_gain, scaled
+from pie_features.vgg import TORCHVISION, WIDTHS, Convolutions, scaled
 from pie_framework.api import BuildContext
-from pie_framework.errors import ConfigError, did_you_mean
 
 KIND = "vggface16"
 SIDE = 224
@@ -25,7 +24,6 @@ HIDDEN = 4096
 MEAN = (129.186279296875, 104.76238250732422, 93.59396362304688)
 EMBEDDINGS = ("fc6", "fc7")
 LAYERS = (*MAPS, *EMBEDDINGS)
-ORDERS = ("auto", "rgb", "bgr")
 
 _PLACES = {f"features.{place}": name for name, place in TORCHVISION.items()} | {
     "classifier.0": "fc6",
@@ -139,10 +137,6 @@ def build(config: VggFaceSettings, context: BuildContext) -> VggFace:
     """Ψ from its file, frozen; AssetError when it does not fit."""
     check_layers(config.layers, LAYERS)
     check_box(config.crop)
-    for key, value, known in (("embedding", config.embedding, EMBEDDINGS), ("order", config.order, ORDERS)):
-        if value not in known:
-            raise ConfigError(f"{key} is '{value}'", did_you_mean(value, known))
-    check_gain(config.gain)
     path = context.asset(config.weights)
     network = VggFace(
         read_network(read_state(path), path, config.order),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
-from pie_framework.errors import AssetError, InputError
+from pie_framework.errors import AssetError, InputError, in_one_line
 from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
 from pie_mofa.settings import Architecture, EncoderConfig
 
@@ -172,10 +172,10 @@ class MofaEncoder(nn.Module):
         weights = read_weights(path, KIND)
         try:
             layout = layout_from_values(weights.architecture.pop("layout"))
-            chosen = Architecture(**weights.architecture)
+            chosen = weights.stated(Architecture)
             encoder = weights.build(lambda: cls(layout, chosen))
         except (KeyError, TypeError, ValueError) as error:
-            raise AssetError(f"{path} does not describe a face encoder: {error!r}") from error
+            raise AssetError(f"{path} does not describe a face encoder: {in_one_line(error)}") from error
         encoder.made_for = dict(weights.notes.get("generator") or {})
         return encoder
 

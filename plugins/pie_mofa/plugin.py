@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 from pie_mofa.deep3d.settings import Deep3DConfig
@@ -15,12 +17,13 @@ SHA256 = {
 
 #: The version of the plugin contract that this plugin was written for.
 API = (1, 1)
+component = partial(Component, api_version=API)
 
 
 @hookimpl
 def pie_components() -> list[Component]:
     return [
-        Component(
+        component(
             Kind.ENCODER,
             "mofa",
             "pie_mofa.network:build",
@@ -30,31 +33,27 @@ def pie_components() -> list[Component]:
                 Asset("encoder", DEFAULT_WEIGHTS, SHA256["encoder"], "MIT"),
                 Asset("judge", JUDGE_WEIGHTS, SHA256["judge"], "MIT"),
             ),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.ENCODER,
             "deep3d",
             "pie_mofa.deep3d.component:build",
             config=Deep3DConfig,
             summary="Deep3DFaceRecon's ResNet-50, for the face model bfm.",
             requires=frozenset({"face_model"}),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.CONVERTER,
             "deep3d",
             "pie_mofa.deep3d.convert:convert",
             summary="Deep3DFaceRecon's coefficient network.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "encoder",
             "pie_mofa.training:run",
             config=TrainEncoderConfig,
             summary="Trains the face encoder by analysis by synthesis, with labels if there are any.",
             requires=frozenset({"face_model"}),
-            api_version=API,
         ),
     ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Interval, MinLen
 
 from pie_framework.api import AssetPath, Kind
 from pie_framework.errors import ConfigError
@@ -13,6 +15,7 @@ from pie_training import EngineSettings, Product
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/encoder.safetensors"
 #: Weights of an encoder trained apart, which reads what edits achieved and takes part in no energy.
 JUDGE_WEIGHTS = "pkg://pie_synthetic/weights/judge.safetensors"
+Width = Annotated[int, Ge(1)]
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,7 @@ class EncoderConfig:
     """
 
     weights: AssetPath = DEFAULT_WEIGHTS
-    features: str = "same"
-
-    def __post_init__(self) -> None:
-        if self.features not in ("same", "float32", "bfloat16"):
-            raise ConfigError(f"features is '{self.features}'", "Use 'same', 'float32' or 'bfloat16'.")
+    features: Literal["same", "float32", "bfloat16"] = "same"
 
 
 @dataclass(frozen=True)
@@ -37,24 +36,22 @@ class Architecture:
     """Shape of the network; stored with the weights.
 
     Attributes:
-        input_size: side in pixels that images are brought to.
+        input_size: side in pixels that images are brought to, a multiple of 2 to the number of widths.
         widths: channels after each halving of the side; a residual block follows each but the first.
         squeeze: channels of the last map before it is flattened.
         hidden: width of the layer between the map and the heads.
     """
 
-    input_size: int = 128
-    widths: tuple[int, ...] = (16, 32, 64, 96, 160)
-    squeeze: int = 64
-    hidden: int = 256
+    input_size: Width = 128
+    widths: Annotated[tuple[Width, ...], MinLen(1)] = (16, 32, 64, 96, 160)
+    squeeze: Width = 64
+    hidden: Width = 256
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(int(width) for width in self.widths))
-        halvings = 2 ** len(self.widths)
-        if not self.widths or min(*self.widths, self.squeeze, self.hidden) < 1 or self.input_size % halvings:
+        if self.input_size % 2 ** len(self.widths):
             raise ConfigError(
                 f"{self.input_size} pixels cannot be halved {len(self.widths)} times to widths {self.widths}",
-                f"Widths must be positive and the input size a multiple of {halvings}.",
+                f"The input size must be a multiple of {2 ** len(self.widths)}.",
             )
 
 
@@ -110,9 +107,9 @@ class SampleTraining:
     A set of samples is made once, with the landmarks that the detector finds, and a part of it replaced now and then.
 
     Attributes:
-        pool: samples that are kept, over all processes.
+        pool: samples that are kept, over all processes, at least 8.
         refresh_every: steps after which some of them (8) are replaced by new ones; 0 for never.
-        truncation: samples are drawn towards the mean latent, 1 for not at all.
+        truncation: samples are drawn towards the mean latent, 1 for not at all; above 0, at most 2.
         photometric: weight of the squared colour difference in [-1, 1], mean over the face mask.
         landmark: weight of the mean distance of the landmarks, in hundredths of the image side.
         identity, expression, albedo: weights of the squared coefficients in standard deviations, mean over a block.
@@ -121,9 +118,9 @@ class SampleTraining:
             0.3, angles 0.2 radians, lights 0.3, and a translation what moves the face by 2 % of the image.
     """
 
-    pool: int = 2048
-    refresh_every: int = 8
-    truncation: float = 1.0
+    pool: Annotated[int, Ge(8)] = 2048
+    refresh_every: Annotated[int, Ge(0)] = 8
+    truncation: Annotated[float, Interval(gt=0, le=2)] = 1.0
     photometric: float = 6.0
     landmark: float = 0.4
     identity: float = 0.04
@@ -131,12 +128,6 @@ class SampleTraining:
     albedo: float = 0.02
     illumination: float = 0.02
     scales: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.pool < 8 or self.refresh_every < 0 or not 0 < self.truncation <= 2:
-            raise ConfigError(
-                "samples.pool must be at least 8, refresh_every not negative, truncation in (0, 2]"
-            )
 
 
 @dataclass(frozen=True)
@@ -148,14 +139,14 @@ class TrainEncoderConfig(EngineSettings):
         output: folder for the weights, the curve, the state and the sample sheet.
         dataset: folder of labelled portraits; empty: the generator's samples, without labels.
         heldout: folder of labelled portraits that measure; the last ones of `dataset` when empty.
-        batch: portraits in each batch of a process.
+        batch: portraits in each batch of a process, at least 1.
         learning_rate: of Adam, at its highest.
         weight_decay: of Adam.
         warmup: share of the budget in which the rate rises.
-        render_every: steps between two photometric losses; 0 for 12 with labels and 2 without.
-        render_batch: portraits in a photometric loss; 0 for 4 with labels and 8 without.
-        render_size: side in pixels at which they are compared.
-        measure_portraits: held-out portraits in a measurement; 0 for 400 with labels and 64 without.
+        render_every: steps between two photometric losses; null for 12 with labels and 2 without, 0 for never.
+        render_batch: portraits in a photometric loss, at least 1; null for 4 with labels and 8 without.
+        render_size: side in pixels at which they are compared, at least 1.
+        measure_portraits: held-out portraits in a measurement, at least 1; null for 400 with labels and 64 without.
         heldout_seed: of the held-out samples, where there are no labels.
         samples: training without labels.
     """
@@ -163,14 +154,14 @@ class TrainEncoderConfig(EngineSettings):
     output: str = "outputs/encoder"
     dataset: str = ""
     heldout: str = ""
-    batch: int = 32
+    batch: Annotated[int, Ge(1)] = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     warmup: float = 0.03
-    render_every: int = 0
-    render_batch: int = 0
-    render_size: int = 64
-    measure_portraits: int = 0
+    render_every: Annotated[int, Ge(0)] | None = None
+    render_batch: Annotated[int, Ge(1)] | None = None
+    render_size: Annotated[int, Ge(1)] = 64
+    measure_portraits: Annotated[int, Ge(1)] | None = None
     heldout_seed: int = 900_001
     architecture: Architecture = field(default_factory=Architecture)
     weights: LossWeights = field(default_factory=LossWeights)
@@ -180,16 +171,11 @@ class TrainEncoderConfig(EngineSettings):
     usual_seconds: ClassVar[float] = 1080.0
     product: ClassVar[Product | None] = Product(Kind.ENCODER, "mofa", "encoder.safetensors")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if min(self.batch, self.render_size) < 1 or self.measure_portraits < 0:
-            raise ConfigError("batch and render_size must be at least 1, measure_portraits not negative")
-
     @property
     def rendering(self) -> tuple[int, int]:
-        """Steps between two photometric losses, and portraits in one; the first may be set to -1 for never."""
+        """Steps between two photometric losses, and portraits in one; 0 steps for never."""
         every, batch = (12, 4) if self.dataset else (2, 8)
-        return self.render_every or every, self.render_batch or batch
+        return every if self.render_every is None else self.render_every, self.render_batch or batch
 
     @property
     def portraits_measured(self) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Gt, Interval, IsFinite
 
 from pie_framework.errors import ConfigError
+
+Decay = Annotated[float, Interval(ge=0, lt=1)]
+Positive = Annotated[IsFinite[float], Gt(0)]
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,8 @@ class AdaDeltaConfig:
         eps: added under the square roots, above 0; it also sets the size of the first steps, lr * sqrt(eps).
     """
 
-    rho: float = 0.9
-    eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        _decay("rho", self.rho)
-        _positive("eps", self.eps)
+    rho: Decay = 0.9
+    eps: Positive = 1e-6
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,9 @@ class AdamConfig:
         eps: added to the root of the mean square, above 0.
     """
 
-    beta1: float = 0.9
-    beta2: float = 0.99
-    eps: float = 1e-8
-
-    def __post_init__(self) -> None:
-        _decay("beta1", self.beta1)
-        _decay("beta2", self.beta2)
-        _positive("eps", self.eps)
+    beta1: Decay = 0.9
+    beta2: Decay = 0.99
+    eps: Positive = 1e-8
 
 
 @dataclass(frozen=True)
@@ -61,13 +56,3 @@ class TorchConfig:
     def __post_init__(self) -> None:
         if "lr" in self.parameters:
             raise ConfigError("the step size of an optimizer is the schedule's", "Set schedule.stages.N.lr.")
-
-
-def _decay(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise ConfigError(f"{name} is {value}; it must be at least 0 and below 1")
-
-
-def _positive(name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ConfigError(f"{name} is {value}; it must be a number above 0")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from pie_framework.errors import ConfigError
+from annotated_types import Ge
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,7 @@ class NearestConfig:
         candidates: how many latents of the prior it chooses among, at least 1.
     """
 
-    candidates: int = 64
-
-    def __post_init__(self) -> None:
-        _at_least_one(self.candidates)
+    candidates: Annotated[int, Ge(1)] = 64
 
 
 @dataclass(frozen=True)
@@ -29,12 +27,4 @@ class SearchConfig:
         candidates: how many latents of the prior it chooses among, at least 1.
     """
 
-    candidates: int = 256
-
-    def __post_init__(self) -> None:
-        _at_least_one(self.candidates)
-
-
-def _at_least_one(candidates: int) -> None:
-    if candidates < 1:
-        raise ConfigError(f"a start chooses among {candidates} candidates", "Give at least 1.")
+    candidates: Annotated[int, Ge(1)] = 256

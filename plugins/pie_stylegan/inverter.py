@@ -44,7 +44,6 @@ class InverterConfig:
     mixed: int = 160
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
         stages = int(math.log2(max(4, min(self.resolution, GRID)))) - 1
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             raise ConfigError(f"inverter resolution {self.resolution} is not a power of two from 8 on")

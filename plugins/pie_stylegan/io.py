@@ -10,7 +10,7 @@ import torch
 from pie_framework.untrusted import PathLike
 from pie_framework.weights import read_weights, write_weights
 
-from .formats.own import GENERATOR_FORMAT, configured_as
+from .formats.own import GENERATOR_FORMAT
 from .formats.reading import build_generator, read_generator
 from .inverter import Inverter, InverterConfig
 from .stylegan2 import StyleGAN2
@@ -52,7 +52,7 @@ def load_inverter(
 ) -> Inverter:
     """Read a file that `save_inverter` wrote. Raises AssetError as `load_generator` does."""
     weights = read_weights(path, INVERTER_FORMAT)
-    configured: InverterConfig = configured_as(InverterConfig, weights.architecture, path)
-    inverter = weights.build(lambda: Inverter(configured))
+    config = weights.stated(InverterConfig)
+    inverter = weights.build(lambda: Inverter(config))
     inverter.compute_dtype = compute_dtype
     return inverter.to(device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 from pie_stylegan.settings import (
@@ -21,43 +23,40 @@ SHA256 = {
 
 #: The version of the plugin contract that this plugin was written for.
 API = (1, 1)
+component = partial(Component, api_version=API)
 
 
 @hookimpl
 def pie_components() -> list[Component]:
     return [
-        Component(
+        component(
             Kind.GENERATOR,
             "stylegan2",
             "pie_stylegan.component:build",
             config=GeneratorConfig,
             summary="StyleGAN2 in plain torch, from safetensors, a NVIDIA pickle or a rosinality checkpoint.",
             assets=(Asset("generator", DEFAULT_WEIGHTS, SHA256["generator"], "MIT"),),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.GENERATOR,
             "stylegan3",
             "pie_stylegan.component:build_stylegan3",
             config=StyleGAN3Settings,
             summary="StyleGAN3, configurations T and R, in plain torch, from safetensors or a NVIDIA pickle.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.CONVERTER,
             "stylegan2",
             "pie_stylegan.convert:convert",
             summary="StyleGAN2 of NVIDIA's pickles and of rosinality's checkpoints.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.CONVERTER,
             "stylegan3",
             "pie_stylegan.stylegan3_io:convert",
             summary="StyleGAN3 of NVIDIA's pickles.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.INVERTER,
             "stylegan2",
             "pie_stylegan.component:build_inverter",
@@ -65,22 +64,19 @@ def pie_components() -> list[Component]:
             summary="A convolutional network from the portrait to W+: one w, and small offsets for each layer.",
             assets=(Asset("inverter", InverterSettings.weights, SHA256["inverter"], "MIT"),),
             requires=frozenset({"generator"}),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "generator",
             "pie_stylegan.component:train",
             config=GeneratorTraining,
             summary="Trains a generator and its inverter as an autoencoder of portraits, then fits the mapping.",
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "inverter",
             "pie_stylegan.component:train_offsets",
             config=InverterTraining,
             summary="Trains the inverter to give each layer its own latent, with the generator frozen.",
-            api_version=API,
         ),
     ]

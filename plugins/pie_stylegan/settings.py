@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Interval, MinLen
 
 from pie_framework.api import AssetPath
 from pie_framework.errors import ConfigError
 from pie_training import TrainerSettings
+from pie_training.settings import Batch, Positive
 
 DEFAULT_WEIGHTS = "pkg://pie_synthetic/weights/generator.safetensors"
 DEFAULT_INVERTER = "pkg://pie_synthetic/weights/inverter.safetensors"
 #: Weight of each pixel in a reconstruction loss by its region label; eyes and mouth are small.
 REGION_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 2.0, 16.0, 5.0, 12.0)
+#: Weight of a loss, 0 or more.
+Weight = Annotated[float, Ge(0)]
+RegionWeights = Annotated[tuple[Weight, ...], MinLen(1)]
+Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class GeneratorConfig:
         features: dtype of the feature maps: "same" as the run's, "float32", or "bfloat16" (about half the time on
             processors that have it, images differ by about a grey level). Resolutions that a NVIDIA network computed
             in float16 are computed in this too.
-        truncation: psi of the latents that are drawn from the prior; 1 leaves them as they are.
+        truncation: psi of the latents that are drawn from the prior, 0 to 2; 1 leaves them as they are.
         truncation_cutoff: how many of the first layers are truncated; null means all.
         class_index: the class of a conditional network; null for an unconditional one.
         checkpointing: keep only what goes from block to block, and compute each block again for the gradient: a third
@@ -33,20 +41,11 @@ class GeneratorConfig:
     """
 
     weights: AssetPath = DEFAULT_WEIGHTS
-    features: str = "same"
-    truncation: float = 1.0
-    truncation_cutoff: int | None = None
+    features: Literal["same", "float32", "bfloat16"] = "same"
+    truncation: Annotated[float, Interval(ge=0, le=2)] = 1.0
+    truncation_cutoff: Annotated[int, Ge(0)] | None = None
     class_index: int | None = None
     checkpointing: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.truncation <= 2 or (self.truncation_cutoff or 0) < 0:
-            raise ConfigError(
-                f"truncation is {self.truncation} and truncation_cutoff {self.truncation_cutoff}",
-                "truncation is 0 to 2, truncation_cutoff at least 0 or null.",
-            )
-        if self.features not in ("same", "float32", "bfloat16"):
-            raise ConfigError(f"features is '{self.features}'", "Use 'same', 'float32' or 'bfloat16'.")
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,12 @@ class InverterSettings:
     Attributes:
         weights: weight file, `pkg://package/path` or a path.
         passes: how often the guess is corrected by what the inverter says of its image.
-        rate: share of the difference that a correction takes.
+        rate: share of the difference that a correction takes, above 0, at most 1.
     """
 
     weights: AssetPath = DEFAULT_INVERTER
-    passes: int = 2
-    rate: float = 0.7
-
-    def __post_init__(self) -> None:
-        if self.passes < 0 or not 0 < self.rate <= 1:
-            raise ConfigError(
-                f"the inverter's passes are {self.passes} and its rate is {self.rate}",
-                "passes must be at least 0 and rate above 0 and at most 1.",
-            )
+    passes: Annotated[int, Ge(0)] = 2
+    rate: Annotated[float, Interval(gt=0, le=1)] = 0.7
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ class InverterTraining(TrainerSettings):
         start: weight file of the inverter that was trained with that generator; "" starts from nothing.
         train_trunk: also train the part that gives w, which otherwise stays as `start` has it; always without `start`.
         channels: feature channels at 32, 16, 8, 4 pixels, where there is no `start`.
-        rank: dimensions of each layer's offset from w.
+        rank: dimensions of each layer's offset from w, at least 1: an inverter of one w needs no such training.
         mixed: width of the hidden layer that the offsets come from.
         region_weights: weight of each pixel in the loss by its region label.
         perceptual: weight of the distance of Φ's features; 0 does without Φ.
@@ -99,30 +91,19 @@ class InverterTraining(TrainerSettings):
         offset_penalty: weight of the mean square of the offsets. Large offsets reconstruct better and edit worse.
     """
 
-    batch: int = 8
+    batch: Batch = 8
     learning_rate: float = 2e-3
-    evaluate_every: float = 120.0
+    evaluate_every: Positive = 120.0
     generator: AssetPath = DEFAULT_WEIGHTS
     start: str = ""
     train_trunk: bool = False
     channels: tuple[int, ...] = (64, 128, 256, 256)
-    rank: int = 32
+    rank: Annotated[int, Ge(1)] = 32
     mixed: int = 160
-    region_weights: tuple[float, ...] = REGION_WEIGHTS
-    perceptual: float = 1.0
-    identity: float = 0.0
-    offset_penalty: float = 0.05
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.rank < 1:
-            raise ConfigError(
-                f"rank is {self.rank}", "It is at least 1; an inverter of one w needs no such training."
-            )
-        if min(self.perceptual, self.identity, self.offset_penalty) < 0:
-            raise ConfigError("perceptual, identity and offset_penalty must not be below 0")
-        if not self.region_weights or min(self.region_weights) < 0:
-            raise ConfigError("region_weights must list a weight of at least 0 for each region label")
+    region_weights: RegionWeights = REGION_WEIGHTS
+    perceptual: Weight = 1.0
+    identity: Weight = 0.0
+    offset_penalty: Weight = 0.05
 
 
 @dataclass(frozen=True)
@@ -135,7 +116,8 @@ class GeneratorTraining(TrainerSettings):
         channels: feature channels of the generator's blocks at 4, 8, ..., resolution.
         inverter_channels: feature channels of the inverter at 32, 16, 8, 4 pixels.
         mapping_layers: depth of the mapping network that is fitted to the codes afterwards.
-        coarse_share, middle_share: shares of the budget spent at a quarter and at half of the resolution first.
+        coarse_share, middle_share: shares of the budget spent at a quarter and at half of the resolution first; their
+            sum is below 1.
         latent_noise: standard deviation of the Gaussian noise added to w, whose mean square is bounded by one.
         region_weights: weight of each pixel in the loss by its region label.
         sharp_share: last share of the budget in which the fine gradients count `sharpness` times as much.
@@ -145,38 +127,35 @@ class GeneratorTraining(TrainerSettings):
             mouth count; 0 does without Φ.
         reading: weight of the difference in what the face encoder reads, at the full resolution, which makes
             expressions count; 0 does without the encoder.
-        ema_halflife: half-life of the moving average of the weights, in steps.
+        ema_halflife: half-life of the moving average of the weights, in steps; 0 for none.
         mapping_seconds: time for fitting the mapping network at the end.
         codes: number of portraits whose codes the mapping network is fitted to.
     """
 
-    batch: int = 8
+    batch: Batch = 8
     learning_rate: float = 3e-3
-    evaluate_every: float = 300.0
+    evaluate_every: Positive = 300.0
     resolution: int = 128
     latent_dim: int = 512
     channels: tuple[int, ...] = (256, 256, 160, 96, 64, 32)
     inverter_channels: tuple[int, ...] = (64, 128, 256, 256)
     mapping_layers: int = 4
-    coarse_share: float = 0.12
-    middle_share: float = 0.28
+    coarse_share: Share = 0.12
+    middle_share: Share = 0.28
     latent_noise: float = 0.1
-    region_weights: tuple[float, ...] = REGION_WEIGHTS
-    sharp_share: float = 0.35
+    region_weights: RegionWeights = REGION_WEIGHTS
+    sharp_share: Share = 0.35
     sharpness: float = 3.0
     texture: float = 0.5
     perceptual: float = 1.0
     reading: float = 1.0
-    ema_halflife: float = 500.0
+    ema_halflife: Annotated[float, Ge(0)] = 500.0
     mapping_seconds: float = 120.0
     codes: int = 12000
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.coarse_share + self.middle_share < 1 or not 0 <= self.sharp_share <= 1:
-            raise ConfigError("coarse_share + middle_share must be in [0, 1) and sharp_share in [0, 1]")
-        if not self.region_weights or min(self.region_weights) < 0:
-            raise ConfigError("region_weights must list a weight of at least 0 for each region label")
+        if self.coarse_share + self.middle_share >= 1:
+            raise ConfigError("coarse_share + middle_share must be below 1")
 
     def beside(self, suffix: str) -> Path:
         """A file beside the weights, such as `generator.inverter.safetensors`."""

@@ -70,8 +70,6 @@ class StyleGAN2Config:
     embed_dim: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
-        object.__setattr__(self, "resample_taps", tuple(float(t) for t in self.resample_taps))
         if not 8 <= self.resolution <= MAX_RESOLUTION or self.resolution & (self.resolution - 1):
             raise ConfigError(
                 f"StyleGAN2 resolution {self.resolution} is not a power of two from 8 on",

@@ -14,7 +14,7 @@ from pie_framework.weights import holds, read_weights, write_weights
 
 from .formats.checkpoint import OWN, stored_dtype
 from .formats.nvidia import read_network
-from .formats.own import GENERATORS, configured_as
+from .formats.own import GENERATORS
 from .formats.stylegan3_nvidia import StyleGAN3Checkpoint
 from .formats.stylegan3_nvidia import convert as convert_network
 from .stylegan3 import StyleGAN3, StyleGAN3Config
@@ -96,8 +96,8 @@ def _read(path: PathLike) -> StyleGAN3Checkpoint:
     kind = sniff(path)
     if kind == "safetensors":
         weights = read_weights(path, FORMAT, GENERATORS)
-        configured: StyleGAN3Config = configured_as(StyleGAN3Config, weights.architecture, path)
-        return StyleGAN3Checkpoint(configured, weights.state, OWN, stored_dtype(weights.state), weights.notes)
+        config = weights.stated(StyleGAN3Config)
+        return StyleGAN3Checkpoint(config, weights.state, OWN, stored_dtype(weights.state), weights.notes)
     if kind == "pickle":
         return convert_network(read_network(path), path)
     if kind == "unknown":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
-from pie_framework.errors import AssetError, ConfigError, InputError
+from pie_framework.errors import AssetError, ConfigError, InputError, in_one_line
 from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
 from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
@@ -170,10 +170,10 @@ class RigNet(nn.Module):
         try:
             layout = layout_from_values(values.pop("layout"))
             block, layers, width = values.pop("block"), values.pop("num_layers"), values.pop("latent_dim")
-            chosen = Architecture(**values)
+            chosen = weights.stated(Architecture)
             rig = weights.build(lambda: cls(layout, block, layers, width, chosen))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
-            raise AssetError(f"{path} does not describe a rig network: {error!r}") from error
+            raise AssetError(f"{path} does not describe a rig network: {in_one_line(error)}") from error
         rig.made_for = dict(weights.notes.get("generator") or {})
         return rig
 

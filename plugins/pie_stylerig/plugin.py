@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pie_framework.api import Asset, Component, Kind
 from pie_framework.hookspecs import hookimpl
 from pie_stylerig.settings import DEFAULT_WEIGHTS, RigConfig, TrainRigConfig
@@ -15,12 +17,13 @@ SHA256 = {
 
 #: The version of the plugin contract that this plugin was written for.
 API = (1, 1)
+component = partial(Component, api_version=API)
 
 
 @hookimpl
 def pie_components() -> list[Component]:
     return [
-        Component(
+        component(
             Kind.RIG,
             "stylerig",
             "pie_stylerig.network:build",
@@ -30,23 +33,20 @@ def pie_components() -> list[Component]:
                 Asset(f"rig_{block}", DEFAULT_WEIGHTS.format(block=block), digest, "MIT")
                 for block, digest in SHA256.items()
             ),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.EDITOR,
             "rig",
             "pie_framework.api.editor:build",
             summary="Edits through the rig networks, one for each block.",
             requires=frozenset({"rig"}),
-            api_version=API,
         ),
-        Component(
+        component(
             Kind.TRAINER,
             "rig",
             "pie_stylerig.training:run",
             config=TrainRigConfig,
             summary="Trains rig networks on the generator's own samples, without labels; on true edits too, if given.",
             requires=frozenset({"generator", "encoder", "face_model"}),
-            api_version=API,
         ),
     ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, MinLen
 
 from pie_framework.api import AssetPath, Kind
-from pie_framework.errors import ConfigError
 from pie_training import EngineSettings, Product
 
 #: Weights of the rigs of the embedded world, by block.
@@ -30,21 +31,15 @@ class Architecture:
     """Shape of a rig network; stored with the weights.
 
     Attributes:
-        code: width of each layer's code l_i; 32 in StyleRig.
+        code: width of each layer's code l_i, at least 1; 32 in StyleRig.
         hidden: width of an ELU layer between [l_i, θ^τ] and d_i; 0 for StyleRig's linear decoder.
         readout: read the present θ^τ from w, and move w by the decoder's answer to what is asked less that to what
             was read, so that asking for what is there changes nearly nothing. Not in StyleRig.
     """
 
-    code: int = 32
-    hidden: int = 0
+    code: Annotated[int, Ge(1)] = 32
+    hidden: Annotated[int, Ge(0)] = 0
     readout: bool = False
-
-    def __post_init__(self) -> None:
-        if self.code < 1 or self.hidden < 0:
-            raise ConfigError(
-                f"a rig network of code {self.code} and hidden width {self.hidden} is impossible"
-            )
 
 
 @dataclass(frozen=True)
@@ -88,11 +83,11 @@ class TrainRigConfig(EngineSettings):
 
     Attributes:
         output: folder for the weights, the curve, the state and the sample sheet.
-        blocks: the blocks τ, one rig each; those that the face model does not have are left out.
+        blocks: the blocks τ, one rig each, at least one; those that the face model does not have are left out.
         optimizer: "adam", or "adadelta" as published (with learning_rate=0.01).
         learning_rate: at its highest.
-        pool: latents drawn from the prior, over all processes, with their coefficients and small images; 200 000 in
-            StyleRig.
+        pool: latents drawn from the prior, over all processes, with their coefficients and small images, at least 32;
+            200 000 in StyleRig.
         spread: share of the pool that gets its own offset in every layer, as W+ optimisation does.
         offset: standard deviation of those offsets, in standard deviations of w.
         mlp_hidden: width of the network from latent to coefficients.
@@ -120,17 +115,17 @@ class TrainRigConfig(EngineSettings):
         known: share of them that are asked for by the change of the true θ, added to what is read from w; the
             others by what is read from the edited portrait's reconstruction.
         truth_every: of the steps through images, each n-th compares with pictures of true edits; 0 for none.
-        measure_latents: held-out latents in a measurement.
+        measure_latents: held-out latents in a measurement, at least 2.
         heldout_seed: of the held-out latents.
     """
 
     output: str = "outputs/rig"
-    blocks: tuple[str, ...] = ("rotation", "expression", "illumination")
-    clip: float = 0.0
-    ema: float = 50.0
-    optimizer: str = "adam"
+    blocks: Annotated[tuple[str, ...], MinLen(1)] = ("rotation", "expression", "illumination")
+    clip: Annotated[float, Ge(0)] = 0.0
+    ema: Annotated[float, Ge(0)] = 50.0
+    optimizer: Literal["adam", "adadelta"] = "adam"
     learning_rate: float = 5e-4
-    pool: int = 3072
+    pool: Annotated[int, Ge(32)] = 3072
     spread: float = 0.4
     offset: float = 0.3
     mlp_hidden: int = 256
@@ -153,21 +148,11 @@ class TrainRigConfig(EngineSettings):
     pair_learning_rate: float = 1e-3
     known: float = 0.5
     truth_every: int = 2
-    measure_every: int = 500
-    measure_latents: int = 48
+    measure_every: Annotated[int, Ge(1)] = 500
+    measure_latents: Annotated[int, Ge(2)] = 48
     heldout_seed: int = 900_001
     architecture: Architecture = field(default_factory=Architecture)
     weights: RigWeights = field(default_factory=RigWeights)
 
     usual_seconds: ClassVar[float] = 600.0
     product: ClassVar[Product | None] = Product(Kind.RIG, "stylerig", "rig_{block}.safetensors")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "blocks", tuple(self.blocks))
-        if self.optimizer not in ("adam", "adadelta"):
-            raise ConfigError(f"optimizer is '{self.optimizer}'", "Choose adam or adadelta.")
-        if not self.blocks or self.pool < 32 or self.measure_latents < 2:
-            raise ConfigError(
-                "training rigs needs a block, a pool of 32 latents and 2 measured ones at least"
-            )

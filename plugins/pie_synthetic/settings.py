@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pie_framework.errors import ConfigError
+from annotated_types import Ge
 
 
 @dataclass(frozen=True)
@@ -13,14 +13,10 @@ class SceneSettings:
     """Settings of the source of portraits.
 
     Attributes:
-        size: height and width of the portraits, pixels.
+        size: height and width of the portraits, pixels, at least 8.
     """
 
-    size: int = 128
-
-    def __post_init__(self) -> None:
-        if self.size < 8:
-            raise ConfigError(f"scenes.size={self.size} is too small for a portrait", "Use 8 or more.")
+    size: Annotated[int, Ge(8)] = 128
 
 
 @dataclass(frozen=True)

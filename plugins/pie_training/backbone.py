@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
 
 from pie_framework import arguments
 from pie_framework.api import Component, Kind
@@ -50,9 +52,9 @@ class BackboneSettings:
 
     Attributes:
         output: folder to write.
-        seconds: time for both recipes, a third of it for the encoder.
-        encoder_steps: if above 0, steps of the encoder's recipe instead of its share of the time.
-        rig_steps: if above 0, steps of the rigs' recipe instead of their share of the time.
+        seconds: time for both recipes, above 0, a third of it for the encoder.
+        encoder_steps: steps of the encoder's recipe instead of its share of the time; 0 for the time.
+        rig_steps: steps of the rigs' recipe instead of their share of the time; 0 for the time.
         encoder_recipe, rig_recipe: names of the recipes; empty: see `recipe_for`.
         seed: of everything random.
         threads: processor threads.
@@ -61,28 +63,15 @@ class BackboneSettings:
     """
 
     output: str = ""
-    seconds: float = 3600.0
-    encoder_steps: int = 0
-    rig_steps: int = 0
+    seconds: Annotated[float, Gt(0)] = 3600.0
+    encoder_steps: Annotated[int, Ge(0)] = 0
+    rig_steps: Annotated[int, Ge(0)] = 0
     encoder_recipe: str = ""
     rig_recipe: str = ""
-    seed: int = 0
-    threads: int = 1
+    seed: Annotated[int, Ge(0)] = 0
+    threads: Annotated[int, Ge(1)] = 1
     resume: bool = False
-    recipe: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.seconds <= 0 or min(self.encoder_steps, self.rig_steps, self.seed) < 0 or self.threads < 1:
-            raise ConfigError("seconds must be above 0, steps and seed at least 0, and threads at least 1")
-        for name, settings in self.recipe.items():
-            if name not in ("encoder", "rig"):
-                raise ConfigError(
-                    f"there is no setting 'recipe.{name}'", did_you_mean(name, ("encoder", "rig"))
-                )
-            if not isinstance(settings, Mapping):
-                raise ConfigError(
-                    f"recipe.{name} is not a group of settings", f"Give recipe.{name}.KEY=VALUE."
-                )
+    recipe: dict[Literal["encoder", "rig"], dict[str, Any]] = field(default_factory=dict)
 
     def named(self, kind: Kind) -> str:
         """Name of the recipe of a kind, as given."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Gt, IsFinite
 from omegaconf import DictConfig
 
-from pie_bench.settings import check_least
 from pie_framework.composition.compose import compose
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import ConfigError
@@ -25,31 +24,31 @@ class ProjectionConfig:
     """How portraits are projected to W+.
 
     Attributes:
-        steps: of Adam.
-        lr: step size at the start; it falls to 0 along a half cosine.
+        steps: of Adam, at least 0.
+        lr: step size at the start, above 0; it falls to 0 along a half cosine.
         ssim: weight of 1 - SSIM beside the mean squared error.
     """
 
-    steps: int = 60
-    lr: float = 0.05
-    ssim: float = 0.02
+    steps: Annotated[int, Ge(0)] = 60
+    lr: Annotated[float, Gt(0)] = 0.05
+    ssim: Annotated[float, Ge(0)] = 0.02
 
 
 @dataclass
 class ModelsConfig:
     """Settings of `pie bench models` beside those of its networks; conf/bench_models.yaml says what they mean."""
 
-    portraits: int = 256
-    seed: int = 424242
-    shots: int = 4
+    portraits: Annotated[int, Ge(2)] = 256
+    seed: Annotated[int, Ge(0)] = 424242
+    shots: Annotated[int, Ge(1)] = 4
     scenes: dict[str, Any] = field(default_factory=dict)
     judge: dict[str, Any] = field(default_factory=dict)
     projection: ProjectionConfig = field(default_factory=ProjectionConfig)
-    yaws: list[float] = field(default_factory=lambda: [-20.0, -10.0, 0.0, 10.0, 20.0])
-    corrections: int = 2
-    samples: int = 1024
-    batch: int = 8
-    workers: int = 2
+    yaws: list[IsFinite[float]] = field(default_factory=lambda: [-20.0, -10.0, 0.0, 10.0, 20.0])
+    corrections: Annotated[int, Ge(0)] = 2
+    samples: Annotated[int, Ge(0)] = 1024
+    batch: Annotated[int, Ge(1)] = 8
+    workers: Annotated[int, Ge(1)] = 2
     outputs: str = "outputs/bench_models"
 
     def rows(self, number: int) -> range:
@@ -71,13 +70,8 @@ def split(config: DictConfig | Mapping[str, Any]) -> tuple[ModelsConfig, RunConf
     plain = given_values(config)
     own = {f.name: plain.pop(f.name) for f in dataclasses.fields(ModelsConfig) if f.name in plain}
     settings, run = merge(ModelsConfig, own), parse(plain)
-    check_least(settings, portraits=2, seed=0, shots=1, corrections=0, samples=0, batch=1, workers=1)
     if settings.samples == 1:
         raise ConfigError("samples: 1 has no covariance", "Use 0 to leave the Fréchet distance out.")
-    if settings.projection.steps < 0 or settings.projection.ssim < 0 or not settings.projection.lr > 0:
-        raise ConfigError("projection: steps and ssim are at least 0, lr is above 0")
-    if not all(math.isfinite(yaw) for yaw in settings.yaws):
-        raise ConfigError("yaws: they are degrees, finite numbers")
     for key in ("scenes", "judge"):
         node = getattr(settings, key)
         if not isinstance(node.get("name"), str) and (node or key == "scenes"):

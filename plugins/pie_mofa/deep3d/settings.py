@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pie_framework.api import AssetPath
-from pie_framework.errors import ConfigError, did_you_mean
-
-CROPS = ("fixed", "landmarks")
-FEATURES = ("same", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -23,11 +20,5 @@ class Deep3DConfig:
     """
 
     weights: AssetPath = ""
-    crop: str = "fixed"
-    features: str = "same"
-
-    def __post_init__(self) -> None:
-        if self.crop not in CROPS:
-            raise ConfigError(f"encoder.crop is '{self.crop}'", did_you_mean(self.crop, CROPS))
-        if self.features not in FEATURES:
-            raise ConfigError(f"encoder.features is '{self.features}'", did_you_mean(self.features, FEATURES))
+    crop: Literal["fixed", "landmarks"] = "fixed"
+    features: Literal["same", "float32", "bfloat16"] = "same"
