@@ -14,6 +14,7 @@ from pie_alignment.settings import AlignerSettings
 from pie_framework.errors import ComponentError, ConfigError, InputError
 from pie_framework.images.affine import apply, invert
 from pie_framework.images.photo import read_photo
+from pie_framework.settings import merge
 
 PORTRAITS = Path(__file__).parents[4] / "shared" / "portraits"
 needs_photos = pytest.mark.skipif(
@@ -115,19 +116,20 @@ def test_without_opencv_the_message_says_what_to_install(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("values", "message"),
     [
-        (AlignerSettings(framing="embeded"), "Did you mean 'embedded'"),
-        (AlignerSettings(padding="mirror"), "aligner.padding='mirror'"),
-        (AlignerSettings(face=-1), "aligner.face=-1"),
-        (AlignerSettings(scale=0.0), "aligner.scale"),
-        (AlignerSettings(eye_line=2.0), "aligner.eye_line"),
-        (AlignerSettings(eye_distance=0.0), "aligner.eye_distance"),
+        ({"framing": "embeded"}, "Did you mean 'embedded'"),
+        ({"padding": "mirror"}, "aligner.padding: 'mirror' is not one of its values"),
+        ({"points": "landmark"}, "aligner.points: .* Did you mean 'landmarks'"),
+        ({"face": -1}, "aligner.face: -1 is too small"),
+        ({"scale": 0.0}, "aligner.scale: 0.0 is too small"),
+        ({"eye_line": 2.0}, "aligner.eye_line: 2.0 is too large"),
+        ({"eye_distance": 0.0}, "aligner.eye_distance: 0.0 is too small"),
     ],
 )
-def test_settings_are_checked(settings: AlignerSettings, message: str) -> None:
+def test_settings_are_checked(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        FaceAligner(settings)
+        merge(AlignerSettings, values, "aligner")
 
 
 def test_eye_distance_and_line_override_the_framing() -> None:

@@ -26,6 +26,7 @@ from pie_framework.api import PhotoLandmarks, TargetView
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 from pie_framework.images.photo import read_photo
 from pie_framework.optimisation.prior import describe
+from pie_framework.settings import merge
 from pie_framework.testing.conformance import LandmarkDetectorTests
 from pie_framework.testing.toys import toy_networks
 
@@ -314,16 +315,16 @@ def test_a_declared_size_without_end_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("values", "message"),
     [
-        (MediapipeSettings(model=""), r"landmarks.model is not given.*face_landmarker.task"),
-        (MediapipeSettings("x", missing="neutrall"), "Did you mean 'neutral'"),
-        (MediapipeSettings("x", confidence=1.5), r"landmarks.confidence=1.5"),
+        ({"model": ""}, r"landmarks.model is not given.*face_landmarker.task"),
+        ({"missing": "neutrall"}, "Did you mean 'neutral'"),
+        ({"confidence": 1.5}, r"landmarks.confidence: 1.5 is too large"),
     ],
 )
-def test_settings_are_checked(settings: MediapipeSettings, message: str) -> None:
+def test_settings_are_checked(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(settings, Context())
+        build(merge(MediapipeSettings, values, "landmarks"), Context())
 
 
 class TestConformance(LandmarkDetectorTests):

@@ -13,6 +13,7 @@ from pie_directions.directions import LinearEditor
 from pie_directions.settings import LinearConfig
 from pie_framework.api import Editor
 from pie_framework.errors import AssetError, ConfigError, InputError
+from pie_framework.settings import merge
 from pie_framework.testing.toys import TOY_LAYOUT, ToyGenerator, toy_networks
 from pie_framework.weights import write_weights
 
@@ -137,5 +138,5 @@ def test_wrong_blocks_and_shapes_are_refused() -> None:
         editor.edit(latent, before, asked, "identity")
     with pytest.raises(InputError, match="44"):
         editor.edit(latent[..., :5], before, asked, "rotation")
-    with pytest.raises(ConfigError, match="main=0"):
-        LinearConfig(main=0)
+    with pytest.raises(ConfigError, match=r"editor\.main: 0 is too small"):
+        merge(LinearConfig, {"main": 0}, "editor")

@@ -16,6 +16,7 @@ from pie_directions.training import fit_directions, fit_ridge, run
 from pie_framework.api import Networks
 from pie_framework.editing.edit import edit, vocabulary_of
 from pie_framework.errors import ConfigError
+from pie_framework.settings import merge
 from pie_framework.testing.toys import TOY_LAYOUT, toy_networks
 from pie_framework.weights import read_weights
 
@@ -93,8 +94,16 @@ def test_noise_is_answered_with_a_ridge() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"heldout": 0.0}, {"samples": 5}, {"ridges": ()}, {"ridges": (0.0,)}, {"batch": 0}]
+    ("values", "said"),
+    [
+        ({"heldout": 0.0}, "heldout: 0.0 is too small"),
+        ({"samples": 5}, "5 samples of which 0.1 are held out leave none to measure"),
+        ({"samples": 4, "heldout": 0.9}, "two samples to fit"),
+        ({"ridges": []}, "ridges: 0 values were given, it takes 1 at least"),
+        ({"ridges": [0.1, 0.0]}, "ridges.1: 0.0 is too small"),
+        ({"batch": 0}, "batch: 0 is too small"),
+    ],
 )
-def test_impossible_settings_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        TrainDirectionsConfig(**values)
+def test_impossible_settings_are_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        merge(TrainDirectionsConfig, values)

@@ -26,6 +26,7 @@ from pie_energies.synthesis import Synthesis
 from pie_framework.api import API_VERSION, FaceModel, Kind, LatentView, Networks, PriorDraw, TargetView
 from pie_framework.errors import ConfigError
 from pie_framework.optimisation.prior import describe
+from pie_framework.settings import merge
 from pie_framework.testing.toys import TOY_LAYOUT, ToyGenerator, toy_networks
 
 BLOCKS = TOY_LAYOUT.editable
@@ -361,11 +362,11 @@ def test_settings_are_checked() -> None:
     assert AnalysisConfig(size=0).size == 0
     for kind in (DistanceConfig, AnalysisConfig):
         with pytest.raises(ConfigError, match=r"reduction: 'summ' is not one of its values.*'sum'"):
-            kind(reduction="summ")
+            merge(kind, {"reduction": "summ"})
         with pytest.raises(FrozenInstanceError):
             kind().reduction = "sum"  # type: ignore[misc]
-    with pytest.raises(ConfigError, match=r"size: -1 is not a side.*0 means"):
-        AnalysisConfig(size=-1)
+    with pytest.raises(ConfigError, match=r"size: -1 is too small\. It is at least 0\."):
+        merge(AnalysisConfig, {"size": -1})
 
 
 def test_the_declarations_say_what_each_energy_needs() -> None:

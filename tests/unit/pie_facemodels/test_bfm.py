@@ -24,6 +24,7 @@ from pie_framework.rendering import (
     mirror_rotation,
     shade,
 )
+from pie_framework.settings import merge
 from pie_framework.testing.conformance import FaceModelTests
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "deep3d"
@@ -332,5 +333,10 @@ def test_component(tmp_path: Path) -> None:
     assert built.window == (0.5, 0.5897, 0.8) and built.layout.size == 257
     with pytest.raises(ConfigError, match=r"face_model\.path="):
         build(BfmSettings(), Context())
-    with pytest.raises(ConfigError):
-        BfmSettings(region="frnt")
+    for wrong, said in (
+        ({"region": "frnt"}, "Did you mean 'front'"),
+        ({"window_side": 0.01}, "window_side: 0.01 is too small"),
+        ({"window_x": 2.5}, "window_x: 2.5 is too large"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            merge(BfmSettings, wrong)

@@ -20,6 +20,7 @@ from pie_facemodels import flame
 from pie_facemodels.flame_files import FlameArrays, read_embedding, read_flame
 from pie_facemodels.settings import FlameSettings
 from pie_framework.errors import AssetError, ConfigError
+from pie_framework.settings import merge
 from tests.unit.pie_facemodels.small_flame import (
     SETTINGS,
     arrays,
@@ -279,4 +280,4 @@ def test_the_component(tmp_path: Path, chumpy: type) -> None:
         with pytest.raises(ConfigError, match=message):
             flame.build(dataclasses.replace(settings, **change), context)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="shapes"):
-        FlameSettings(shapes=-1)
+        merge(FlameSettings, {"shapes": -1})

@@ -12,6 +12,7 @@ from pie_features.recognition import KIND, RecognitionNetwork
 from pie_features.recognition_training import RecognitionRecipe, replace_surroundings, shared_columns
 from pie_features.settings import PerceptualTraining, RecognitionTraining
 from pie_framework.errors import ConfigError
+from pie_framework.settings import merge
 from pie_framework.testing.toy_portraits import ToyPortraits
 from pie_framework.weights import load_network
 from pie_training.fit import fit
@@ -58,7 +59,7 @@ def test_recognition_needs_two_portraits_of_a_person_and_a_known_margin() -> Non
     with pytest.raises(ConfigError, match="two portraits"):
         RecognitionRecipe(RecognitionTraining(), single, HELDOUT)
     with pytest.raises(ConfigError, match="cosface"):
-        RecognitionRecipe(RecognitionTraining(margin_kind="none"), TRAIN, HELDOUT)
+        merge(RecognitionTraining, {"margin_kind": "none"})
 
 
 def test_columns_of_the_person_are_found() -> None:

@@ -15,6 +15,7 @@ from pie_features.settings import Vgg16Settings
 from pie_features.vgg import CONVOLUTIONS, LAYERS, Convolutions
 from pie_features.vgg16 import LPIPS_LAYERS, Vgg16, build, read_convolutions, read_heads
 from pie_framework.errors import AssetError, ConfigError
+from pie_framework.settings import merge
 from pie_framework.testing.conformance import FeatureNetworkTests
 from tests.unit.pie_features.foreign import NAMES, VGG16, Context, images, vgg_state
 
@@ -258,7 +259,7 @@ def test_settings_that_cannot_be(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no head"):
         network(folder, heads=str(folder / "lpips.pth"), layers=("relu1_1",))
     with pytest.raises(ConfigError, match="gain"):
-        network(folder, gain=0.0)
+        merge(Vgg16Settings, {"weights": "x", "gain": 0.0})
 
 
 class TestVgg16(FeatureNetworkTests):

@@ -22,6 +22,7 @@ from pie_facemodels.bfm_settings import BfmSettings
 from pie_facemodels.conventions import DEEP3D_WINDOW
 from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
+from pie_framework.settings import merge
 from pie_framework.testing.conformance import FaceEncoderTests
 from pie_framework.untrusted import sniff
 from pie_mofa.deep3d.component import Deep3DEncoder, build
@@ -355,9 +356,9 @@ def test_needs_weights_and_a_detector(face_model: BfmFaceModel, checkpoint: Path
     with pytest.raises(ComponentError, match="no landmarks"):
         build(Deep3DConfig(str(checkpoint), crop="landmarks"), Context(face_model))
     with pytest.raises(ConfigError, match="fixed"):
-        Deep3DConfig(crop="fixd")
-    with pytest.raises(ConfigError):
-        Deep3DConfig(features="float8")
+        merge(Deep3DConfig, {"crop": "fixd"})
+    with pytest.raises(ConfigError, match="features: 'float8' is not one of its values"):
+        merge(Deep3DConfig, {"features": "float8"})
 
 
 class TestDeep3DEncoder(FaceEncoderTests):

@@ -7,8 +7,9 @@ import torch
 
 from pie_framework.api import FaceEncoder
 from pie_framework.errors import AssetError, InputError, PieError
+from pie_framework.settings import merge
 from pie_framework.testing.toys import TOY_LAYOUT
-from pie_framework.weights import write_weights
+from pie_framework.weights import read_weights, write_weights
 from pie_mofa.network import MofaEncoder
 from pie_mofa.settings import Architecture
 
@@ -100,8 +101,20 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     write_weights(path, "encoder", {}, {"a": torch.zeros(1)})
     with pytest.raises(AssetError, match="does not describe"):
         MofaEncoder.load(path)
+    MofaEncoder(TOY_LAYOUT, SMALL).save(path)
+    file = read_weights(path, "encoder")
+    for wrong in ({"hidden": 0}, {"input_size": 18}, {"more": 1}, {"widths": "4"}):
+        write_weights(path, "encoder", {**file.architecture, **wrong}, file.state)
+        with pytest.raises(AssetError, match=r"architecture in .* cannot be built"):
+            MofaEncoder.load(path)
 
 
 def test_impossible_architecture() -> None:
-    with pytest.raises(PieError, match="halved"):
-        Architecture(input_size=20, widths=(4, 4, 4))
+    for wrong, said in (
+        ({"input_size": 20, "widths": [4, 4, 4]}, "halved 3 times"),
+        ({"widths": []}, "widths: 0 values"),
+        ({"widths": [4, 0]}, r"widths\.1: 0 is too small"),
+        ({"hidden": -1}, "hidden: -1 is too small"),
+    ):
+        with pytest.raises(PieError, match=said):
+            merge(Architecture, wrong)

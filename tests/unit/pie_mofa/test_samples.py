@@ -10,6 +10,7 @@ import torch
 from pie_framework.api import Block, Layout
 from pie_framework.errors import ConfigError
 from pie_framework.rendering import ambient_light
+from pie_framework.settings import merge
 from pie_framework.testing.toys import TOY_LAYOUT, ToyFaceModel, ToyGenerator, ToyLandmarks
 from pie_framework.weights import read_weights
 from pie_mofa.calibration import calibrate, coefficient_scale, mean_light, mean_pose
@@ -164,5 +165,13 @@ def test_landmarks_must_be_as_many_as_the_face_models(tmp_path: Path) -> None:
     other = ToyLandmarks(ToyFaceModel(num_landmarks=9))
     with pytest.raises(ConfigError, match="9 landmarks"):
         train_encoder(settings(tmp_path), model, None, None, generator, other, report=quiet)
-    with pytest.raises(ConfigError, match="pool"):
-        SampleTraining(pool=1)
+    with pytest.raises(ConfigError, match=r"samples\.pool: 1 is too small"):
+        merge(TrainEncoderConfig, {"samples": {"pool": 1}})
+
+
+def test_what_is_not_given_depends_on_the_labels() -> None:
+    plain, labelled = TrainEncoderConfig(), TrainEncoderConfig(dataset="faces")
+    assert (plain.rendering, plain.portraits_measured) == ((2, 8), 64)
+    assert (labelled.rendering, labelled.portraits_measured) == ((12, 4), 400)
+    given = merge(TrainEncoderConfig, {"render_every": 0, "render_batch": 3, "measure_portraits": 5})
+    assert (given.rendering, given.portraits_measured) == ((0, 3), 5)

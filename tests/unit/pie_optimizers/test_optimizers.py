@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pie_framework.api import Optimizer
 from pie_framework.errors import ConfigError
+from pie_framework.settings import merge
 from pie_optimizers.adadelta import AdaDelta
 from pie_optimizers.adam import Adam
 from pie_optimizers.settings import AdaDeltaConfig, AdamConfig, TorchConfig
@@ -120,16 +122,17 @@ def test_what_torch_does_not_take_is_one_line(settings: TorchConfig, said: str) 
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("config", "values", "said"),
     [
-        (lambda: AdaDeltaConfig(rho=1.0), "rho is 1.0"),
-        (lambda: AdaDeltaConfig(eps=0.0), "eps is 0.0"),
-        (lambda: AdamConfig(beta1=-0.1), "beta1 is -0.1"),
-        (lambda: AdamConfig(beta2=1.0), "beta2 is 1.0"),
-        (lambda: AdamConfig(eps=float("inf")), "eps is inf"),
-        (lambda: TorchConfig("Adam", {"lr": 0.1}), "schedule"),
+        (AdaDeltaConfig, {"rho": 1.0}, "optimizer.rho: 1.0 is too large. It is below 1.0."),
+        (AdaDeltaConfig, {"eps": 0.0}, "optimizer.eps: 0.0 is too small. It is above 0."),
+        (AdamConfig, {"beta1": -0.1}, "optimizer.beta1: -0.1 is too small. It is at least 0.0."),
+        (AdamConfig, {"beta2": 1.0}, "optimizer.beta2: 1.0 is too large. It is below 1.0."),
+        (AdamConfig, {"eps": float("inf")}, "optimizer.eps: inf is not a finite number"),
+        (AdamConfig, {"beta1": float("nan")}, "optimizer.beta1: nan is not a finite number"),
+        (TorchConfig, {"parameters": {"lr": 0.1}}, "the step size of an optimizer is the schedule's"),
     ],
 )
-def test_settings_out_of_range_are_refused(make: Callable[[], object], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        make()
+def test_settings_out_of_range_are_refused(config: type, values: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        merge(config, values, "optimizer")

@@ -12,6 +12,7 @@ from torch import Tensor
 from pie_framework.api import EmptyConfig, Initializer, Networks
 from pie_framework.errors import ComponentError, ConfigError, PluginError
 from pie_framework.optimisation.start import start_latent
+from pie_framework.settings import merge
 from pie_framework.testing.toys import toy_networks
 from pie_starts.search import EncoderSearch, Nearest, _described, _small, search_distance
 from pie_starts.settings import NearestConfig, SearchConfig
@@ -134,8 +135,8 @@ def test_what_a_start_needs_must_be_there(networks: Networks) -> None:
     with pytest.raises(ComponentError, match="encoder"):
         begin(replace(networks, encoder=None), images, "encoder_search")
     for settings in (NearestConfig, SearchConfig):
-        with pytest.raises(ConfigError, match="at least 1"):
-            settings(candidates=0)
+        with pytest.raises(ConfigError, match=r"init\.candidates: 0 is too small\. It is at least 1\."):
+            merge(settings, {"candidates": 0}, "init")
 
 
 class Narrow:

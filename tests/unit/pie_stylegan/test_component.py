@@ -15,6 +15,7 @@ import torch
 from benchmarks.parity import GOLDEN
 from pie_framework.api import Generator, Kind
 from pie_framework.errors import ConfigError
+from pie_framework.settings import merge
 from pie_stylegan import component as factories
 from pie_stylegan.component import build
 from pie_stylegan.io import save_generator
@@ -69,13 +70,19 @@ def test_foreign_files_truncation_and_classes(tmp_path: Path) -> None:
     first, second = (made(tmp_path / "c.safetensors", class_index=k) for k in (0, 1))
     z = torch.randn(1, 6)
     assert not torch.equal(first.map(z), second.map(z))
-    with pytest.raises(ConfigError, match="truncation is -1"):
-        GeneratorConfig(truncation=-1)
+    for wrong in (
+        {"truncation": -1},
+        {"truncation": 2.5},
+        {"truncation_cutoff": -1},
+        {"truncation_cutoff": True},
+    ):
+        with pytest.raises(ConfigError, match=r"generator\.truncation\w*: \S+ is"):
+            merge(GeneratorConfig, wrong, "generator")
 
 
 def test_unknown_feature_dtype_is_refused() -> None:
     with pytest.raises(ConfigError, match="bfloat16"):
-        GeneratorConfig(features="half")
+        merge(GeneratorConfig, {"features": "half"})
 
 
 class Moved(torch.nn.Identity):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pie_framework.api import Inverter as InverterContract
 from pie_framework.errors import ComponentError, ConfigError
+from pie_framework.settings import merge
 from pie_framework.testing.conformance import InverterTests
 from pie_framework.weights import read_weights
 from pie_stylegan.component import build_inverter
@@ -232,8 +233,8 @@ def test_feedback_finds_the_latent_whose_image_is_seen_the_same() -> None:
 
 @pytest.mark.parametrize("values", [{"passes": -1}, {"rate": 0.0}, {"rate": 1.5}])
 def test_impossible_feedback_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="rate"):
-        InverterSettings(**values)
+    with pytest.raises(ConfigError, match=f"inverter.{next(iter(values))}: .* is too"):
+        merge(InverterSettings, values, "inverter")
 
 
 @pytest.mark.parametrize(("quantity", "value"), [("resolution", 32), ("num_layers", 4), ("latent_dim", 6)])
@@ -329,7 +330,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     save_inverter(Inverter(InverterConfig(16, 6, (4, 4, 4))), tmp_path / "other.safetensors")
     with pytest.raises(ConfigError, match="6 latent dimensions"):
         train(settings(tmp_path, start=str(tmp_path / "other.safetensors")))
-    with pytest.raises(ConfigError, match="rank"):
-        settings(tmp_path, rank=0)
-    with pytest.raises(ConfigError, match="offset_penalty"):
-        settings(tmp_path, offset_penalty=-1.0)
+    with pytest.raises(ConfigError, match="rank: 0 is too small"):
+        merge(InverterTraining, {"rank": 0})
+    with pytest.raises(ConfigError, match=r"offset_penalty: -1\.0 is too small"):
+        merge(InverterTraining, {"offset_penalty": -1.0})

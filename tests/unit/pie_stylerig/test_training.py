@@ -9,6 +9,7 @@ import torch
 
 from pie_framework.api import Block, Layout
 from pie_framework.errors import ConfigError
+from pie_framework.settings import merge
 from pie_framework.testing.toys import (
     TOY_LAYOUT,
     ToyEncoder,
@@ -200,6 +201,8 @@ def test_few_images_are_made_at_once_at_high_resolutions() -> None:
 
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match="adadelta"):
-        TrainRigConfig(optimizer="sgd")
-    with pytest.raises(ConfigError, match="pool"):
-        TrainRigConfig(pool=10)
+        merge(TrainRigConfig, {"optimizer": "sgd"})
+    with pytest.raises(ConfigError, match=r"pool: 10 is too small\. It is at least 32\."):
+        merge(TrainRigConfig, {"pool": 10})
+    with pytest.raises(ConfigError, match="blocks: 0 values were given, it takes 1 at least"):
+        merge(TrainRigConfig, {"blocks": []})

@@ -12,6 +12,7 @@ import torch
 
 from pie_framework.api import Component, Kind
 from pie_framework.errors import ConfigError
+from pie_framework.settings import merge
 from pie_synthetic import plugin
 from pie_synthetic.dataset import PortraitDataset
 from pie_synthetic.settings import PortraitRecipe, SceneSettings
@@ -42,5 +43,5 @@ def test_recipe_renders_a_dataset_that_the_scenes_open(tmp_path: Path) -> None:
 
 
 def test_a_size_too_small_for_a_portrait_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"scenes\.size=4"):
-        SceneSettings(size=4)
+    with pytest.raises(ConfigError, match=r"scenes\.size: 4 is too small\. It is at least 8\."):
+        merge(SceneSettings, {"size": 4}, "scenes")

@@ -56,8 +56,8 @@ def test_the_words_are_divided(registry: Registry) -> None:
     [
         ("secnds=3", "Did you mean 'seconds'"),
         ("face_modle=ict", "Did you mean 'face_model'"),
-        ("recipe.rigg.pool=3", "Did you mean 'rig'"),
-        ("recipe.rig=3", "not a group"),
+        ("recipe.rigg.pool=3", "there is no setting .recipe.rigg.*Did you mean .rig."),
+        ("recipe.rig=3", "recipe.rig: one value was given where a group is expected"),
         ("seconds=0", "above 0"),
         ("rig_steps=-1", "at least 0"),
         ("seconds", "not KEY=VALUE"),

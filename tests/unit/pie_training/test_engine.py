@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pie_framework.errors import ConfigError, RunError
+from pie_framework.settings import merge
 from pie_training import EngineSettings
 from pie_training.engine import Engine
 from pie_training.processes import start
@@ -298,7 +299,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
         ({"steps": 0, "seconds": 0}, "limit"),
     ):
         with pytest.raises(ConfigError, match=message):
-            settings(**wrong)
+            merge(Settings, {"steps": 5, **wrong})
     assert (Settings().seconds, Settings(steps=5).seconds, Settings(steps=5, seconds=9).seconds) == (60, 0, 9)
     run(tmp_path / "two", stop_at=3)
     state = torch.load(tmp_path / "two" / "state.pt", weights_only=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pie_framework.api import Kind
 from pie_framework.errors import ConfigError, RunError
 from pie_framework.plugins import Registry, discover
+from pie_framework.settings import merge
 from pie_training import TrainerSettings
 from pie_training.fit import fit, learning_rate_factor
 from pie_training.readers import open_readers
@@ -104,8 +105,14 @@ def test_learning_rate_rises_then_falls_to_zero() -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ConfigError, match="clock"):
-        TrainerSettings(clock="sun")
+    for wrong, said in (
+        ({"clock": "sun"}, "clock: 'sun' is not one of its values"),
+        ({"seconds": 0}, "seconds: 0 is too small. It is above 0"),
+        ({"batch": 1}, "batch: 1 is too small. It is at least 2"),
+        ({"evaluate_every": 0.0}, "evaluate_every: 0.0 is too small"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            merge(TrainerSettings, wrong)
     with pytest.raises(ConfigError, match="dataset"):
         open_readers(TrainerSettings())
     for reader in ("nowhere:Reader", ""):
