@@ -85,7 +85,8 @@ def described(schema: type, prefix: str = "", instance: object = None) -> list[t
             rows += described(type(value), f"{name}.", value)
             continue
         default = "(must be given)" if isinstance(value, str) and value == MISSING else repr(value)
-        rows.append((name, hint.__name__ if isinstance(hint, type) else str(hint), default))
+        kind = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        rows.append((name, kind, default))
     return rows
 
 

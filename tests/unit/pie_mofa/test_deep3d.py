@@ -355,6 +355,9 @@ def test_needs_weights_and_a_detector(face_model: BfmFaceModel, checkpoint: Path
         build(Deep3DConfig(), Context(face_model))
     with pytest.raises(ComponentError, match="no landmarks"):
         build(Deep3DConfig(str(checkpoint), crop="landmarks"), Context(face_model))
+
+
+def test_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="fixed"):
         merge(Deep3DConfig, {"crop": "fixd"})
     with pytest.raises(ConfigError, match="features: 'float8' is not one of its values"):
