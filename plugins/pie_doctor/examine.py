@@ -18,7 +18,7 @@ from pie_framework.composition.uses import Chosen, Use, chosen, uses
 from pie_framework.errors import PieError, in_one_line
 from pie_framework.files.addresses import PACKAGE_SCHEME
 from pie_framework.plugins import Registry, boundary, discover
-from pie_framework.untrusted import sniff
+from pie_weights.untrusted import sniff
 
 
 def examine(overrides: Sequence[str] = (), build: bool = False, measure: bool = False) -> Report:

@@ -12,7 +12,7 @@ from pie_framework.composition.build import Builder
 from pie_framework.composition.compose import compose
 from pie_framework.composition.plan import required
 from pie_framework.errors import ComponentError
-from pie_framework.weights import read_weights
+from pie_weights.files import read_weights
 
 
 def test_they_know_the_embedded_world() -> None:

@@ -18,7 +18,7 @@ from pie_framework.editing.edit import edit, vocabulary_of
 from pie_framework.errors import ConfigError
 from pie_framework.settings import merge
 from pie_framework.testing.toys import TOY_LAYOUT, toy_networks
-from pie_framework.weights import read_weights
+from pie_weights.files import read_weights
 
 CONFIG = TrainDirectionsConfig(samples=200, batch=64)
 

@@ -21,7 +21,7 @@ from pie_framework.composition.compose import compose
 from pie_framework.composition.schema import parse
 from pie_framework.composition.uses import file_keys, licences, recognise, uses
 from pie_framework.plugins import discover
-from tests.unit.untrusted.kinds import ADA
+from tests.unit.pie_weights.untrusted.kinds import ADA
 
 CATALOGUE = load()
 OTHERS = ["generator.weights=asset://stylegan2-ffhq-1024", "features=vgg", "face_model=bfm", "encoder=deep3d"]

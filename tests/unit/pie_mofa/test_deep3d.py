@@ -24,12 +24,12 @@ from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 from pie_framework.settings import merge
 from pie_framework.testing.conformance import FaceEncoderTests
-from pie_framework.untrusted import sniff
 from pie_mofa.deep3d.component import Deep3DEncoder, build
 from pie_mofa.deep3d.convert import convert
 from pie_mofa.deep3d.crop import INPUT_SIZE, STANDARD_POINTS, five_points, resample, windows
 from pie_mofa.deep3d.network import NETWORK_KEY, CoefficientNetwork, load_network
 from pie_mofa.deep3d.settings import Deep3DConfig
+from pie_weights.untrusted import sniff
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "deep3d" / "recon_net.npz"
 

@@ -18,7 +18,6 @@ from pie_framework.api import Inverter as InverterContract
 from pie_framework.errors import ComponentError, ConfigError
 from pie_framework.settings import merge
 from pie_framework.testing.conformance import InverterTests
-from pie_framework.weights import read_weights
 from pie_stylegan.component import build_inverter
 from pie_stylegan.inverter import FeedbackInverter, Inverter, InverterConfig
 from pie_stylegan.inverter_training import InverterRecipe, train_inverter
@@ -26,6 +25,7 @@ from pie_stylegan.io import load_inverter, save_inverter
 from pie_stylegan.plugin import pie_components
 from pie_stylegan.settings import InverterSettings, InverterTraining
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
+from pie_weights.files import read_weights
 
 TRUNK = InverterConfig(16, 8, (8, 8, 8))
 

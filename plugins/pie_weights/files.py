@@ -21,7 +21,7 @@ from pie_framework.api.layout import Block, Layout
 from pie_framework.errors import AssetError, PieError
 from pie_framework.files.io import save_tensors
 from pie_framework.settings import merge
-from pie_framework.untrusted import build, read_safetensors
+from pie_weights.untrusted import build, read_safetensors
 
 M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
