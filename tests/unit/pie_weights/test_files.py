@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import torch
+from annotated_types import Ge
 from safetensors.torch import save_file
 from torch import nn
 
@@ -62,3 +65,29 @@ def test_values_that_cannot_be_stored_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="not finite"):
         write_weights(tmp_path / "w.safetensors", "line", {}, {"a": torch.tensor(float("nan"))}, half=False)
     assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Shape:
+    size: Annotated[int, Ge(1)] = 1
+    kinds: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"size": 0}, "size: 0 is too small"),
+        ({"size": [1]}, "size: a list was given"),
+        ({"width": 3}, "there is no setting 'width'"),
+        ({"kinds": 7}, "kinds: one value was given"),
+    ],
+)
+def test_the_architecture_must_be_what_a_dataclass_takes(
+    tmp_path: Path, stated: dict[str, object], said: str
+) -> None:
+    path = tmp_path / "w.safetensors"
+    write_weights(path, "line", {"size": 2, "kinds": ["a"]}, {"a": torch.zeros(1)})
+    assert read_weights(path, "line").stated(Shape) == Shape(2, ("a",))
+    write_weights(path, "line", stated, {"a": torch.zeros(1)})
+    with pytest.raises(AssetError, match=f"the architecture in .*w.safetensors' cannot be built: {said}"):
+        read_weights(path, "line").stated(Shape)
