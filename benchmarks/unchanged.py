@@ -106,10 +106,10 @@ def check_out(revision: str, folder: Path) -> None:
 
 def make(code: Path, folder: Path, words: Sequence[str]) -> Path:
     """Do one run with some code; the folder it left."""
-    if folder.exists():
-        return next(folder.glob("outputs/*"), folder.parent / "default")
-    folder.mkdir(parents=True)
     first = next((folder.parent / "default").glob("outputs/*"), folder)
+    if folder.exists():
+        return next(folder.glob("outputs/*"), first)
+    folder.mkdir(parents=True)
     command = [
         sys.executable,
         "-m",

@@ -28,13 +28,14 @@ from omegaconf import DictConfig
 from PIL.Image import Image
 from torch import Tensor
 
-from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks, RecognitionNetwork
+from pie_framework.api import AlignedPortrait, Kind, Networks, PhotoLandmarks
 from pie_framework.api.events import RunStarted
 from pie_framework.assets import resolve
 from pie_framework.composition.build import Builder
 from pie_framework.composition.plan import Plan, make_plan
 from pie_framework.composition.schema import RunConfig, values
-from pie_framework.editing.edit import EditResult, edit, vocabulary_of
+from pie_framework.editing.controls import EditRequest
+from pie_framework.editing.edit import EditResult, edit, embed, vocabulary_of
 from pie_framework.errors import PluginError
 from pie_framework.images.affine import apply, invert
 from pie_framework.images.metrics import psnr, ssim
@@ -180,6 +181,25 @@ class Pipeline:
         with torch.no_grad():
             return self.networks.encode(self.images([self.portrait(source)]))
 
+    def edit(
+        self, latent: Tensor, requests: Sequence[EditRequest], corrections: int | None = None
+    ) -> list[EditResult]:
+        """Edit one latent, (1, L, D), by requests that were parsed together.
+
+        Args:
+            latent: w as W+.
+            requests: of `Vocabulary.parse`.
+            corrections: by what was read back, 0 for a single pass; the configuration's `edit.corrections` when None.
+        """
+        source = requests[0].source
+        return edit(
+            latent,
+            requests,
+            self.networks,
+            source_theta=self.source_theta(source) if source else None,
+            corrections=self.config.edit.corrections if corrections is None else corrections,
+        )
+
     def problem(self, images: Tensor, landmarks: Tensor | None = None) -> Problem:
         """What the solver needs for these portraits, (B, 3, R, R), with their landmarks (B, K, 2) if they are known."""
         config = self.config
@@ -310,20 +330,13 @@ class Embedding:
 
     def metrics(self) -> dict[str, list[float]]:
         """How close the reconstructions are: PSNR in dB, SSIM, and identity similarity; one value per portrait."""
-        found = {
-            "psnr": psnr(self.generated.clamp(-1, 1), self.images).tolist(),
-            "ssim": ssim(self.generated.clamp(-1, 1), self.images).tolist(),
-        }
-        networks = self.pipeline.networks
-        recognition = networks.features.get("recognition")
-        if isinstance(recognition, RecognitionNetwork):
-            with torch.no_grad():
-                shown, true = (
-                    networks.call("features.recognition", recognition.embed, images)
-                    for images in (self.generated, self.images)
-                )
-            found["identity_similarity"] = (shown * true).sum(dim=1).tolist()
-        return found
+        shown = self.generated.clamp(-1, 1)
+        measured = {"psnr": psnr(shown, self.images).tolist(), "ssim": ssim(shown, self.images).tolist()}
+        with torch.no_grad():
+            made, true = (embed(self.pipeline.networks, images) for images in (self.generated, self.images))
+        if made is not None and true is not None:
+            measured["identity_similarity"] = (made * true).sum(dim=1).tolist()
+        return measured
 
     def edit(
         self,
@@ -343,13 +356,5 @@ class Embedding:
         Raises:
             ConfigError: an unknown control or a value of the wrong kind.
         """
-        networks = self.pipeline.networks
-        requests = vocabulary_of(networks).parse(controls, name)
-        source_theta = self.pipeline.source_theta(requests[0].source) if requests[0].source else None
-        return edit(
-            self.latent[portrait : portrait + 1],
-            requests,
-            networks,
-            source_theta=source_theta,
-            corrections=self.pipeline.config.edit.corrections if corrections is None else corrections,
-        )
+        requests = vocabulary_of(self.pipeline.networks).parse(controls, name)
+        return self.pipeline.edit(self.latent[portrait : portrait + 1], requests, corrections)

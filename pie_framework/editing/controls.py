@@ -20,14 +20,15 @@ shows. The names come from the face model's layout:
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pie_framework.api.layout import Layout
+from pie_framework.editing import values
 from pie_framework.errors import ConfigError, RunError, did_you_mean
 from pie_framework.files.io import read_json
 
@@ -41,12 +42,18 @@ LIGHT_DIRECTIONS: Mapping[str, tuple[float, float, float]] = {
     "above_left": (-0.8, 0.8, 0.5),
     "above_right": (0.8, 0.8, 0.5),
 }
-MAX_FRAMES = 512
 
 #: Parts that move to one side or the other: their left and right do not make a control of both.
 _SIDEWAYS = ("jaw", "mouth", "lips", "gaze", "head")
-_LIGHT_SCALARS = {"ambient": "", "intensity": "", "azimuth": "degrees", "elevation": "degrees"}
-_LIGHT_VECTORS = ("direction", "colour")
+#: What a light is described by, with its unit.
+_LIGHT = {
+    "direction": "",
+    "colour": "",
+    "ambient": "",
+    "intensity": "",
+    "azimuth": "degrees",
+    "elevation": "degrees",
+}
 _RENAMED = {"illumination.sh": "illumination.raw", "illumination.color": "illumination.colour"}
 _RESERVED = ("source", "source_blocks", "params")
 
@@ -128,7 +135,7 @@ class Vocabulary:
     Attributes:
         layout: names and sizes of its blocks.
         ranges: (low, high) that the networks were trained on, by control name and in its unit.
-        blocks: the blocks that can be edited in this run.
+        blocks: the blocks that can be edited in this run; all that rig networks can edit by default.
         combinations: further controls, by name, such as "expression.smile"; a coefficient's own name comes first.
     """
 
@@ -141,60 +148,51 @@ class Vocabulary:
         if not self.blocks:
             object.__setattr__(self, "blocks", self.layout.editable)
 
-    def coefficients(self, block: str) -> dict[str, tuple[int, ...]]:
-        """Control name within the block -> indices in the block that it sets; both sides' names come last."""
-        names = self.layout.names(block)
-        single = {name: (index,) for index, name in enumerate(names)}
-        return {**single, **{stem: pair for stem, pair in _pairs(names).items() if stem not in single}}
-
-    def combination(self, block: str, key: str) -> Combination:
-        """What a control within a block sets; KeyError for an unknown one."""
-        indices = self.coefficients(block).get(key)
-        if indices is None:
-            return self.combinations[f"{block}.{key}"]
-        return Combination(indices, (1.0,) * len(indices))
-
-    def _combined(self, block: str) -> tuple[str, ...]:
-        """Names within the block of the combinations that hide behind no coefficient."""
-        own = self.coefficients(block)
-        keys = (name.partition(".") for name in self.combinations)
-        return tuple(key for of, _, key in keys if of == block and key not in own)
+    @cached_property
+    def coefficients(self) -> Mapping[str, Combination]:
+        """What each control of coefficients sets: of one, of both sides, then the combinations of the face model."""
+        offered: dict[str, Combination] = {}
+        for block in self.layout.block_names:
+            names = self.layout.names(block)
+            single = {name: (index,) for index, name in enumerate(names)}
+            for key, indices in (*single.items(), *_both_sides(names).items()):
+                offered.setdefault(f"{block}.{key}", Combination(indices, (1.0,) * len(indices)))
+        for name, combination in self.combinations.items():
+            offered.setdefault(name, combination)
+        return offered
 
     def names(self) -> tuple[str, ...]:
         """Every control a person can name, without the unnamed coefficients."""
-        found: list[str] = []
+        offered: list[str] = []
         for block in self.blocks:
             if block == "illumination":
-                found += [f"{block}.{key}" for key in ("from", *_LIGHT_VECTORS, *_LIGHT_SCALARS, "sh")]
+                offered += [f"{block}.{key}" for key in ("from", *_LIGHT, "sh")]
             else:
-                named = self.layout.block(block).names
-                both = (pair for pair in _pairs(named) if pair not in named)
-                found += [f"{block}.{key}" for key in (*named, *both, *self._combined(block))]
-                found.append(f"{block}.raw")
-        return (*found, *_RESERVED)
+                count = len(self.layout.block(block).names)
+                unnamed = {f"{block}.{name}" for name in self.layout.names(block)[count:]}
+                own = (name for name in self.coefficients if name.startswith(f"{block}."))
+                offered += [*(name for name in own if name not in unnamed), f"{block}.raw"]
+        return (*offered, *_RESERVED)
 
     def unit(self, name: str) -> str:
         """The unit in which a control is written."""
         block, _, key = name.partition(".")
         if block == "illumination":
-            return _LIGHT_SCALARS.get(key, "")
+            return _LIGHT.get(key, "")
         unit = self.layout.block(block).unit
         return "degrees" if unit == "radians" and key != "raw" else unit
 
     def range_of(self, name: str) -> tuple[float, float] | None:
         """The trained range of a control, if it is known; a control of both sides has that of its sides."""
-        if name in self.ranges:
-            low, high = self.ranges[name]
-            return (float(low), float(high))
-        block, _, key = name.partition(".")
-        if block == "illumination" or block not in self.blocks:
+        known = [self.ranges[name]] if name in self.ranges else []
+        own = self.coefficients.get(name)
+        if not known and own is not None and own is not self.combinations.get(name):
+            block = name.partition(".")[0]
+            sides = [f"{block}.{self.layout.names(block)[index]}" for index in own.indices]
+            known = [self.ranges[side] for side in sides if side in self.ranges]
+        if not known:
             return None
-        names = self.layout.names(block)
-        sides = [
-            self.ranges.get(f"{block}.{names[index]}") for index in self.coefficients(block).get(key, ())
-        ]
-        known = [side for side in sides if side is not None]
-        return (max(low for low, _ in known), min(high for _, high in known)) if known else None
+        return float(max(low for low, _ in known)), float(min(high for _, high in known))
 
     def outside(self, name: str, value: float) -> tuple[float, float] | None:
         """The trained range when `value` lies outside it, else None."""
@@ -216,61 +214,54 @@ class Vocabulary:
             ConfigError: for an unknown control, a value of the wrong kind or length, or a sweep that does not
                 fit.
         """
-        pairs = _split_texts(settings) if not isinstance(settings, Mapping) else dict(settings)
+        pairs = dict(settings) if isinstance(settings, Mapping) else values.split_texts(settings)
         if not pairs:
             raise ConfigError(
                 "no edit was given", "Write, for example, rotation.yaw=15 expression.smile=0.8."
             )
-        name = _slug(name if name is not None else _default_name(pairs))
+        name = values.file_name(values.default_name(pairs) if name is None else name)
         source, source_blocks = self._source(pairs)
         frames = self._frames(pairs)
-        if len(frames) == 1:
-            return (EditRequest(name, frames[0], source, source_blocks),)
         digits = len(str(len(frames) - 1))
+        names = [name] if len(frames) == 1 else [f"{name}_{i:0{digits}d}" for i in range(len(frames))]
         return tuple(
-            EditRequest(f"{name}_{index:0{digits}d}", controls, source, source_blocks)
-            for index, controls in enumerate(frames)
+            EditRequest(each, controls, source, source_blocks)
+            for each, controls in zip(names, frames, strict=True)
         )
 
     def _source(self, pairs: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-        source = pairs.get("source")
-        wanted = pairs.get("source_blocks")
+        source, blocks = pairs.get("source"), pairs.get("source_blocks")
         if source is None:
-            if wanted is not None:
+            if blocks is not None:
                 raise ConfigError("source_blocks was given without source", "Add source=photo.jpg.")
             return None, ()
         if not isinstance(source, str) or not source:
             raise ConfigError(f"source={source!r} is not the path of a picture")
-        if wanted is None:
-            return source, self.blocks
-        chosen = _texts(wanted)
+        chosen = self.blocks if blocks is None else tuple(dict.fromkeys(values.entries(blocks)))
         for block in chosen:
             if block not in self.blocks:
                 raise ConfigError(
                     f"source_blocks names '{block}', which cannot be edited", did_you_mean(block, self.blocks)
                 )
-        return source, tuple(dict.fromkeys(chosen))
+        return source, chosen
 
     def _frames(self, pairs: Mapping[str, Any]) -> list[tuple[Control, ...]]:
         """The controls of each frame: the file's, with those given beside it applied after."""
-        written = {key: value for key, value in pairs.items() if key not in _RESERVED}
-        tracks = [track for key, value in written.items() for track in self._tracks(key, value)]
-        from_file = self._file(pairs["params"]) if "params" in pairs else []
-        lengths = {len(track) for track in tracks} | ({len(from_file)} if from_file else set())
-        lengths.discard(1)
+        tracks = [self._track(key, value) for key, value in pairs.items() if key not in _RESERVED]
+        of_file = self._file(pairs["params"]) if "params" in pairs else [()]
+        lengths = {len(track) for track in (*tracks, of_file)} - {1}
         if len(lengths) > 1:
             counts = " and ".join(str(count) for count in sorted(lengths))
             raise ConfigError(
                 f"the sweeps have different numbers of frames: {counts}", "Give them the same number."
             )
-        count = lengths.pop() if lengths else 1
-        file_frames = from_file * count if len(from_file) == 1 else from_file or [()] * count
         return [
-            (*file_frames[index], *(track[index if len(track) > 1 else 0] for track in tracks))
-            for index in range(count)
+            (*of_file[index % len(of_file)], *(track[index % len(track)] for track in tracks))
+            for index in range(max(lengths, default=1))
         ]
 
     def _file(self, path: Any) -> list[tuple[Control, ...]]:
+        """The controls of each frame of a parameter file."""
         if not isinstance(path, str) or not path:
             raise ConfigError(f"params={path!r} is not the path of a JSON file")
         try:
@@ -280,8 +271,8 @@ class Vocabulary:
         if isinstance(content, Mapping) and set(content) == {"frames"}:
             content = content["frames"]
         entries = content if isinstance(content, list) else [content]
-        if not entries or len(entries) > MAX_FRAMES:
-            raise ConfigError(f"'{path}' has {len(entries)} frames; 1 to {MAX_FRAMES} are allowed")
+        if not 1 <= len(entries) <= values.MAX_FRAMES:
+            raise ConfigError(f"'{path}' has {len(entries)} frames; 1 to {values.MAX_FRAMES} are allowed")
         frames = []
         for entry in entries:
             if not isinstance(entry, Mapping) or not entry:
@@ -289,74 +280,58 @@ class Vocabulary:
                     f"'{path}' must hold controls and values, or a list of those",
                     'For example {"rotation": {"yaw": 15}, "expression.smile": 0.8}.',
                 )
-            tracks = [track for key, value in _flatten(entry).items() for track in self._tracks(key, value)]
+            tracks = [self._track(key, value) for key, value in values.flatten(entry).items()]
             if any(len(track) > 1 for track in tracks):
                 raise ConfigError(f"'{path}' holds a sweep; write its frames as a list instead")
             frames.append(tuple(track[0] for track in tracks))
         return frames
 
-    def _tracks(self, key: str, value: Any) -> list[list[Control]]:
-        """The controls of one setting, each as one entry or one per frame of its sweep."""
-        key = _RENAMED.get(key, key)
-        if key == "illumination.from" and "illumination" in self.blocks:
+    def _track(self, name: str, value: Any) -> list[Control]:
+        """One setting as one control, or as one for each frame of its sweep."""
+        name = _RENAMED.get(name, name)
+        if name == "illumination.from" and "illumination" in self.blocks:
             if not isinstance(value, str) or value not in LIGHT_DIRECTIONS:
                 raise ConfigError(
                     f"illumination.from={value} is no known direction",
                     did_you_mean(str(value), LIGHT_DIRECTIONS),
                 )
-            return [[Control("illumination.direction", LIGHT_DIRECTIONS[value])]]
-        self._known(key)
+            return [Control("illumination.direction", LIGHT_DIRECTIONS[value])]
+        self._check_known(name)
         relative = isinstance(value, str) and value.startswith("+=")
         value = value[2:].strip() if relative else value
-        length = self._vector_length(key)
-        if length is not None:
-            if relative and key in ("illumination.direction", "illumination.colour"):
-                raise ConfigError(f"{key} cannot be relative", "Give the value itself.")
-            return [[Control(key, self._checked_vector(key, value, length), relative)]]
-        values = _sweep(key, value) if isinstance(value, str) and ":" in value else [_number(key, value)]
-        if key in ("illumination.ambient", "illumination.intensity") and not relative and min(values) < 0.0:
-            raise ConfigError(f"{key} cannot be negative")
-        return [[Control(key, number, relative) for number in values]]
+        block, _, key = name.partition(".")
+        if key == "raw":
+            return [Control(name, values.vector(name, value, self.layout.block(block).size), relative)]
+        if name in ("illumination.direction", "illumination.colour"):
+            if relative:
+                raise ConfigError(f"{name} cannot be relative", "Give the value itself.")
+            if key == "colour":
+                return [Control(name, values.colour(name, value))]
+            direction = values.vector(name, value, 3)
+            if not any(abs(number) > 1e-9 for number in direction):
+                raise ConfigError("illumination.direction must not be zero")
+            return [Control(name, direction)]
+        numbers = values.sweep(name, value)
+        if name in ("illumination.ambient", "illumination.intensity") and not relative and min(numbers) < 0.0:
+            raise ConfigError(f"{name} cannot be negative")
+        return [Control(name, number, relative) for number in numbers]
 
-    def _known(self, key: str) -> None:
-        block, _, name = key.partition(".")
+    def _check_known(self, name: str) -> None:
+        block, _, key = name.partition(".")
         if block in self.blocks:
-            offered = (
-                (*_LIGHT_SCALARS, *_LIGHT_VECTORS)
-                if block == "illumination"
-                else (*self.coefficients(block), *self._combined(block))
-            )
-            if name in (*offered, "raw"):
+            if key == "raw" or (key in _LIGHT if block == "illumination" else name in self.coefficients):
                 return
         elif block in self.layout.editable:
             raise ConfigError(
-                f"'{key}' cannot be edited: this run has no rig network for the block '{block}'"
+                f"'{name}' cannot be edited: this run has no rig network for the block '{block}'"
             )
-        raise UnknownControlError(f"unknown control '{key}'", did_you_mean(key, self.names()))
-
-    def _vector_length(self, key: str) -> int | None:
-        block, _, name = key.partition(".")
-        if name == "raw":
-            return self.layout.block(block).size
-        return 3 if block == "illumination" and name in _LIGHT_VECTORS else None
-
-    def _checked_vector(self, key: str, value: Any, length: int) -> tuple[float, ...]:
-        numbers = (
-            _hex(key, value)
-            if key == "illumination.colour" and _is_hex(value)
-            else _vector(key, value, length)
-        )
-        if key == "illumination.colour" and not all(0.0 <= number <= 1.0 for number in numbers):
-            raise ConfigError("illumination.colour must lie in 0..1", "Or write it as '#rrggbb'.")
-        if key == "illumination.direction" and not any(abs(number) > 1e-9 for number in numbers):
-            raise ConfigError("illumination.direction must not be zero")
-        return numbers
+        raise UnknownControlError(f"unknown control '{name}'", did_you_mean(name, self.names()))
 
 
-def _pairs(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+def _both_sides(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """Stem -> indices of the coefficients that are its left and right side."""
     where = {name: index for index, name in enumerate(names)}
-    found: dict[str, tuple[int, ...]] = {}
+    sides: dict[str, tuple[int, ...]] = {}
     for name, index in where.items():
         for left, right, stem in (
             (r"^(.+)_left$", r"\1_right", r"\1"),
@@ -364,103 +339,5 @@ def _pairs(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
             (r"^(.+)_L$", r"\1_R", r"\1"),
         ):
             if re.match(left, name) and (other := re.sub(left, right, name)) in where:
-                found[re.sub(left, stem, name)] = (index, where[other])
-    for part in _SIDEWAYS:
-        found.pop(part, None)
-    return found
-
-
-def _split_texts(settings: Sequence[str]) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for text in settings:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"'{text}' is not a control and a value", "Write it as rotation.yaw=15.")
-        key, value = key.strip(), value.strip()
-        if key.endswith("+"):
-            key, value = key[:-1].strip(), f"+={value}"
-        if key in pairs:
-            raise ConfigError(f"'{key}' is given twice")
-        pairs[key] = value
-    return pairs
-
-
-def _flatten(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """{"rotation": {"yaw": 1}, "expression": [..]} -> {"rotation.yaw": 1, "expression.raw": [..]}."""
-    flat: dict[str, Any] = {}
-    for key, value in entry.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{key}.{name}": item for name, item in value.items()})
-        elif isinstance(value, list) and "." not in str(key):
-            flat[f"{key}.raw"] = value
-        else:
-            flat[str(key)] = value
-    return flat
-
-
-def _number(key: str, value: Any) -> float:
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ConfigError(f"{key}={value} is not a number")
-    return number
-
-
-def _texts(value: Any) -> list[str]:
-    """Entries of a list, or of a text such as `[a, b]` or `a,b`."""
-    if isinstance(value, str):
-        return [
-            part.strip()
-            for part in value.strip().removeprefix("[").removesuffix("]").split(",")
-            if part.strip()
-        ]
-    if isinstance(value, Sequence):
-        return [str(part) for part in value]
-    raise ConfigError(f"{value!r} is not a list")
-
-
-def _vector(key: str, value: Any, length: int) -> tuple[float, ...]:
-    numbers = tuple(_number(key, part) for part in _texts(value))
-    if len(numbers) != length:
-        raise ConfigError(f"{key} needs {length} numbers, not {len(numbers)}", f"Write {key}=[a,b,...].")
-    return numbers
-
-
-def _is_hex(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("#")
-
-
-def _hex(key: str, value: str) -> tuple[float, ...]:
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-        raise ConfigError(f"{key}={value} is not a colour", "Write it as '#rrggbb' or [r,g,b] in 0..1.")
-    return tuple(int(value[start : start + 2], 16) / 255.0 for start in (1, 3, 5))
-
-
-def _sweep(key: str, value: str) -> list[float]:
-    parts = value.split(":")
-    if len(parts) != 3:
-        raise ConfigError(f"{key}={value} is not a sweep", "Write first:last:count, such as -20:20:9.")
-    first, last, count = (_number(key, part) for part in parts)
-    if count != int(count) or not 2 <= count <= MAX_FRAMES:
-        raise ConfigError(f"{key}={value}: a sweep has 2 to {MAX_FRAMES} frames, not {parts[2]}")
-    steps = int(count) - 1
-    return [first + (last - first) * index / steps for index in range(steps + 1)]
-
-
-def _default_name(pairs: Mapping[str, Any]) -> str:
-    parts = []
-    for key, value in pairs.items():
-        if key in ("source", "params"):
-            parts.append(f"{key}_{Path(str(value)).stem}")
-        elif key != "source_blocks":
-            shown = str(value) if len(str(value)) <= 16 else ""
-            parts.append(f"{key.partition('.')[2] or key}_{shown}")
-    return "__".join(parts)
-
-
-def _slug(name: str) -> str:
-    """A name that is safe in every file system: letters, digits, `_`, `-` and `.`; at most 80 characters."""
-    text = re.sub(r"[^A-Za-z0-9.+-]+", "_", name.replace("+=", "plus_").replace(":", "_to_")).strip("_.")
-    return text[:80].rstrip("_.") or "edit"
+                sides[re.sub(left, stem, name)] = (index, where[other])
+    return {stem: pair for stem, pair in sides.items() if stem not in _SIDEWAYS}

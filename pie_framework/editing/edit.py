@@ -14,7 +14,8 @@ nearest is kept, among those that cost little of the identity.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from pie_framework.api import (
     Layout,
     Networks,
     RecognitionNetwork,
+    RigEditor,
 )
 from pie_framework.editing.controls import Combination, EditRequest, Vocabulary
 from pie_framework.editing.parameters import Reading, Value, apply_request, read_request
@@ -89,18 +91,7 @@ class EditResult:
             ],
             "source": self.request.source,
             "source_blocks": list(self.request.source_blocks),
-            "readings": [
-                {
-                    "control": r.control,
-                    "unit": r.unit,
-                    "before": r.before,
-                    "asked": r.asked,
-                    "achieved": r.achieved,
-                    "error": r.error,
-                    "error_unit": r.error_unit,
-                }
-                for r in self.readings
-            ],
+            "readings": [asdict(reading) for reading in self.readings],
             "identity_similarity": self.identity_similarity,
             "warnings": list(self.warnings),
         }
@@ -132,18 +123,28 @@ def combinations_of(layout: Layout, face_model: object) -> dict[str, Combination
     if "expression" not in layout.block_names:
         return {}
     names = layout.names("expression")
-    found = {}
+    combinations = {}
     directions = face_model.expression_directions if isinstance(face_model, HasExpressionDirections) else {}
     for control, amounts in directions.items():
         if len(amounts) == len(names):
-            values = tuple(float(amount) for amount in amounts)
-            found[f"expression.{control}"] = Combination(tuple(range(len(names))), values, along=True)
+            combinations[f"expression.{control}"] = Combination(
+                tuple(range(len(names))), tuple(map(float, amounts)), along=True
+            )
     aliases = face_model.expression_aliases if isinstance(face_model, HasExpressionAliases) else {}
     for control, parts in aliases.items():
         if all(name in names for name in parts):
-            indices = tuple(names.index(name) for name in parts)
-            found[f"expression.{control}"] = Combination(indices, tuple(float(a) for a in parts.values()))
-    return found
+            combinations[f"expression.{control}"] = Combination(
+                tuple(names.index(name) for name in parts), tuple(map(float, parts.values()))
+            )
+    return combinations
+
+
+def embed(networks: Networks, images: Tensor) -> Tensor | None:
+    """Identity embeddings of pictures (N, 3, R, R), (N, E); None where there is no recognition network."""
+    network = networks.features.get("recognition")
+    if not isinstance(network, RecognitionNetwork):
+        return None
+    return networks.call("features.recognition", network.embed, images)
 
 
 @torch.no_grad()
@@ -175,58 +176,53 @@ def edit(
     """
     if not requests:
         return []
-    if latent.dim() != 3 or latent.shape[0] not in (1, len(requests)):
-        raise ConfigError(
-            f"{len(requests)} edits need one latent or as many, not shape {tuple(latent.shape)}"
-        )
     vocabulary, layout = vocabulary_of(networks), networks.need_encoder().layout
-    for request in requests:
-        for block in request.blocks:
-            if block not in networks.need_editor().blocks:
-                raise ConfigError(
-                    f"the edit '{request.name}' needs an editor for the block '{block}'",
-                    f"This run's edits: {', '.join(networks.need_editor().blocks)}.",
-                )
-    originals = networks.synthesize(latent)
-    shown = networks.encode(originals) if theta is None else layout.check(theta)
-    known = _embed(networks, originals)
+    _check(latent, requests, networks.need_editor().blocks)
+    networks = _with_named_rigs(networks)
+    unedited = networks.synthesize(latent)
+    shown = networks.encode(unedited) if theta is None else layout.check(theta)
+    known = embed(networks, unedited)
+    count = len(requests)
+    latent, before = latent.expand(count, -1, -1), shown.expand(count, -1)
+    known = None if known is None else known.expand(count, -1)
+    asked = torch.cat(
+        [
+            apply_request(vocabulary, one[None], request, source_theta)
+            for one, request in zip(before, requests, strict=True)
+        ]
+    )
     results: list[EditResult] = []
-    for start in range(0, len(requests), chunk):
-        some = requests[start : start + chunk]
-        rows = [_row(index, latent) for index in range(start, start + len(some))]
-        before = torch.cat([shown[_row(index, shown)][None] for index in range(start, start + len(some))])
-        asked = torch.cat(
-            [
-                apply_request(vocabulary, before[i : i + 1], request, source_theta)
-                for i, request in enumerate(some)
-            ]
-        )
+    for start in range(0, count, chunk):
+        rows = slice(start, start + chunk)
+        originals = None if known is None else known[rows]
         edited, images, achieved = _corrected(
-            latent[rows], before, asked, some, networks, corrections, None if known is None else known[rows]
+            latent[rows], before[rows], asked[rows], requests[rows], networks, corrections, originals
         )
-        embedded = _embed(networks, images)
-        for i, request in enumerate(some):
-            one = slice(i, i + 1)
-            readings = read_request(vocabulary, request, before[one], asked[one], achieved[one])
-            similarity = (
-                None if known is None or embedded is None else float((known[rows[i]] * embedded[i]).sum())
-            )
+        similarities = _similarities(networks, originals, images)
+        for i, request in enumerate(requests[rows]):
+            one, row = slice(i, i + 1), slice(start + i, start + i + 1)
+            readings = read_request(vocabulary, request, before[row], asked[row], achieved[one])
+            similarity = None if similarities is None else float(similarities[i])
+            warnings = _warnings(vocabulary, readings, similarity)
             results.append(
-                EditResult(
-                    request=request,
-                    latent=edited[one],
-                    image=images[one],
-                    theta=achieved[one],
-                    readings=readings,
-                    identity_similarity=similarity,
-                    warnings=_warnings(vocabulary, readings, similarity),
-                )
+                EditResult(request, edited[one], images[one], achieved[one], readings, similarity, warnings)
             )
     return results
 
 
-def _row(index: int, batch: Tensor) -> int:
-    return 0 if batch.shape[0] == 1 else index
+def _check(latent: Tensor, requests: Sequence[EditRequest], blocks: Sequence[str]) -> None:
+    """ConfigError where the requests do not fit the latents or the blocks of the editor."""
+    if latent.dim() != 3 or latent.shape[0] not in (1, len(requests)):
+        raise ConfigError(
+            f"{len(requests)} edits need one latent or as many, not shape {tuple(latent.shape)}"
+        )
+    for request in requests:
+        for block in request.blocks:
+            if block not in blocks:
+                raise ConfigError(
+                    f"the edit '{request.name}' needs an editor for the block '{block}'",
+                    f"This run's edits: {', '.join(blocks)}.",
+                )
 
 
 def _corrected(
@@ -236,7 +232,7 @@ def _corrected(
     requests: Sequence[EditRequest],
     networks: Networks,
     corrections: int,
-    known: Tensor | None = None,
+    originals: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """ŵ (N, L, D), G(ŵ) and its coefficients, after the corrections; `before` and `asked` are (N, P).
 
@@ -244,7 +240,7 @@ def _corrected(
     an edit that the picture cannot show would otherwise be driven until the portrait breaks.
 
     Args:
-        known: identity embeddings of the unedited pictures, (N, E); None where there is no recognition network.
+        originals: identity embeddings of the unedited pictures, (N, E); None where there is no recognition network.
     """
     layout = networks.need_encoder().layout
     strengths = dict.fromkeys(
@@ -261,14 +257,12 @@ def _corrected(
         if best is None and not left:
             return edited, images, achieved
         shares = {
-            block: change_share(
-                layout.get(before, block), layout.get(asked, block), layout.get(achieved, block)
-            )
+            block: change_share(*(layout.get(theta, block) for theta in (before, asked, achieved)))
             for block in strengths
         }
         missing = torch.stack([(1 - share).abs() for share in shares.values()]).amax(dim=0)
-        shown = _embed(networks, images)
-        kept = torch.ones_like(missing) if known is None or shown is None else (known * shown).sum(dim=1)
+        similarities = _similarities(networks, originals, images)
+        kept = torch.ones_like(missing) if similarities is None else similarities
         if best is None:
             best, nearest, least = (edited, images, achieved), missing, kept - IDENTITY_COST
         else:
@@ -317,44 +311,62 @@ def _moved(
     latent: Tensor, before: Tensor, asked: Tensor, requests: Sequence[EditRequest], networks: Networks
 ) -> Tensor:
     """ŵ, (N, L, D): block by block, the rows whose request touches it."""
+    editor = networks.need_editor()
     for block in EDITABLE_BLOCKS:
         rows = [index for index, request in enumerate(requests) if block in request.blocks]
-        if rows:
-            latent = latent.clone()
-            latent[rows] = _edited(networks, latent[rows], before[rows], asked[rows], block)
+        if not rows:
+            continue
+        given = latent[rows]
+        moved = networks.call("editor", editor.edit, given, before[rows], asked[rows], block)
+        if not isinstance(moved, Tensor) or moved.shape != given.shape:
+            what = tuple(moved.shape) if isinstance(moved, Tensor) else type(moved).__name__
+            raise PluginError(f"{networks.origin('editor')} gave {what} for latents {tuple(given.shape)}")
+        latent = latent.clone()
+        latent[rows] = moved
     return latent
 
 
-def _edited(networks: Networks, latent: Tensor, before: Tensor, asked: Tensor, block: str) -> Tensor:
-    """What the editor makes of latents (B, L, D)."""
-    moved = networks.call("editor", networks.need_editor().edit, latent, before, asked, block)
-    if not isinstance(moved, Tensor) or moved.shape != latent.shape:
-        given = tuple(moved.shape) if isinstance(moved, Tensor) else type(moved).__name__
-        raise PluginError(f"{networks.origin('editor')} gave {given} for latents {tuple(latent.shape)}")
-    return moved
+@dataclass
+class _NamedRig:
+    """A rig behind the boundary of the networks, so that its faults are not taken for the editor's."""
+
+    networks: Networks
+    layout: Layout
+    block: str
+
+    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+        return self.networks.move(self.block, latent, parameters)
 
 
-def _embed(networks: Networks, images: Tensor) -> Tensor | None:
-    network = networks.features.get("recognition")
-    if not isinstance(network, RecognitionNetwork):
-        return None
-    return networks.call("features.recognition", network.embed, images)
+def _with_named_rigs(networks: Networks) -> Networks:
+    """The networks with an editor whose rigs answer for themselves, where it edits by rigs."""
+    if not isinstance(networks.editor, RigEditor):
+        return networks
+    editor, own = copy(networks.editor), replace(networks, rigs=networks.editor.rigs)
+    editor.rigs = {block: _NamedRig(own, rig.layout, block) for block, rig in editor.rigs.items()}
+    return replace(networks, editor=editor)
+
+
+def _similarities(networks: Networks, originals: Tensor | None, images: Tensor) -> Tensor | None:
+    """How alike pictures are to those that were embedded, (N,); None where there is no recognition network."""
+    shown = None if originals is None else embed(networks, images)
+    return None if originals is None or shown is None else (originals * shown).sum(dim=1)
 
 
 def _warnings(
     vocabulary: Vocabulary, readings: Sequence[Reading], similarity: float | None
 ) -> tuple[str, ...]:
-    found = []
+    warnings = []
     for reading in readings:
-        if not isinstance(reading.asked, tuple):
-            bounds = vocabulary.outside(reading.control, reading.asked)
-            if bounds is not None:
-                found.append(
-                    f"{reading.control} = {reading.asked:.3g} is outside the trained range "
-                    f"{bounds[0]:.3g} to {bounds[1]:.3g}"
-                )
+        asked = reading.asked
+        bounds = None if isinstance(asked, tuple) else vocabulary.outside(reading.control, asked)
+        if bounds is not None:
+            warnings.append(
+                f"{reading.control} = {asked:.3g} is outside the trained range "
+                f"{bounds[0]:.3g} to {bounds[1]:.3g}"
+            )
         if reading.fell_short:
-            found.append(f"{reading.control}: less than half of the change asked for was achieved")
+            warnings.append(f"{reading.control}: less than half of the change asked for was achieved")
     if similarity is not None and similarity < LOW_IDENTITY:
-        found.append(f"the identity was lost: similarity {similarity:.2f}")
-    return tuple(found)
+        warnings.append(f"the identity was lost: similarity {similarity:.2f}")
+    return tuple(warnings)

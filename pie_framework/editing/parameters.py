@@ -6,9 +6,8 @@ for illumination made of those two the description is exact (see `pie_framework.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,19 +43,19 @@ class Light:
     ambient: Tensor
 
     @property
-    def ambient_level(self) -> float:
-        """Mean of the ambient channels."""
-        return float(self.ambient.mean())
+    def numbers(self) -> dict[str, float]:
+        """Its controls that are numbers.
 
-    @property
-    def azimuth(self) -> float:
-        """Degrees; 0 in front, positive towards the image's right."""
-        return math.degrees(math.atan2(float(self.direction[0, 0]), float(self.direction[0, 2])))
-
-    @property
-    def elevation(self) -> float:
-        """Degrees above the horizon."""
-        return math.degrees(math.asin(max(-1.0, min(1.0, float(self.direction[0, 1])))))
+        "intensity"; "ambient", the mean of the channels; in degrees "azimuth" (0 in front, positive towards the image's
+        right) and "elevation" (above the horizon).
+        """
+        x, y, z = self.direction[0].tolist()
+        return {
+            "intensity": self.intensity,
+            "ambient": float(self.ambient.mean()),
+            "azimuth": math.degrees(math.atan2(x, z)),
+            "elevation": math.degrees(math.asin(max(-1.0, min(1.0, y)))),
+        }
 
     def gamma(self) -> Tensor:
         """Its spherical harmonics, (1, 27)."""
@@ -78,62 +77,50 @@ def light_of(gamma: Tensor) -> Light:
 
 def _relit(gamma: Tensor, controls: list[Control]) -> Tensor:
     """γ with the light's controls applied; what the description leaves out is kept unless the light moves."""
-    before = light_of(gamma)
-    light, moved, levels = before, False, False
-    azimuth, elevation = before.azimuth, before.elevation
+    before = light = light_of(gamma)
+    numbers = before.numbers
     for control in controls:
-        value = control.value
-        if isinstance(value, tuple):
-            vector = gamma.new_tensor([value])
+        if isinstance(control.value, tuple):
+            vector = gamma.new_tensor([control.value])
             if control.key == "direction":
-                light, moved = (
-                    dataclasses.replace(light, direction=torch.nn.functional.normalize(vector, dim=-1)),
-                    True,
-                )
-                azimuth, elevation = light.azimuth, light.elevation
+                light = replace(light, direction=torch.nn.functional.normalize(vector, dim=-1))
+                numbers |= {key: light.numbers[key] for key in ("azimuth", "elevation")}
             else:
-                light = dataclasses.replace(light, colour=vector / vector.max().clamp_min(1e-6))
-        elif control.key == "intensity":
-            light = dataclasses.replace(
-                light, intensity=max(0.0, value + control.relative * before.intensity)
-            )
-            levels = True
+                light = replace(light, colour=vector / vector.max().clamp_min(1e-6))
+            continue
+        amount = control.value + control.relative * before.numbers[control.key]
+        if control.key == "intensity":
+            light = replace(light, intensity=max(0.0, amount))
         elif control.key == "ambient":
-            level = max(0.0, value + control.relative * before.ambient_level)
-            light = dataclasses.replace(light, ambient=torch.full_like(light.ambient, level))
-            levels = True
+            light = replace(light, ambient=torch.full_like(light.ambient, max(0.0, amount)))
         else:
-            if control.key == "azimuth":
-                azimuth = value + control.relative * before.azimuth
-            else:
-                elevation = value + control.relative * before.elevation
-            light, moved = dataclasses.replace(light, direction=_towards(azimuth, elevation, gamma)), True
-    if not moved:
+            numbers[control.key] = amount
+            light = replace(light, direction=_towards(numbers["azimuth"], numbers["elevation"], gamma))
+    given = {control.key for control in controls}
+    if not given & {"direction", "azimuth", "elevation"}:
         return gamma - before.gamma() + light.gamma()
-    if not levels:
-        total = light.intensity + light.ambient_level
+    if not given & {"intensity", "ambient"}:
+        ambient = light.numbers["ambient"]
+        total = light.intensity + ambient
         intensity = max(light.intensity, KEY_SHARE * total)
-        scale = (total - intensity) / light.ambient_level if light.ambient_level > 1e-6 else 0.0
-        light = dataclasses.replace(light, intensity=intensity, ambient=light.ambient * scale)
+        scale = (total - intensity) / ambient if ambient > 1e-6 else 0.0
+        light = replace(light, intensity=intensity, ambient=light.ambient * scale)
     return light.gamma()
 
 
 def _towards(azimuth: float, elevation: float, like: Tensor) -> Tensor:
+    """The unit vector of two angles in degrees, (1, 3)."""
     a, e = math.radians(azimuth), math.radians(elevation)
     return like.new_tensor([[math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)]])
 
 
-def _words(layout: Layout | Vocabulary) -> Vocabulary:
-    return layout if isinstance(layout, Vocabulary) else Vocabulary(layout)
-
-
 def apply_request(
-    layout: Layout | Vocabulary, theta: Tensor, request: EditRequest, source: Tensor | None = None
+    vocabulary: Vocabulary, theta: Tensor, request: EditRequest, source: Tensor | None = None
 ) -> Tensor:
     """θ' = θ with the request's controls set.
 
     Args:
-        layout: of θ, or the vocabulary that the request was parsed with.
+        vocabulary: that the request was parsed with.
         theta: (1, P), what the portrait shows.
         request: its controls are applied in order, those of the light together at the end.
         source: (1, P), coefficients of the portrait that `request.source` names.
@@ -144,7 +131,6 @@ def apply_request(
     Raises:
         ConfigError: when the request takes blocks from a source and none is given.
     """
-    vocabulary = _words(layout)
     layout = vocabulary.layout
     asked = layout.check(theta).clone()
     if request.source_blocks:
@@ -153,24 +139,24 @@ def apply_request(
         asked = layout.replace(asked, source.to(asked), request.source_blocks).clone()
     lights = []
     for control in request.controls:
-        columns = layout.slice(control.block)
+        values = layout.get(asked, control.block)
         if isinstance(control.value, tuple) and control.key == "raw":
-            asked[:, columns] = control.relative * asked[:, columns] + asked.new_tensor([control.value])
+            values.copy_(control.relative * values + values.new_tensor([control.value]))
         elif control.block == "illumination":
             lights.append(control)
         elif not isinstance(control.value, tuple):
-            value = math.radians(control.value) if _in_degrees(layout, control.block) else control.value
-            combination = vocabulary.combination(control.block, control.key)
-            shown = _along(asked[:, columns], combination)
-            for index, amount in zip(combination.indices, combination.amounts, strict=True):
-                column = columns.start + index
+            is_angle = layout.block(control.block).unit == "radians"
+            value = math.radians(control.value) if is_angle else control.value
+            combination = vocabulary.coefficients[control.name]
+            shown = _along(values, combination)
+            for column, amount in zip(combination.indices, combination.amounts, strict=True):
                 if combination.along:
-                    asked[:, column] += amount * (value - (0.0 if control.relative else shown))
+                    values[:, column] += amount * (value - (0.0 if control.relative else shown))
                 else:
-                    asked[:, column] = amount * value + control.relative * asked[:, column]
+                    values[:, column] = amount * value + control.relative * values[:, column]
     if lights:
-        columns = layout.slice("illumination")
-        asked[:, columns] = _relit(asked[:, columns], lights)
+        light = layout.get(asked, "illumination")
+        light.copy_(_relit(light, lights))
     return asked
 
 
@@ -179,10 +165,6 @@ def _along(values: Tensor, combination: Combination) -> Tensor:
     amounts = values.new_tensor(combination.amounts, dtype=torch.float64)
     own = values[:, list(combination.indices)].double()
     return ((own * amounts).sum(1) / combination.length).to(values.dtype)
-
-
-def _in_degrees(layout: Layout, block: str) -> bool:
-    return layout.block(block).unit == "radians"
 
 
 @dataclass(frozen=True)
@@ -219,19 +201,17 @@ class Reading:
 
 
 def read_request(
-    layout: Layout | Vocabulary, request: EditRequest, before: Tensor, asked: Tensor, achieved: Tensor
+    vocabulary: Vocabulary, request: EditRequest, before: Tensor, asked: Tensor, achieved: Tensor
 ) -> tuple[Reading, ...]:
     """Read the request's controls back from three θ, each (1, P).
 
     A block that was set as a whole (raw, or from a source) is read by the coefficients that were to change
     most.
     """
-    names = list(dict.fromkeys(c.name for c in request.controls if c.key != "raw"))
-    whole = (*request.source_blocks, *(c.block for c in request.controls if c.key == "raw"))
-    for block in dict.fromkeys(whole):
-        told = _telling(_words(layout).layout, block, before, asked)
-        names += [name for name in told if name not in names]
-    return tuple(_reading(layout, name, before, asked, achieved) for name in names)
+    names = [control.name for control in request.controls if control.key != "raw"]
+    for block in (*request.source_blocks, *(c.block for c in request.controls if c.key == "raw")):
+        names += _telling(vocabulary.layout, block, before, asked)
+    return tuple(_reading(vocabulary, name, before, asked, achieved) for name in dict.fromkeys(names))
 
 
 def _telling(layout: Layout, block: str, before: Tensor, asked: Tensor) -> list[str]:
@@ -244,40 +224,30 @@ def _telling(layout: Layout, block: str, before: Tensor, asked: Tensor) -> list[
     return [f"{block}.{names[index]}" for index in sorted(order)]
 
 
-def _reading(
-    layout: Layout | Vocabulary, name: str, before: Tensor, asked: Tensor, achieved: Tensor
-) -> Reading:
-    shown, want, got = (read_control(layout, name, theta) for theta in (before, asked, achieved))
-    unit = _words(layout).unit(name)
+def _reading(vocabulary: Vocabulary, name: str, before: Tensor, asked: Tensor, achieved: Tensor) -> Reading:
+    shown, wanted, got = (read_control(vocabulary, name, theta) for theta in (before, asked, achieved))
+    unit = vocabulary.unit(name)
     if name.endswith(".direction"):
-        angle = angle_between(_as_tuple(want), _as_tuple(got))
-        return Reading(name, unit, shown, want, got, angle, "degrees")
-    squares = [(a - b) ** 2 for a, b in zip(_as_tuple(want), _as_tuple(got), strict=True)]
-    return Reading(name, unit, shown, want, got, math.sqrt(sum(squares) / len(squares)), unit)
+        angle = angle_between(_as_tuple(wanted), _as_tuple(got))
+        return Reading(name, unit, shown, wanted, got, angle, "degrees")
+    squares = [(a - b) ** 2 for a, b in zip(_as_tuple(wanted), _as_tuple(got), strict=True)]
+    return Reading(name, unit, shown, wanted, got, math.sqrt(sum(squares) / len(squares)), unit)
 
 
-def read_control(layout: Layout | Vocabulary, name: str, theta: Tensor) -> Value:
+def read_control(vocabulary: Vocabulary, name: str, theta: Tensor) -> Value:
     """The value of a control in θ, (1, P), in its own unit.
 
     A control of several coefficients gives how much of its combination they hold: for both sides, their mean.
     """
-    vocabulary = _words(layout)
-    layout = vocabulary.layout
     block, _, key = name.partition(".")
-    values = layout.get(theta, block).detach()
+    values = vocabulary.layout.get(theta, block).detach()
     if block == "illumination":
         light = light_of(values)
-        scalars = {
-            "intensity": light.intensity,
-            "ambient": light.ambient_level,
-            "azimuth": light.azimuth,
-            "elevation": light.elevation,
-        }
-        if key in scalars:
-            return scalars[key]
-        return tuple(float(x) for x in (light.colour if key == "colour" else light.direction)[0])
-    value = float(_along(values.double(), vocabulary.combination(block, key))[0])
-    return math.degrees(value) if _in_degrees(layout, block) else value
+        if key in ("direction", "colour"):
+            return tuple((light.direction if key == "direction" else light.colour)[0].tolist())
+        return light.numbers[key]
+    value = float(_along(values.double(), vocabulary.coefficients[name])[0])
+    return math.degrees(value) if vocabulary.layout.block(block).unit == "radians" else value
 
 
 def _as_tuple(value: Value) -> tuple[float, ...]:

@@ -41,18 +41,8 @@ def paste_back(
         InputError: the photo is not of the size that was aligned.
         ValueError: the feather is out of range, or the edited portrait is not square.
     """
-    if photo.size != aligned.source_size:
-        raise InputError(
-            f"the photo has {photo.size[0]} x {photo.size[1]} pixels but the portrait was cut from one of "
-            f"{aligned.source_size[0]} x {aligned.source_size[1]}",
-            "Paste into the photo that was aligned.",
-        )
-    if not 0.0 < feather <= 0.5:
-        raise ValueError(f"feather must be in (0, 0.5], not {feather}")
+    _check(photo, aligned, edited, feather)
     side = edited.width
-    if edited.height != side:
-        raise ValueError(f"an edited portrait is square, not {edited.width} x {edited.height}")
-
     factor = aligned.image.width / side
     a, b, c, d, e, f = aligned.to_source
     to_photo = (a * factor, b * factor, c, d * factor, e * factor, f)
@@ -77,15 +67,27 @@ def paste_back(
         mask = _border_mask(window, size, side, feather)
         into_ring = shifted(window, ring, ring)
         if changed is not None:
-            mask *= np.asarray(view(changed, into_ring, size), dtype=np.float32)[..., None] / np.float32(
-                255.0
-            )
+            share = np.asarray(view(changed, into_ring, size), dtype=np.float32)[..., None]
+            mask *= share / np.float32(255.0)
         patch = np.asarray(view(padded, into_ring, size), dtype=np.float32)
         region = (int(left), upper, int(right), lower)
         old = np.asarray(result.crop(region), dtype=np.float32)
         mixed = np.rint(old + (patch - old) * mask).clip(0, 255).astype(np.uint8)
         result.paste(Image.fromarray(mixed), region[:2])
     return result
+
+
+def _check(photo: Image.Image, aligned: AlignedPortrait, edited: Image.Image, feather: float) -> None:
+    if photo.size != aligned.source_size:
+        raise InputError(
+            f"the photo has {photo.size[0]} x {photo.size[1]} pixels but the portrait was cut from one of "
+            f"{aligned.source_size[0]} x {aligned.source_size[1]}",
+            "Paste into the photo that was aligned.",
+        )
+    if not 0.0 < feather <= 0.5:
+        raise ValueError(f"feather must be in (0, 0.5], not {feather}")
+    if edited.height != edited.width:
+        raise ValueError(f"an edited portrait is square, not {edited.width} x {edited.height}")
 
 
 def _border_mask(to_portrait: Affine, size: tuple[int, int], side: int, feather: float) -> FloatArray:

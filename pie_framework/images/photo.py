@@ -28,7 +28,7 @@ MAX_SIDE = 6000
 #: A face cannot be edited in fewer pixels than this.
 MIN_SIDE = 16
 #: What transparent pixels are laid over.
-BACKDROP = (255, 255, 255)
+BACKDROP = (255, 255, 255, 255)
 
 
 def read_photo(path: str | os.PathLike[str]) -> Image.Image:
@@ -104,17 +104,14 @@ def _decode(picture: Image.Image, path: Path) -> Image.Image:
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    mode = picture.mode
-    if mode in ("I", "F"):
+    if picture.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(picture, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-        top = 65535.0 if mode == "I" else max(1.0, float(values.max()))
-        scaled = (values / top * 255.0).clip(0, 255)
-        return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
-    transparent = mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info
-    if transparent:
+        top = 65535.0 if picture.mode == "I" else max(1.0, float(values.max()))
+        grey = (values / top * 255.0).clip(0, 255).round().astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if picture.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
-        backdrop = Image.new("RGBA", rgba.size, (*BACKDROP, 255))
-        return Image.alpha_composite(backdrop, rgba).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, BACKDROP), rgba).convert("RGB")
     return picture.convert("RGB")
 
 
@@ -130,11 +127,5 @@ def to_tensor(
 
 def to_picture(image: Tensor) -> Image.Image:
     """(3, H, W) in [-1, 1] -> an RGB picture; values outside the range are clipped."""
-    values = ((image.detach().float().cpu().clamp(-1, 1) + 1.0) * 127.5).round().to(dtype=_uint8())
+    values = ((image.detach().float().cpu().clamp(-1, 1) + 1.0) * 127.5).round().byte()
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
-
-
-def _uint8() -> torch.dtype:
-    import torch
-
-    return torch.uint8

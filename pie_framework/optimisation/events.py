@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pie_framework.api.events import ResultSaved, RunEnded, RunFailed, RunStarted, StepsDone
 from pie_framework.errors import PieError, in_one_line
-from pie_framework.optimisation.state import Ending
+from pie_framework.optimisation.state import Termination
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ class RunEvents:
         self._began = time.perf_counter()
         self._started = False
         self._failed = False
-        self._outcome, self._message = Ending.FAILED.value, "the run ended before its outcome was known"
+        self._outcome, self._message = Termination.FAILED.value, "the run ended before its outcome was known"
 
     @property
     def seconds(self) -> float:
@@ -49,7 +49,7 @@ class RunEvents:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(error, KeyboardInterrupt):
-            self.ends(Ending.INTERRUPTED.value, str(error) or "interrupted")
+            self.ends(Termination.INTERRUPTED.value, str(error) or "interrupted")
         elif error is not None:
             self.failed(error.message if isinstance(error, PieError) else in_one_line(error))
         if self._started:
@@ -98,7 +98,7 @@ class RunEvents:
 
     def solved(self, solution: Solution) -> None:
         """The optimisation ended."""
-        if solution.ending is Ending.FAILED:
+        if solution.ending is Termination.FAILED:
             self.failed(solution.message)
         else:
             self.ends(solution.ending.value, solution.message)
@@ -108,7 +108,7 @@ class RunEvents:
         if not self._failed and self._started:
             self._observers.tell(RunFailed(self._folder, reason))
         if not self._failed:
-            self.ends(Ending.FAILED.value, reason)
+            self.ends(Termination.FAILED.value, reason)
         self._failed = True
 
     def ends(self, outcome: str, message: str) -> None:

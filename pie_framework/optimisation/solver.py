@@ -18,7 +18,14 @@ from pie_framework.errors import ConfigError, PieError, in_one_line
 from pie_framework.optimisation.history import History, HistoryRow
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.schedule import Stage
-from pie_framework.optimisation.state import Ending, Fault, PortraitStatus, SolverState, StepRecord, summary
+from pie_framework.optimisation.state import (
+    Fault,
+    PortraitStatus,
+    SolverState,
+    StepRecord,
+    Termination,
+    summary,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Solution:
 
     state: SolverState
     latent: Tensor
-    ending: Ending
+    ending: Termination
     message: str
     history: History
     seconds: float
@@ -114,13 +121,13 @@ class _Run:
                         continue
                     if self.should_stop is not None and self.should_stop():
                         message = f"stopped on request after {state.total_steps} steps"
-                        return self.solution(self.end_all(state, Ending.INTERRUPTED, message))
+                        return self.solution(self.end_all(state, Termination.INTERRUPTED, message))
                 if state.running:
                     state = self.step(state)
         except KeyboardInterrupt:
             state = self.read(state)
             message = f"interrupted after {state.total_steps} steps; the latent so far was kept"
-            return self.solution(self.end_all(state, Ending.INTERRUPTED, message))
+            return self.solution(self.end_all(state, Termination.INTERRUPTED, message))
         return self.solution(self.close(state))
 
     def step(self, state: SolverState) -> SolverState:
@@ -157,7 +164,7 @@ class _Run:
         where = f"at step {state.step + 1} of stage '{self.problem.stages[state.stage].name}'"
         for row, fault in (alone or dict.fromkeys(rows, error)).items():
             reason = fault.message if isinstance(fault, PieError) else in_one_line(fault)
-            state = state.ended(row, Ending.FAILED, f"{reason} ({where}); the last good latent was kept")
+            state = state.ended(row, Termination.FAILED, f"{reason} ({where}); the last good latent was kept")
             self.error = self.error or fault
         return state
 
@@ -195,7 +202,9 @@ class _Run:
         self.pending.clear()
         for portrait, (kind, row) in faults.items():
             if state.portraits[portrait].ending is None:
-                state = state.ended(portrait, Ending.NON_FINITE, self.explain(state, portrait, kind, row))
+                state = state.ended(
+                    portrait, Termination.NON_FINITE, self.explain(state, portrait, kind, row)
+                )
         return state
 
     def explain(self, state: SolverState, portrait: int, fault: Fault, row: HistoryRow) -> str:
@@ -230,17 +239,17 @@ class _Run:
                 continue
             if not steps:
                 text = "no step was asked for; the latent is the one it started from"
-                state = state.ended(row, Ending.FINISHED, text)
+                state = state.ended(row, Termination.FINISHED, text)
             elif not moved[row]:
                 text = f"none of the {steps} steps moved the latent: it is the one it started from"
-                state = state.ended(row, Ending.STALLED, text)
+                state = state.ended(row, Termination.STALLED, text)
             elif portrait.limited:
-                state = state.ended(row, Ending.FINISHED, f"all {steps} steps were taken")
+                state = state.ended(row, Termination.FINISHED, f"all {steps} steps were taken")
             else:
-                state = state.ended(row, Ending.CONVERGED, f"the energy settled after {steps} steps")
+                state = state.ended(row, Termination.CONVERGED, f"the energy settled after {steps} steps")
         return state
 
-    def end_all(self, state: SolverState, ending: Ending, message: str) -> SolverState:
+    def end_all(self, state: SolverState, ending: Termination, message: str) -> SolverState:
         for row, portrait in enumerate(state.portraits):
             if portrait.ending is None:
                 state = state.ended(row, ending, message)

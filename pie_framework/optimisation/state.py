@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Ending(str, Enum):
+class Termination(str, Enum):
     """Why a run, or one portrait of it, stopped; the gravest first."""
 
     FAILED = "failed"
@@ -43,7 +43,7 @@ class PortraitStatus:
         limited: whether any of its stages ended because its steps were used up.
     """
 
-    ending: Ending | None = None
+    ending: Termination | None = None
     message: str = ""
     settled: bool = False
     limited: bool = False
@@ -120,7 +120,7 @@ class SolverState:
             portraits=self.portraits,
         )
 
-    def ended(self, portrait: int, ending: Ending, message: str) -> SolverState:
+    def ended(self, portrait: int, ending: Termination, message: str) -> SolverState:
         """The state with one portrait at its end."""
         status = replace(self.portraits[portrait], ending=ending, message=message)
         return self.noted(portrait, status)
@@ -145,10 +145,10 @@ class StepRecord:
     fault: Tensor
 
 
-def summary(portraits: Sequence[PortraitStatus]) -> tuple[Ending, str]:
+def summary(portraits: Sequence[PortraitStatus]) -> tuple[Termination, str]:
     """The gravest ending of several portraits and one sentence for all of them."""
-    order = list(Ending)
-    endings = [p.ending or Ending.INTERRUPTED for p in portraits]
+    order = list(Termination)
+    endings = [p.ending or Termination.INTERRUPTED for p in portraits]
     gravest = min(endings, key=order.index)
     messages = dict.fromkeys(p.message for p in portraits)
     if len(messages) == 1:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pie_framework.errors import RunError
 from pie_framework.optimisation.history import History, HistoryRow
-from pie_framework.optimisation.state import Ending, PortraitStatus, SolverState
+from pie_framework.optimisation.state import PortraitStatus, SolverState, Termination
 
 #: What a state has of each portrait, beside the optimizer's tensors.
 ROWS = ("variable", "fault", "undone", "moved")
@@ -24,22 +24,15 @@ VERSION = 2
 
 def pack(state: SolverState, history: History) -> tuple[dict[str, Tensor], dict[str, str]]:
     """A state and the energies so far as named tensors and text for a safetensors file."""
-    tensors = {name: getattr(state, name).detach().cpu().contiguous() for name in ROWS}
-    for i, value in enumerate(state.optimizer):
-        tensors[f"optimizer.{i}"] = value.detach().cpu().contiguous()
-    runs = []
-    for index, ((stage, portraits, weights), rows) in enumerate(groupby(history.rows, key=_kind)):
-        chunk = list(rows)
-        values = [[row.total, *(row.raw[name] for name in json.loads(weights))] for row in chunk]
-        tensors[f"history.{index}"] = torch.tensor(values, dtype=torch.float64)
-        runs.append(
-            {
-                "stage": stage,
-                "first_step": chunk[0].step,
-                "portraits": portraits,
-                "weights": json.loads(weights),
-            }
-        )
+    tensors = {name: getattr(state, name) for name in ROWS}
+    tensors |= {f"optimizer.{i}": value for i, value in enumerate(state.optimizer)}
+    runs: list[dict[str, Any]] = []
+    for (stage, portraits, weights), rows in groupby(history.rows, key=_kind):
+        chunk, weight_of = list(rows), json.loads(weights)
+        energies = [[row.total, *(row.raw[name] for name in weight_of)] for row in chunk]
+        tensors[f"history.{len(runs)}"] = torch.tensor(energies, dtype=torch.float64)
+        first = {"stage": stage, "first_step": chunk[0].step, "portraits": portraits, "weights": weight_of}
+        runs.append(first)
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -54,6 +47,7 @@ def pack(state: SolverState, history: History) -> tuple[dict[str, Tensor], dict[
 
 
 def _kind(row: HistoryRow) -> tuple[str, tuple[int, ...], str]:
+    """Rows that lie in one tensor agree in this."""
     return row.stage, row.portraits, json.dumps(row.weights)
 
 
@@ -90,12 +84,11 @@ def unpack(
         history = History()
         for index, run in enumerate(json.loads(metadata["history"])):
             weights = {str(name): float(weight) for name, weight in run["weights"].items()}
-            for offset, row in enumerate(tensors[f"history.{index}"].tolist()):
-                raw = dict(zip(weights, row[1:], strict=True))
-                taking = tuple(run.get("portraits", range(batch)))
-                step = run["first_step"] + offset
-                history.rows.append(HistoryRow(run["stage"], step, taking, row[0], raw, dict(weights)))
-    except (KeyError, ValueError, TypeError, json.JSONDecodeError) as error:
+            taking = tuple(run.get("portraits", range(batch)))
+            for step, (total, *raw) in enumerate(tensors[f"history.{index}"].tolist(), run["first_step"]):
+                parts = dict(zip(weights, raw, strict=True))
+                history.rows.append(HistoryRow(run["stage"], step, taking, total, parts, dict(weights)))
+    except (KeyError, ValueError, TypeError) as error:
         raise RunError(f"'{where}' is damaged ({error})", "Start the run anew.") from error
     return state, history
 
@@ -106,14 +99,10 @@ def _rows(tensors: Mapping[str, Tensor], version: int, steps: int) -> dict[str, 
         return {name: tensors[name] for name in ROWS}
     variable = tensors["variable"]
     zeros = torch.zeros(len(variable), dtype=torch.int64)
-    return {
-        "variable": variable,
-        "fault": zeros,
-        "undone": zeros,
-        "moved": torch.full_like(zeros, steps).bool(),
-    }
+    moved = torch.full_like(zeros, steps).bool()
+    return {"variable": variable, "fault": zeros, "undone": zeros, "moved": moved}
 
 
 def _portrait(values: Mapping[str, Any]) -> PortraitStatus:
     ending = values.get("ending")
-    return PortraitStatus(**{**values, "ending": None if ending is None else Ending(ending)})
+    return PortraitStatus(**{**values, "ending": None if ending is None else Termination(ending)})

@@ -1,31 +1,34 @@
 """What an edit leaves in a run folder: pictures, the record of its self-check, and for sweeps a strip and
-animations."""
+animations; and the sheet and report that show them."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from pie_framework.editing import wording
 from pie_framework.editing.edit import EditResult
 from pie_framework.errors import RunError
-from pie_framework.files.io import save_png, save_tensors, to_pil, write_json
+from pie_framework.files.io import save_png, save_tensors, to_pil, write_json, write_text
 from pie_framework.runs.folder import REPORT, SHEET, RunFolder
+from pie_framework.runs.report import render_report
 from pie_framework.runs.report.gallery import Tile, contact_sheet, save_animation, strip
+
+_SWEEP_FILES = {"strip": "_strip.png", "gif": ".gif", "webp": ".webp"}
 
 
 def save_edit(
-    directory: str | os.PathLike[str], results: Sequence[EditResult], name: str, index: int | None = None
+    folder: Path, results: Sequence[EditResult], name: str, index: int | None = None
 ) -> dict[str, Path]:
     """Write one edit, or a sweep of several frames.
 
     Args:
-        directory: where to, such as RUN/edits.
+        folder: where to, such as RUN/edits.
         results: the frames; one for an edit that is no sweep.
         name: of the edit; files are called after it.
         index: of the portrait, in a run of several.
@@ -39,47 +42,35 @@ def save_edit(
     """
     if not results:
         raise RunError(f"the edit '{name}' has no frames")
-    folder = Path(directory)
     stem = name if index is None else f"{name}_{index:02d}"
     pictures = [to_pil(result.image) for result in results]
     files = {"latent": folder / f"{stem}.safetensors", "record": folder / f"{stem}.json"}
+    names = [f"{stem}.png"]
+    record: dict[str, Any] = {"name": name, "portrait": index or 0, "order": time.time()}
     if len(results) == 1:
-        names = [f"{stem}.png"]
         files["picture"] = folder / names[0]
     else:
         names = [f"{stem}_frames/{number:03d}.png" for number in range(len(results))]
-        files |= {kind: folder / f"{stem}{suffix}" for kind, suffix in _SWEEP_FILES.items()}
-        save_png(
-            files["strip"],
-            strip([_tile(result, picture) for result, picture in zip(results, pictures, strict=True)]),
-        )
+        record |= {kind: f"{stem}{suffix}" for kind, suffix in _SWEEP_FILES.items()}
+        files |= {kind: folder / record[kind] for kind in _SWEEP_FILES}
+        tiles = [
+            Tile(picture, "", caption_lines(result.to_json()))
+            for result, picture in zip(results, pictures, strict=True)
+        ]
+        save_png(files["strip"], strip(tiles))
         for kind in ("gif", "webp"):
             save_animation(files[kind], pictures)
     for picture_name, picture in zip(names, pictures, strict=True):
         save_png(folder / picture_name, picture)
-    save_tensors(files["latent"], {"latent": _stacked(results)})
-    frames = [{**result.to_json(), "picture": file} for result, file in zip(results, names, strict=True)]
-    record: dict[str, Any] = {"name": name, "portrait": index or 0, "order": time.time(), "frames": frames}
-    if len(results) > 1:
-        record |= {kind: files[kind].name for kind in _SWEEP_FILES}
+    save_tensors(files["latent"], {"latent": torch.cat([result.latent for result in results])})
+    record["frames"] = [
+        {**result.to_json(), "picture": file} for result, file in zip(results, names, strict=True)
+    ]
     write_json(files["record"], record)
     return files
 
 
-_SWEEP_FILES = {"strip": "_strip.png", "gif": ".gif", "webp": ".webp"}
-
-
-def _stacked(results: Sequence[EditResult]) -> Any:
-    import torch
-
-    return torch.cat([result.latent for result in results])
-
-
-def _tile(result: EditResult, picture: Image.Image) -> Tile:
-    return Tile(picture, "", caption_lines(result.to_json()))
-
-
-def caption_lines(frame: dict[str, Any], most: int = 3) -> tuple[str, ...]:
+def caption_lines(frame: Mapping[str, Any], most: int = 3) -> tuple[str, ...]:
     """The lines under an edited picture: its readings, at most so many, then the identity similarity."""
     lines = [wording.caption(reading) for reading in frame["readings"][:most]]
     if frame.get("identity_similarity") is not None:
@@ -87,42 +78,31 @@ def caption_lines(frame: dict[str, Any], most: int = 3) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def write_sheet(run: RunFolder, heading: str = "") -> Path:
+def write_sheet(run: RunFolder) -> Path:
     """Put input, reconstruction and edits of a run folder on one sheet; returns its path.
 
     Raises:
         RunError: when the folder holds no picture.
     """
-    portraits: list[list[Tile]] = []
-    inputs, reconstructions, edits = run.pictures("input"), run.pictures("reconstruction"), run.edits()
-    for index in range(max(len(inputs), len(reconstructions))):
-        tiles = [
-            Tile(_loaded(paths[index]), title)
-            for paths, title in ((inputs, "input"), (reconstructions, "reconstruction"))
-            if index < len(paths)
-        ]
-        for record in edits:
-            if record.get("portrait", 0) == index and len(record["frames"]) == 1:
-                frame = record["frames"][0]
-                path = run.edit_file(frame.get("picture"))
-                if path is not None:
-                    tiles.append(
-                        Tile(_loaded(path), wording.title(str(record["name"])), caption_lines(frame))
-                    )
-        portraits.append(tiles)
-    path = run.file(SHEET)
-    save_png(path, contact_sheet(portraits, heading=heading))
-    return path
+    shown = {stem: run.pictures(stem) for stem in ("input", "reconstruction")}
+    portraits = [
+        [Tile(_loaded(paths[index]), stem) for stem, paths in shown.items() if index < len(paths)]
+        for index in range(max(map(len, shown.values())))
+    ]
+    for record in run.edits():
+        frame, index = record["frames"][0], record.get("portrait", 0)
+        picture = run.edit_file(frame.get("picture")) if len(record["frames"]) == 1 else None
+        if picture is not None and 0 <= index < len(portraits):
+            tile = Tile(_loaded(picture), wording.title(str(record["name"])), caption_lines(frame))
+            portraits[index].append(tile)
+    save_png(run.file(SHEET), contact_sheet(portraits))
+    return run.file(SHEET)
 
 
 def write_report(run: RunFolder) -> Path:
     """Write report.html from what lies in the run folder; returns its path."""
-    from pie_framework.files.io import write_text
-    from pie_framework.runs.report import render_report
-
-    path = run.file(REPORT)
-    write_text(path, render_report(run))
-    return path
+    write_text(run.file(REPORT), render_report(run))
+    return run.file(REPORT)
 
 
 def _loaded(path: Path) -> Image.Image:

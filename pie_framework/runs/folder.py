@@ -16,16 +16,20 @@ Every file is written under a temporary name and renamed, and no two runs ever s
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import itertools
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from pie_framework.errors import RunError
 from pie_framework.files.io import (
@@ -37,10 +41,12 @@ from pie_framework.files.io import (
     write_csv,
     write_json,
 )
+from pie_framework.optimisation.history import History
+from pie_framework.optimisation.state import SolverState
+from pie_framework.runs.checkpoint import pack, unpack
 
 if TYPE_CHECKING:
     from PIL import Image
-    from torch import Tensor
 
 #: Version of the manifest; newer ones are refused, older ones are read.
 SCHEMA_VERSION = 1
@@ -108,15 +114,14 @@ class Manifest:
                 f"'{where}' was written by a newer pie-framework (manifest version {version})",
                 "Upgrade pie-framework.",
             )
-        known = {entry.name for entry in dataclasses.fields(cls)}
-        values = {key: value for key, value in content.items() if key in known}
+        values = {
+            entry.name: content[entry.name] for entry in dataclasses.fields(cls) if entry.name in content
+        }
         if not isinstance(values.get("config"), Mapping):
             raise RunError(f"'{where}' is damaged: it holds no configuration")
-        for entry in dataclasses.fields(cls):
-            value = values.get(entry.name)
-            kind = _JSON_KINDS.get(entry.name)
-            if entry.name in values and kind is not None and not isinstance(value, kind):
-                raise RunError(f"'{where}' is damaged: {entry.name} is {type(value).__name__}")
+        for name, value in values.items():
+            if not isinstance(value, _JSON_KINDS[name]):
+                raise RunError(f"'{where}' is damaged: {name} is {type(value).__name__}")
         return cls(**values)
 
 
@@ -124,7 +129,7 @@ _JSON_KINDS: dict[str, type] = {
     **dict.fromkeys(("config", "energies", "metrics", "timings", "versions"), dict),
     **dict.fromkeys(("inputs", "portraits", "plugins", "licences"), list),
     **dict.fromkeys(("outcome", "message", "created"), str),
-    **dict.fromkeys(("seed", "steps"), int),
+    **dict.fromkeys(("seed", "steps", "schema_version"), int),
 }
 
 
@@ -154,15 +159,13 @@ class RunFolder:
             RunError: when it cannot be made.
         """
         wanted = Path(path)
+        names = itertools.chain([wanted.name], (f"{wanted.name}-{number}" for number in itertools.count(2)))
         try:
             wanted.parent.mkdir(parents=True, exist_ok=True)
-            for number in itertools.count(1):
-                candidate = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-                try:
+            for candidate in map(wanted.with_name, names):
+                with contextlib.suppress(FileExistsError):
                     candidate.mkdir()
-                except FileExistsError:
-                    continue
-                return cls(candidate, kept=False)
+                    return cls(candidate, kept=False)
         except OSError as error:
             reason = error.strerror or str(error)
             raise RunError(
@@ -238,38 +241,52 @@ class RunFolder:
         numbered = sorted(self.path.glob(f"{stem}_[0-9][0-9]*.png"))
         return [single] if single.is_file() else numbered
 
-    def write_energies(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write the energies of every step; `energy_table` makes the columns and rows."""
-        write_csv(self.file(ENERGIES), columns, rows)
+    def write_energies(self, history: History) -> None:
+        """Write every step with E(w) and its parts, raw and weighted, each the mean over the portraits that took it."""
+        parts = list(dict.fromkeys(part for row in history.rows for part in row.raw))
+        columns = ["step", "stage", "stage_step", "total"]
+        columns += [f"raw.{part}" for part in parts] + [f"weighted.{part}" for part in parts]
+        table = []
+        for number, row in enumerate(history.rows, start=1):
+            means = {part: _mean(values) for part, values in row.raw.items()}
+            table.append(
+                {
+                    "step": number,
+                    "stage": row.stage,
+                    "stage_step": row.step,
+                    "total": _mean(row.total),
+                    **{f"raw.{part}": mean for part, mean in means.items()},
+                    **{f"weighted.{part}": mean * row.weights[part] for part, mean in means.items()},
+                }
+            )
+        write_csv(self.file(ENERGIES), columns, table)
 
     def read_energies(self) -> list[dict[str, str]]:
         """Rows of energies.csv; none when the run kept none."""
         return read_csv(self.file(ENERGIES)) if self.file(ENERGIES).is_file() else []
 
-    def write_checkpoint(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-        """Keep the solver's state, bit for bit."""
-        save_tensors(self.file(CHECKPOINT), tensors, metadata)
+    def write_checkpoint(self, state: SolverState, history: History) -> None:
+        """Keep the solver's state and the energies so far, bit for bit."""
+        save_tensors(self.file(CHECKPOINT), *pack(state, history))
 
-    def read_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """The solver's state; RunError when the run kept none or it is damaged."""
-        if not self.file(CHECKPOINT).is_file():
+    def read_checkpoint(self, device: torch.device) -> tuple[SolverState, History]:
+        """What `write_checkpoint` kept; RunError when the run kept none, or it is damaged or of a newer version."""
+        path = self.file(CHECKPOINT)
+        if not path.is_file():
             raise RunError(
                 f"the run '{self.path}' has no checkpoint", "It ended before the first one was written."
             )
-        return load_tensors(self.file(CHECKPOINT))
+        return unpack(*load_tensors(path), device, str(path))
 
     def edits(self) -> list[dict[str, Any]]:
         """The records of all edits in this folder, oldest first; damaged ones are left out."""
-        found = []
-        for path in (self.path / EDITS).glob("*.json"):
-            try:
+        records = []
+        for path in sorted((self.path / EDITS).glob("*.json")):
+            with contextlib.suppress(RunError):
                 record = read_json(path)
-            except RunError:
-                continue
-            if _is_edit_record(record):
-                order = record.get("order")
-                found.append((order if isinstance(order, (int, float)) else 0.0, path.name, record))
-        return [record for _, _, record in sorted(found, key=lambda entry: entry[:2])]
+                if _is_edit_record(record):
+                    records.append(record)
+        return sorted(records, key=_order)
 
     def edit_file(self, name: Any) -> Path | None:
         """A file that an edit's record names; None when there is none or it lies outside the edits' folder."""
@@ -298,29 +315,10 @@ def _is_edit_record(record: Any) -> bool:
     )
 
 
-def energy_table(
-    rows: Iterable[tuple[str, int, Sequence[float], Mapping[str, Sequence[float]], Mapping[str, float]]],
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Columns and rows of energies.csv, each value the mean over the portraits that took the step.
-
-    Args:
-        rows: per step: stage, step in the stage, total [B], raw parts {name: [B]}, weights {name: float}.
-
-    Returns:
-        Columns `step, stage, stage_step, total, raw.PART..., weighted.PART...`, and the rows.
-    """
-    parts: dict[str, None] = {}
-    table: list[dict[str, Any]] = []
-    for number, (stage, step, total, raw, weights) in enumerate(rows, start=1):
-        entry: dict[str, Any] = {"step": number, "stage": stage, "stage_step": step, "total": _mean(total)}
-        for part, values in raw.items():
-            parts[part] = None
-            entry[f"raw.{part}"] = _mean(values)
-            entry[f"weighted.{part}"] = _mean(values) * weights[part]
-        table.append(entry)
-    columns = ["step", "stage", "stage_step", "total"]
-    columns += [f"raw.{part}" for part in parts] + [f"weighted.{part}" for part in parts]
-    return columns, table
+def _order(record: Mapping[str, Any]) -> float:
+    """When an edit was made, in seconds; records of others come first."""
+    order = record.get("order")
+    return order if isinstance(order, (int, float)) else 0.0
 
 
 def _mean(values: Sequence[float]) -> float:

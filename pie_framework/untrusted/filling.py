@@ -2,39 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pie_framework.errors import ConfigError, did_you_mean
 
 from .records import UntrustedFileError
 from .source import PathLike
 
-Network = TypeVar("Network", bound=nn.Module)
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Network = TypeVar("Network", bound=nn.Module)
 
 
-def build(make: Callable[[], Network], state: Any, source: PathLike, ignore: tuple[str, ...] = ()) -> Network:
-    """See `pie_framework.untrusted.build`."""
+def build(
+    make: Callable[[], Network], state: Any, source: PathLike, *, ignore: tuple[str, ...] = ()
+) -> Network:
+    """A network whose sizes come from an untrusted file, filled with its tensors.
+
+    The network is first made without memory (on PyTorch's meta device) and compared with the tensors, so that a file
+    cannot ask for a network that is larger than itself. Nor can a number in it (such as a depth) drive a loop for long:
+    no more modules, parameters and buffers are made than belong to so many tensors.
+
+    Args:
+        make: makes the network; called twice.
+        state, source, ignore: as of `fill`.
+
+    Raises:
+        UntrustedFileError: as of `fill`, or the network has many more parts than the file has tensors.
+    """
+    import torch
+
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _few_parts(len(state), source):
             outline = make()
     except ConfigError:
         raise
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise UntrustedFileError(f"the architecture in '{source}' cannot be built: {error}") from error
-    check(outline, state, source, ignore)
+    _check(outline, state, source, ignore)
     module = make()
     _load(module, state)
     return module
 
 
-def fill(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ...] = ()) -> None:
-    """See `pie_framework.untrusted.fill`."""
-    check(module, state, source, ignore)
+@contextmanager
+def _few_parts(tensors: int, source: PathLike) -> Iterator[None]:
+    """Fail when the networks that this thread makes have more parts than networks of so many tensors have."""
+    from torch.nn.modules import module
+
+    left, thread = 256 + 16 * tensors, threading.get_ident()
+
+    def count(*part: object) -> None:
+        nonlocal left
+        left -= threading.get_ident() == thread
+        if left < 0:
+            raise UntrustedFileError(
+                f"the architecture in '{source}' asks for many more parts than the file's {tensors} tensors are for"
+            )
+
+    hooks = [
+        module.register_module_module_registration_hook(count),
+        module.register_module_parameter_registration_hook(count),
+        module.register_module_buffer_registration_hook(count),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def fill(module: nn.Module, state: Any, source: PathLike, *, ignore: tuple[str, ...] = ()) -> None:
+    """Load a state dict into a network after checking that it fits exactly.
+
+    Args:
+        module: the network; its parameters and buffers are overwritten, in their own dtype.
+        state: name -> tensor, as read from the file.
+        source: the file, for messages.
+        ignore: names in the file that the network does not need, as `fnmatch` patterns.
+
+    Raises:
+        UntrustedFileError: names are missing or unknown, or a tensor has another shape, no floating-point numbers where
+            the network has them, or values that are not finite.
+    """
+    _check(module, state, source, ignore)
     _load(module, state)
 
 
@@ -42,7 +98,7 @@ def _load(module: nn.Module, state: dict[str, Tensor]) -> None:
     module.load_state_dict({name: state[name].to(own.dtype) for name, own in module.state_dict().items()})
 
 
-def check(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ...] = ()) -> None:
+def _check(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ...]) -> None:
     """Raise UntrustedFileError unless the state dict fits the network exactly."""
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise UntrustedFileError(f"'{source}' has no state dict where one belongs")
@@ -60,11 +116,13 @@ def check(module: nn.Module, state: Any, source: PathLike, ignore: tuple[str, ..
             "Is it the file of another network?",
         )
     for name, own in expected.items():
-        _check(name, own, state[name], source)
+        _check_tensor(name, own, state[name], source)
 
 
-def _check(name: str, own: Tensor, other: Any, source: PathLike) -> None:
-    if not isinstance(other, Tensor):
+def _check_tensor(name: str, own: Tensor, other: Any, source: PathLike) -> None:
+    import torch
+
+    if not isinstance(other, torch.Tensor):
         raise UntrustedFileError(f"'{name}' in '{source}' is not a tensor")
     if own.shape != other.shape:
         raise UntrustedFileError(f"'{name}' in '{source}' is {tuple(other.shape)}, not {tuple(own.shape)}")

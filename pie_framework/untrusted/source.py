@@ -13,7 +13,6 @@ from .records import UntrustedFileError
 PathLike = str | os.PathLike[str]
 
 TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-KINDS = ("safetensors", "torch-zip", "torch-legacy", "pickle", "npz", "zip", "mat5", "hdf5", "unknown")
 
 
 def open_bytes(path: PathLike) -> memoryview:
@@ -71,20 +70,25 @@ def _zip_kind(head: bytes, tail: bytes) -> str:
     return "npz" if b".npy" in head or b".npy" in tail else "zip"
 
 
+_LOOKS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the file: run 'git lfs pull' where it came from",
+    b"\x1f\x8b": "is a gzip archive: unpack it first",
+    b"BZh": "is a compressed archive: unpack it first",
+    b"\xfd7zXZ\x00": "is a compressed archive: unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "is a compressed archive: unpack it first",
+    b"\x28\xb5\x2f\xfd": "is a compressed archive: unpack it first",
+    b"{": "is a JSON text, not a checkpoint",
+    b"[": "is a JSON text, not a checkpoint",
+}
+
+
 def explain(data: memoryview) -> str:
     """What a file looks like that is of no kind a reader knows, for an error message."""
     head = bytes(data[:2048]).lstrip()
     lower = head[:1024].lower()
     if lower.startswith((b"<!doctype html", b"<html", b"<?xml")) or b"<head" in lower:
         return "is a web page, not a checkpoint: the download answered with a page instead of the file"
-    if head.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the file it points to: run 'git lfs pull' where it came from"
-    if head.startswith(b"\x1f\x8b"):
-        return "is a gzip archive: unpack it first"
-    if head.startswith((b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c", b"\x28\xb5\x2f\xfd")):
-        return "is a compressed archive: unpack it first"
     if head[257:262] == b"ustar":
         return "is a tar archive: unpack it first"
-    if head.startswith((b"{", b"[")):
-        return "is a JSON text, not a checkpoint"
-    return "is not in a format that is read here"
+    looks = (what for start, what in _LOOKS.items() if head.startswith(start))
+    return next(looks, "is not in a format that is read here")

@@ -70,9 +70,9 @@ def find(source: Path, registry: Registry) -> Conversion:
         if conversion is not None:
             return conversion
     if kind == "unknown":
-        from pie_framework.untrusted import read_torch
+        from pie_framework.untrusted import read_any
 
-        read_torch(source)
+        read_any(source)
     known = ", ".join(name for name, _ in components) or "none"
     raise AssetError(f"'{source}' is a {kind} file that no converter knows", f"Converters: {known}.")
 

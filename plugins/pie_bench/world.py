@@ -84,7 +84,7 @@ class World:
             theta = torch.cat(
                 [
                     apply_request(
-                        self.scenes.layout,
+                        Vocabulary(self.scenes.layout),
                         portraits.theta[i : i + 1],
                         request,
                         another.theta[i : i + 1] if request.source else None,

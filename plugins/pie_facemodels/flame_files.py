@@ -16,7 +16,7 @@ import torch
 
 from pie_facemodels import files
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import Allowed, Limits, Record, open_bytes, read_pickle, sniff
+from pie_framework.untrusted import Allowed, Record, open_bytes, read_any, sniff
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -29,7 +29,6 @@ CHUMPY, SELECT = "chumpy.ch.Ch", "chumpy.reordering.Select"
 SPARSE = tuple(f"scipy.sparse.{m}.{kind}_matrix" for kind in ("csc", "csr") for m in (kind, f"_{kind}"))
 _ALLOWED: Allowed = dict.fromkeys((CHUMPY, SELECT, *SPARSE))
 _RECONSTRUCT = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
-_LIMITS = Limits(slack=1 << 26)
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def read_flame(path: Path) -> FlameArrays:
     with files.damage(path, "is damaged"):
         if sniff(path) == "npz":
             return _checked(path, _npz(path))
-        content = read_pickle(path, allow=_ALLOWED, limits=_LIMITS)
+        content = read_any(path, allow=_ALLOWED)
         if not isinstance(content, dict):
             raise AssetError(f"'{path}' is no FLAME model: it holds no dictionary")
         missing = [key for key in KEYS if key not in content]
@@ -258,7 +257,7 @@ def _pickled_npy(path: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         inside = Path(folder) / path.name
         inside.write_bytes(data[start:])
-        outer = _array_of(path, read_pickle(inside, allow=allow))
+        outer = _array_of(path, read_any(inside, allow=allow))
     if not isinstance(outer, list) or len(outer) != 1 or not isinstance(outer[0], dict):
         raise AssetError(f"'{path}' holds no dictionary")
     return {str(key): _array_of(path, value) for key, value in outer[0].items()}

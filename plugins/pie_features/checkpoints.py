@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import PathLike, fill, read_safetensors, read_torch, sniff
+from pie_framework.untrusted import PathLike, fill, read_any, read_safetensors, sniff
 from pie_training.blocks import channels_last
 
 M = TypeVar("M", bound=nn.Module)
@@ -34,7 +34,7 @@ def read_state(path: PathLike) -> dict[str, Tensor]:
     if kind == "safetensors":
         content: object = read_safetensors(path)[0]
     elif kind in ("torch-zip", "torch-legacy"):
-        content = read_torch(path)
+        content = read_any(path)
     else:
         raise AssetError(
             f"'{path}' is neither a torch file nor safetensors (its content looks like: {kind})",

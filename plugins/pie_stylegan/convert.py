@@ -11,8 +11,9 @@ from pie_framework.weights import holds
 from .formats import rosinality, stylegan2_nvidia
 from .formats.checkpoint import OWN
 from .formats.nvidia import read_network
+from .formats.own import GENERATOR_FORMAT, read_own_generator
 from .formats.reading import build_generator
-from .io import GENERATOR_FORMAT, read_own_generator, save_generator
+from .io import save_generator
 from .stylegan2 import StyleGAN2
 
 

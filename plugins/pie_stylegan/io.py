@@ -7,20 +7,15 @@ from typing import Any
 
 import torch
 
-from pie_framework.errors import AssetError, PieError
 from pie_framework.untrusted import PathLike
 from pie_framework.weights import read_weights, write_weights
 
-from .formats.checkpoint import OWN, Checkpoint, stored_dtype
+from .formats.own import GENERATOR_FORMAT, configured_as
 from .formats.reading import build_generator, read_generator
 from .inverter import Inverter, InverterConfig
-from .stylegan2 import StyleGAN2, StyleGAN2Config
+from .stylegan2 import StyleGAN2
 
-GENERATOR_FORMAT = "pie.stylegan2"
 INVERTER_FORMAT = "pie.stylegan2.inverter"
-
-#: Formats of generators, with the hint for those who chose another.
-GENERATORS = {GENERATOR_FORMAT: "Use generator=stylegan2.", "pie.stylegan3": "Use generator=stylegan3."}
 
 
 def save_generator(
@@ -45,13 +40,6 @@ def load_generator(
     return generator.to(device)
 
 
-def read_own_generator(path: PathLike) -> Checkpoint:
-    """The generator of a file that `save_generator` wrote. Raises AssetError as `load_generator` does."""
-    weights = read_weights(path, GENERATOR_FORMAT, GENERATORS)
-    configured: StyleGAN2Config = configured_as(StyleGAN2Config, weights.architecture, path)
-    return Checkpoint(configured, weights.state, OWN, stored_dtype(weights.state), notes=weights.notes)
-
-
 def save_inverter(
     inverter: Inverter, path: PathLike, *, notes: Mapping[str, Any] | None = None, half: bool = True
 ) -> None:
@@ -68,11 +56,3 @@ def load_inverter(
     inverter = weights.build(lambda: Inverter(configured))
     inverter.compute_dtype = compute_dtype
     return inverter.to(device)
-
-
-def configured_as(kind: type[Any], config: Mapping[str, Any], path: PathLike) -> Any:
-    """The architecture that a file's header states. AssetError where there is no such."""
-    try:
-        return kind(**config)
-    except (TypeError, ValueError, OverflowError, PieError) as error:
-        raise AssetError(f"the architecture in '{path}' cannot be built: {error}") from error

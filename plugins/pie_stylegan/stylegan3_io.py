@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from pie_framework.api.converting import Conversion
-from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_torch, sniff
+from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_any, sniff
 from pie_framework.weights import holds, read_weights, write_weights
 
 from .formats.checkpoint import OWN, stored_dtype
 from .formats.nvidia import read_network
+from .formats.own import GENERATORS, configured_as
 from .formats.stylegan3_nvidia import StyleGAN3Checkpoint
 from .formats.stylegan3_nvidia import convert as convert_network
-from .io import GENERATORS, configured_as
 from .stylegan3 import StyleGAN3, StyleGAN3Config
 
 FORMAT = "pie.stylegan3"
@@ -101,7 +101,7 @@ def _read(path: PathLike) -> StyleGAN3Checkpoint:
     if kind == "pickle":
         return convert_network(read_network(path), path)
     if kind == "unknown":
-        read_torch(path)
+        read_any(path)
     raise UntrustedFileError(
         f"'{path}' is a {kind} file, which holds no StyleGAN3 generator",
         "A NVIDIA pickle or a safetensors file of this package is read here; generator=stylegan2 reads others.",

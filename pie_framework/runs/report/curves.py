@@ -31,6 +31,10 @@ class Series:
     values: Sequence[float | None]
 
     @property
+    def first(self) -> float | None:
+        return next((value for value in self.values if value is not None), None)
+
+    @property
     def last(self) -> float | None:
         return next((value for value in reversed(self.values) if value is not None), None)
 
@@ -68,9 +72,9 @@ def chart(identity: str, steps: Sequence[int], stages: Sequence[str], series: Se
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Energy of each term at every step, log scale">',
     ]
     parts += [_level(value, y(value)) for value in _ticks(bottom, top)]
-    parts += [_step_label(step, x(step)) for step in _round_steps(first, last)]
+    parts += [_text(x(step), HEIGHT - 12, step, "middle") for step in _round_steps(first, last)]
     parts += _stage_marks(steps, stages, x)
-    kept = _thinned(len(steps))
+    kept = spread(len(steps), MAX_POINTS)
     for index in range(len(series) - 1, -1, -1):
         one = series[index]
         points = [(x(steps[k]), y(v)) if _drawable(v := one.values[k]) else None for k in kept]
@@ -104,11 +108,11 @@ def _short(value: float | None) -> float | None:
     return float(f"{value:.4g}") if value is not None and math.isfinite(value) else None
 
 
-def _thinned(count: int) -> list[int]:
-    """Indices of at most `MAX_POINTS` steps, the first and the last among them."""
-    if count <= MAX_POINTS:
+def spread(count: int, most: int) -> list[int]:
+    """At most so many indices of a sequence of `count`, evenly spread, the first and the last among them."""
+    if count <= most:
         return list(range(count))
-    return [round(index * (count - 1) / (MAX_POINTS - 1)) for index in range(MAX_POINTS)]
+    return [round(index * (count - 1) / (most - 1)) for index in range(most)]
 
 
 def _path(points: Sequence[tuple[float, float] | None]) -> str:
@@ -132,11 +136,14 @@ def _ticks(bottom: float, top: float) -> list[float]:
 
 
 def _level(value: float, at: float) -> str:
+    """A line of the grid at a height, with its value."""
     label = f"{value:g}" if 1e-3 <= value < 1e5 else f"1e{round(math.log10(value))}"
-    return (
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:g}" y2="{at:g}"/>'
-        f'<text x="{LEFT - 9}" y="{at + 4:g}" text-anchor="end">{label}</text>'
-    )
+    line = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:g}" y2="{at:g}"/>'
+    return line + _text(LEFT - 9, at + 4, label, "end")
+
+
+def _text(x: float, y: float, text: object, anchor: str) -> str:
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(str(text))}</text>'
 
 
 def _round_steps(first: int, last: int) -> list[int]:
@@ -146,18 +153,12 @@ def _round_steps(first: int, last: int) -> list[int]:
     return list(range(math.ceil(first / gap) * gap, last + 1, gap))
 
 
-def _step_label(step: int, at: float) -> str:
-    return f'<text x="{at:g}" y="{HEIGHT - 12}" text-anchor="middle">{step}</text>'
-
-
 def _stage_marks(steps: Sequence[int], stages: Sequence[str], x: Callable[[float], float]) -> list[str]:
+    """The name of each stage where it begins, and a line where another one ended."""
     marks = []
-    for index, stage in enumerate(stages):
-        if index == 0 or stage != stages[index - 1]:
+    for index, (stage, before) in enumerate(zip(stages, [None, *stages], strict=False)):
+        if stage != before:
             at = x(steps[index])
-            if index:
-                marks.append(
-                    f'<line class="stage" x1="{at:g}" x2="{at:g}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-                )
-            marks.append(f'<text x="{at:g}" y="{TOP - 10}">{escape(stage)}</text>')
+            line = f'<line class="stage" x1="{at:g}" x2="{at:g}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+            marks.append((line if index else "") + _text(at, TOP - 10, stage, "start"))
     return marks

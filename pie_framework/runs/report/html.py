@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import yaml
 from PIL import Image
+
+from pie_framework.files.io import jsonable
 
 #: Larger pictures are shown smaller; pictures above the second size are stored as WebP.
 SHOWN_SIDE, PNG_SIDE = 768, 320
@@ -97,32 +100,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], html: bool = False
 
 
 def settings(value: Any) -> str:
-    """Nested settings as text, indented as in YAML."""
-    return f"<pre>{escape(chr(10).join(outline(value)))}</pre>"
-
-
-def outline(value: Any, depth: int = 0) -> list[str]:
-    """Nested settings as indented lines, as in YAML."""
-    indent = "  " * depth
-    lines: list[str] = []
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if isinstance(item, Mapping) and item:
-                lines += [f"{indent}{key}:", *outline(item, depth + 1)]
-            elif isinstance(item, list) and any(isinstance(entry, (Mapping, list)) for entry in item):
-                lines.append(f"{indent}{key}:")
-                for entry in item:
-                    inner = outline(entry, depth + 2)
-                    lines += [f"{indent}  - {inner[0].strip()}", *inner[1:]] if inner else [f"{indent}  -"]
-            else:
-                lines.append(f"{indent}{key}: {_plain(item)}")
-        return lines
-    return [f"{indent}{_plain(value)}"]
-
-
-def _plain(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
-        return "[" + ", ".join(_plain(item) for item in value) + "]"
-    return "{}" if value == {} else str(value)
+    """Nested settings as YAML."""
+    text = yaml.safe_dump(
+        jsonable(value), default_flow_style=None, sort_keys=False, allow_unicode=True, width=120
+    )
+    return f"<pre>{escape(text)}</pre>"

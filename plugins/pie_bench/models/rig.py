@@ -19,7 +19,7 @@ from pie_bench.models.figures import OVER
 from pie_bench.models.world import PRIOR, SOURCES, World
 from pie_bench.settings import ANOTHER
 from pie_framework.api import FaceModel, KnownPortraits, Networks
-from pie_framework.editing.controls import Control, EditRequest
+from pie_framework.editing.controls import Control, EditRequest, Vocabulary
 from pie_framework.editing.edit import edit
 from pie_framework.editing.parameters import apply_request
 
@@ -123,7 +123,9 @@ def _asked(
     wanted: Sequence[tuple[str, EditRequest]], theta: Tensor, source: Tensor, face_model: FaceModel
 ) -> Tensor:
     """θ (edits, P) with each edit of one portrait, θ and source (1, P)."""
-    return torch.cat([apply_request(face_model.layout, theta, request, source) for _, request in wanted])
+    return torch.cat(
+        [apply_request(Vocabulary(face_model.layout), theta, request, source) for _, request in wanted]
+    )
 
 
 def _edited(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pie_framework.api.converting import Conversion
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import read_torch
+from pie_framework.untrusted import read_any
 from pie_framework.weights import write_weights
 from pie_mofa.deep3d.network import KIND, NETWORK_KEY, load_network
 
@@ -21,7 +21,7 @@ def convert(path: Path, kind: str) -> Conversion | None:
     if kind not in ("torch-zip", "torch-legacy"):
         return None
     try:
-        content = read_torch(path)
+        content = read_any(path)
     except AssetError:
         return None  # refused: whoever knows the file, or `pie convert` itself, says why
     if not isinstance(content, Mapping) or NETWORK_KEY not in content:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import fill, read_torch, sniff
+from pie_framework.untrusted import fill, read_any, sniff
 from pie_framework.weights import read_weights
 
 #: Side of the picture that the network reads, pixels.
@@ -164,7 +164,7 @@ def _state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of the network by name, without the prefix of parallel training."""
     if sniff(path) == "safetensors":
         return read_weights(path, KIND).state
-    found = read_torch(path)
+    found = read_any(path)
     inner = found.get(NETWORK_KEY) if isinstance(found, Mapping) else None
     if not isinstance(inner, Mapping):
         inside = (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pie_framework.untrusted import Allowed, PathLike, Record, UntrustedFileError, read_pickle
+from pie_framework.untrusted import Allowed, PathLike, Record, UntrustedFileError, read_any
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 #: Networks of a snapshot, the best first.
@@ -79,7 +79,7 @@ def read_network(path: PathLike) -> NvidiaNetwork:
     Raises:
         UntrustedFileError: it is no such file, or asks for anything but data.
     """
-    content = read_pickle(path, allow=ALLOWED)
+    content = read_any(path, allow=ALLOWED)
     key, record = "", content
     if isinstance(content, dict):
         found = next((k for k in NETWORKS if isinstance(content.get(k), Record)), None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_torch, sniff
+from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_any, sniff
 from pie_stylegan.stylegan2 import StyleGAN2
 
 from . import rosinality, stylegan2_nvidia
 from .checkpoint import Checkpoint
 from .nvidia import read_network
+from .own import read_own_generator
 
 KNOWN = "A NVIDIA pickle, a rosinality checkpoint or a safetensors file of this package is read here."
 
@@ -20,15 +21,13 @@ def read_generator(path: PathLike) -> Checkpoint:
     """
     kind = sniff(path)
     if kind == "safetensors":
-        from pie_stylegan.io import read_own_generator
-
         return read_own_generator(path)
     if kind == "pickle":
         return stylegan2_nvidia.convert(read_network(path), path)
     if kind in ("torch-zip", "torch-legacy"):
         return rosinality.read(path)
     if kind == "unknown":
-        read_torch(path)
+        read_any(path)
     raise UntrustedFileError(f"'{path}' is a {kind} file, which holds no StyleGAN2 generator", KNOWN)
 
 

@@ -38,8 +38,8 @@ def test_names_come_from_the_layout_and_sides_combine() -> None:
     assert {"rotation.pitch", "expression.smile", "expression.blink", "illumination.from"} <= set(
         WORDS.names()
     )
-    assert WORDS.coefficients("expression")["blink"] == (2, 3)
-    assert WORDS.coefficients("expression")["smile"] == (0,)
+    assert WORDS.coefficients["expression.blink"].indices == (2, 3)
+    assert WORDS.coefficients["expression.smile"].indices == (0,)
     assert WORDS.unit("rotation.yaw") == "degrees"
     assert WORDS.unit("expression.smile") == "activation"
 
@@ -171,7 +171,7 @@ def test_combinations_are_controls_too() -> None:
     )
     assert "expression.laugh" in words.names()
     assert words.names().count(f"expression.{own[0]}") == 1
-    assert words.combination("expression", own[0]).indices == (0,)
+    assert words.coefficients[f"expression.{own[0]}"].indices == (0,)
     (request,) = words.parse(["expression.laugh=0.8"])
     assert request.controls == (Control("expression.laugh", 0.8),)
     with pytest.raises(UnknownControlError, match="laugh"):
@@ -180,4 +180,4 @@ def test_combinations_are_controls_too() -> None:
 
 def test_sides_by_their_suffix() -> None:
     layout = Layout((Block("expression", 3, "activation", ("eyeBlink_L", "eyeBlink_R", "mouthLeft")),))
-    assert Vocabulary(layout).coefficients("expression")["eyeBlink"] == (0, 1)
+    assert Vocabulary(layout).coefficients["expression.eyeBlink"].indices == (0, 1)

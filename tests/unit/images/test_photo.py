@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from pie_framework.errors import InputError
-from pie_framework.images.photo import photo as images
+from pie_framework.images import photo as images
 from pie_framework.images.photo import read_photo, to_picture, to_tensor
 
 

@@ -17,7 +17,7 @@ from pie_framework.optimisation.prior import PriorSampler
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.solver import Solution, solve
-from pie_framework.optimisation.state import Ending
+from pie_framework.optimisation.state import Termination
 from pie_framework.testing.toys import toy_networks
 from pie_optimizers.adam import Adam
 
@@ -83,8 +83,12 @@ def test_a_nan_portrait_leaves_the_others_as_they_would_be_alone() -> None:
     images = portraits(networks)
     images[1] = 9.0
     together = run(networks, images, NanFor(), STAGES)
-    assert together.ending is Ending.NON_FINITE
-    assert [p.ending for p in together.portraits] == [Ending.FINISHED, Ending.NON_FINITE, Ending.FINISHED]
+    assert together.ending is Termination.NON_FINITE
+    assert [p.ending for p in together.portraits] == [
+        Termination.FINISHED,
+        Termination.NON_FINITE,
+        Termination.FINISHED,
+    ]
     assert "of 3 portraits 1 non-finite, 2 finished; portrait 1: " in together.message
     for row in range(3):
         alone = run(networks, images[row : row + 1], NanFor(), STAGES)
@@ -113,7 +117,11 @@ def test_portraits_that_end_one_after_another_leave_the_last_as_it_would_be_alon
     images = portraits(networks)
     images[0], images[1] = -9.0, 9.0
     together = run(networks, images, NanLater(), STAGES)
-    assert [p.ending for p in together.portraits] == [Ending.NON_FINITE, Ending.NON_FINITE, Ending.FINISHED]
+    assert [p.ending for p in together.portraits] == [
+        Termination.NON_FINITE,
+        Termination.NON_FINITE,
+        Termination.FINISHED,
+    ]
     taken = [rows for rows, _ in itertools.groupby(row.portraits for row in together.history.rows)]
     assert taken == [(0, 1, 2), (0, 2), (2,)]
     alone = run(networks, images[2:], NanLater(), STAGES)
@@ -125,7 +133,11 @@ def test_a_portrait_that_raises_is_found_and_the_others_go_on() -> None:
     images = portraits(networks)
     images[2] = 9.0
     together = run(networks, images, RaisingFor(), STAGES)
-    assert [p.ending for p in together.portraits] == [Ending.FINISHED, Ending.FINISHED, Ending.FAILED]
+    assert [p.ending for p in together.portraits] == [
+        Termination.FINISHED,
+        Termination.FINISHED,
+        Termination.FAILED,
+    ]
     assert "the energy term 'pixels' failed: ArithmeticError: too bright" in together.portraits[2].message
     assert "at step 1 of stage 'w'" in together.portraits[2].message
     assert isinstance(together.error, Exception)
@@ -143,7 +155,7 @@ def test_what_fails_only_together_fails_for_all() -> None:
 
     networks = toy_networks()
     solution = run(networks, portraits(networks), Lonely(), STAGES)
-    assert [p.ending for p in solution.portraits] == [Ending.FAILED] * 3
+    assert [p.ending for p in solution.portraits] == [Termination.FAILED] * 3
     assert solution.message.count("one at a time") == 1
 
 
@@ -199,8 +211,8 @@ def test_given_landmarks_follow_their_portraits() -> None:
     assert networks_alone.landmarks.calls == 2
 
 
-@pytest.mark.parametrize("kind", [Ending.FINISHED, Ending.INTERRUPTED])
-def test_a_batch_that_ends_alike_says_it_once(kind: Ending) -> None:
+@pytest.mark.parametrize("kind", [Termination.FINISHED, Termination.INTERRUPTED])
+def test_a_batch_that_ends_alike_says_it_once(kind: Termination) -> None:
     networks = toy_networks()
     images = portraits(networks)
     sampler = PriorSampler(networks, seed=1, per_step=1, pool=5)
@@ -214,6 +226,6 @@ def test_a_batch_that_ends_alike_says_it_once(kind: Ending) -> None:
     )
     g = networks.generator
     state = problem.start(g.mean_latent().expand(3, g.num_layers, g.latent_dim))
-    solution = solve(problem, state, should_stop=lambda: kind is Ending.INTERRUPTED)
+    solution = solve(problem, state, should_stop=lambda: kind is Termination.INTERRUPTED)
     assert solution.ending is kind
     assert "portrait" not in solution.message

@@ -15,7 +15,7 @@ from pie_framework.optimisation.objective import Objective, WeightedTerm
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.solver import Solution, solve
-from pie_framework.optimisation.state import Ending
+from pie_framework.optimisation.state import Termination
 from pie_framework.testing.toys import toy_networks
 from pie_optimizers.adam import Adam
 
@@ -61,7 +61,7 @@ def solved(terms: dict[str, Any], stages: tuple[Stage, ...] = STAGES, **changes:
 
 def test_a_gradient_that_is_not_finite_ends_the_run_and_names_its_term() -> None:
     solution = solved({"pixels": Pixels(), "root": RootAtZero()})
-    assert solution.ending is Ending.NON_FINITE
+    assert solution.ending is Termination.NON_FINITE
     assert "the gradient of the energy term 'root' is not finite at step 1 of stage 'w'" in solution.message
     assert "(10 steps undone)" in solution.message
     assert solution.state.undone.tolist() == [10]
@@ -117,7 +117,7 @@ class OnlyTwice(NanGradientAt):
 
 def test_a_term_that_fails_when_asked_again_is_told_as_that() -> None:
     solution = solved({"odd": OnlyTwice(5)})
-    assert solution.ending is Ending.NON_FINITE
+    assert solution.ending is Termination.NON_FINITE
     assert "(it fails when asked again: " in solution.message and "never again)" in solution.message
 
 
@@ -130,7 +130,7 @@ def test_one_nan_gradient_is_enough_and_the_latent_before_it_is_kept() -> None:
     whole = solved({"pixels": Pixels()}, (replace(STAGES[0], steps=6),))
     once = NanGradientAt(7)
     solution = solved({"pixels": Pixels(), "once": once})
-    assert solution.ending is Ending.NON_FINITE
+    assert solution.ending is Termination.NON_FINITE
     assert "at step 7 of stage 'w'" in solution.message
     assert solution.state.undone.tolist() == [4]
     assert solution.latent.isfinite().all()
@@ -146,7 +146,7 @@ def test_a_gradient_that_only_the_sum_lacks_is_told_as_that() -> None:
             return 2e38 * view.latent.sum(dim=(1, 2))
 
     solution = solved({"one": Huge(), "other": Huge()}, stages=(Stage("p", "w_plus", 20, 1e-3),))
-    assert solution.ending is Ending.NON_FINITE
+    assert solution.ending is Termination.NON_FINITE
     assert "the gradient of E(w), of no term alone, is not finite at step 1" in solution.message
 
 
@@ -166,7 +166,7 @@ def test_a_step_that_is_not_finite_names_the_optimizer() -> None:
             return (change * math.inf if step == 3 else change), state
 
     solution = solved({"pixels": Pixels()}, optimizer=Leaping(), optimizer_origin="the optimizer 'leaping'")
-    assert solution.ending is Ending.NON_FINITE
+    assert solution.ending is Termination.NON_FINITE
     assert "the step of the optimizer 'leaping' is not finite at step 3 of stage 'w'" in solution.message
     assert solution.state.undone.tolist() == [8]
     assert all(value.isfinite().all() for value in solution.state.optimizer)
@@ -178,11 +178,11 @@ def test_a_run_in_which_nothing_moved_is_not_finished() -> None:
             return 0 * view.latent.sum(dim=(1, 2))
 
     solution = solved({"flat": Flat()})
-    assert solution.ending is Ending.STALLED
+    assert solution.ending is Termination.STALLED
     assert "none of the 60 steps moved the latent" in solution.message
-    assert solved({"flat": Flat(), "pixels": Pixels()}).ending is Ending.FINISHED
+    assert solved({"flat": Flat(), "pixels": Pixels()}).ending is Termination.FINISHED
     none = solved({"pixels": Pixels()}, (replace(STAGES[0], steps=0),))
-    assert none.ending is Ending.FINISHED
+    assert none.ending is Termination.FINISHED
     assert "no step was asked for" in none.message
 
 
@@ -204,7 +204,7 @@ class Along:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_moving_one_way_is_moving(sign: float) -> None:
     solution = solved({"pixels": Pixels()}, (replace(STAGES[0], steps=1),), optimizer=Along(sign))
-    assert solution.ending is Ending.FINISHED
+    assert solution.ending is Termination.FINISHED
     assert solution.state.moved.tolist() == [True]
 
 
@@ -222,7 +222,7 @@ def test_moving_in_the_first_stage_alone_is_moving() -> None:
     problem = Problem(networks, TargetView(networks, image), Objective(terms), STAGES, Adam())
     g = networks.generator
     solution = solve(problem, problem.start(g.mean_latent().expand(1, g.num_layers, g.latent_dim)))
-    assert solution.ending is Ending.FINISHED
+    assert solution.ending is Termination.FINISHED
 
 
 def test_what_does_not_depend_on_the_latent_is_said() -> None:
@@ -238,7 +238,7 @@ def test_what_does_not_depend_on_the_latent_is_said() -> None:
 
     for term in (Detached(), Elsewhere()):
         solution = solved({"lone": term})
-        assert solution.ending is Ending.FAILED
+        assert solution.ending is Termination.FAILED
         assert "does not depend on the latent: no gradient comes from 'lone'" in solution.message
 
 
@@ -262,7 +262,7 @@ def test_a_gradient_that_cannot_be_computed_names_its_term(fault: BaseException)
 
     terms = {"pixels": WeightedTerm(Pixels()), "one_way": WeightedTerm(OneWay(), origin="odd-dist 1.0")}
     solution = solved({}, objective=Objective(terms))
-    assert solution.ending is Ending.FAILED
+    assert solution.ending is Termination.FAILED
     said = "the gradient of the energy term 'one_way' of odd-dist 1.0 cannot be computed"
     assert said in solution.message
     assert "no way back" in solution.message

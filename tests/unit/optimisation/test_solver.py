@@ -18,7 +18,7 @@ from pie_framework.optimisation.prior import PriorSampler
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.solver import solve
-from pie_framework.optimisation.state import Ending, SolverState
+from pie_framework.optimisation.state import SolverState, Termination
 from pie_framework.testing.toys import toy_networks
 from pie_optimizers.adam import Adam
 from pie_optimizers.settings import TorchConfig
@@ -64,7 +64,7 @@ def test_finds_the_latent_of_a_known_image() -> None:
     image = networks.generator.synthesize(truth)
     p = problem(networks, image, STAGES)
     solution = solve(p, p.start(start(networks, 1)))
-    assert solution.ending is Ending.FINISHED
+    assert solution.ending is Termination.FINISHED
     assert solution.history.rows[-1].total[0] < 1e-4 * solution.history.rows[0].total[0]
     assert len(solution.history.rows) == 100
     assert solution.latent.shape == truth.shape
@@ -119,7 +119,7 @@ def test_a_non_finite_energy_is_named_and_the_last_finite_latent_kept() -> None:
     terms = {"pixels": WeightedTerm(Pixels()), "exploding": WeightedTerm(Exploding(5), weight=1e-3)}
     p = problem(networks, image, STAGES, objective=Objective(terms))
     solution = solve(p, p.start(start(networks, 1)))
-    assert solution.ending is Ending.NON_FINITE
+    assert solution.ending is Termination.NON_FINITE
     assert "'exploding'" in solution.message
     assert "step 6" in solution.message
     assert solution.latent.isfinite().all()
@@ -141,9 +141,9 @@ def test_an_interrupt_keeps_the_latent_so_far() -> None:
 
     p = problem(networks, image, STAGES, objective=Objective({"x": WeightedTerm(Interrupting())}))
     solution = solve(p, p.start(start(networks, 1)))
-    assert solution.ending is Ending.INTERRUPTED
+    assert solution.ending is Termination.INTERRUPTED
     assert solution.message == "interrupted after 8 steps; the latent so far was kept"
-    assert [portrait.ending for portrait in solution.portraits] == [Ending.INTERRUPTED]
+    assert [portrait.ending for portrait in solution.portraits] == [Termination.INTERRUPTED]
     assert solution.state.total_steps == 8
     assert len(solution.history.rows) == 8
 
@@ -153,9 +153,9 @@ def test_should_stop_is_asked_at_each_check() -> None:
     image = networks.generator.synthesize(networks.generator.sample(1, torch.Generator().manual_seed(3)))
     p = problem(networks, image, STAGES)
     solution = solve(p, p.start(start(networks, 1)), check_every=5, should_stop=lambda: True)
-    assert solution.ending is Ending.INTERRUPTED
+    assert solution.ending is Termination.INTERRUPTED
     assert solution.message == "stopped on request after 5 steps"
-    assert [portrait.ending for portrait in solution.portraits] == [Ending.INTERRUPTED]
+    assert [portrait.ending for portrait in solution.portraits] == [Termination.INTERRUPTED]
     assert solution.state.total_steps == 5
 
 
@@ -165,7 +165,7 @@ def test_converges_when_the_energy_settles() -> None:
     stage = Stage("w", "w", 5000, 0.05, tolerance=1e-3, window=20)
     p = problem(networks, image, (stage,))
     solution = solve(p, p.start(start(networks, 1)))
-    assert solution.ending is Ending.CONVERGED
+    assert solution.ending is Termination.CONVERGED
     assert solution.state.total_steps < 5000
 
 
@@ -311,7 +311,7 @@ def test_two_windows_of_steps_are_enough_to_settle() -> None:
     p = replace(p, objective=Objective({"level": WeightedTerm(Level())}))
     before = time.perf_counter()
     solution = solve(p, p.start(start(networks, 1)), check_every=1)
-    assert solution.state.total_steps == 10 and solution.ending is Ending.CONVERGED
+    assert solution.state.total_steps == 10 and solution.ending is Termination.CONVERGED
     assert 0 < solution.seconds <= time.perf_counter() - before
 
 
@@ -324,9 +324,9 @@ def test_a_run_is_converged_only_when_every_stage_settled() -> None:
         p = problem(networks, image, stages)
         endings[tuple(s.name for s in stages)] = solve(p, p.start(start(networks, 1))).ending
     assert endings == {
-        ("a", "b"): Ending.FINISHED,
-        ("b", "a"): Ending.FINISHED,
-        ("a", "c"): Ending.CONVERGED,
+        ("a", "b"): Termination.FINISHED,
+        ("b", "a"): Termination.FINISHED,
+        ("a", "c"): Termination.CONVERGED,
     }
 
 
@@ -352,7 +352,7 @@ def test_what_an_optimizer_does_wrong_names_it(wrong: Any, said: str) -> None:
     origin = "the optimizer 'odd' of odd-dist 1.0"
     p = problem(networks, toy_image(networks), STAGES, optimizer=Odd(), optimizer_origin=origin)
     solution = solve(p, p.start(start(networks, 1)))
-    assert solution.ending is Ending.FAILED
+    assert solution.ending is Termination.FAILED
     assert re.search(f"^{origin} .*{said}.*at step 1 of stage 'w'", solution.message)
 
 

@@ -14,7 +14,14 @@ from pie_framework.optimisation.objective import Breakdown, Part, WeightedTerm
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.schedule import PriorSettings, Stage
 from pie_framework.optimisation.solver import Solution
-from pie_framework.optimisation.state import Ending, Fault, PortraitStatus, SolverState, StepRecord, summary
+from pie_framework.optimisation.state import (
+    Fault,
+    PortraitStatus,
+    SolverState,
+    StepRecord,
+    Termination,
+    summary,
+)
 
 VALUES = (
     *(SolverState, PortraitStatus, StepRecord, Stage, Problem, Solution, HistoryRow),
@@ -95,10 +102,10 @@ def test_an_optimizer_that_had_no_state_gets_rows_for_everyone() -> None:
 
 
 def test_who_takes_part_in_the_next_step() -> None:
-    found = state(4).ended(1, Ending.FAILED, "broken")
+    found = state(4).ended(1, Termination.FAILED, "broken")
     found = found.noted(3, PortraitStatus(settled=True))
     assert found.running == (0, 2)
-    assert found.portraits[1] == PortraitStatus(Ending.FAILED, "broken")
+    assert found.portraits[1] == PortraitStatus(Termination.FAILED, "broken")
     assert found.portraits[0].message == "0"
 
 
@@ -108,16 +115,18 @@ def test_the_latent_has_a_row_for_every_layer() -> None:
 
 
 def test_several_portraits_in_a_sentence() -> None:
-    done = PortraitStatus(Ending.FINISHED, "all 3 steps were taken")
-    assert summary([done, done]) == (Ending.FINISHED, "all 3 steps were taken")
-    nan = PortraitStatus(Ending.NON_FINITE, "it is not finite")
-    settled = PortraitStatus(Ending.CONVERGED, "it settled")
+    done = PortraitStatus(Termination.FINISHED, "all 3 steps were taken")
+    assert summary([done, done]) == (Termination.FINISHED, "all 3 steps were taken")
+    nan = PortraitStatus(Termination.NON_FINITE, "it is not finite")
+    settled = PortraitStatus(Termination.CONVERGED, "it settled")
     assert summary([settled, nan, done, nan]) == (
-        Ending.NON_FINITE,
+        Termination.NON_FINITE,
         "of 4 portraits 2 non-finite, 1 finished, 1 converged; portrait 1: it is not finite",
     )
-    assert summary([done, PortraitStatus()])[0] is Ending.INTERRUPTED, "who is still solved was interrupted"
-    grave = list(Ending)
+    assert summary([done, PortraitStatus()])[0] is Termination.INTERRUPTED, (
+        "who is still solved was interrupted"
+    )
+    grave = list(Termination)
     for worse, better in itertools.pairwise(grave):
         assert summary([PortraitStatus(better, "b"), PortraitStatus(worse, "w")])[0] is worse
-    assert [str(ending) for ending in Ending] == [ending.value for ending in Ending]
+    assert [str(ending) for ending in Termination] == [ending.value for ending in Termination]

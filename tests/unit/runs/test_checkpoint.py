@@ -7,7 +7,7 @@ import torch
 
 from pie_framework.errors import RunError
 from pie_framework.optimisation.history import History, HistoryRow
-from pie_framework.optimisation.state import Ending, PortraitStatus, SolverState
+from pie_framework.optimisation.state import PortraitStatus, SolverState, Termination
 from pie_framework.runs.checkpoint import pack, unpack
 
 CPU = torch.device("cpu")
@@ -25,7 +25,10 @@ def state() -> SolverState:
         stage=1,
         step=7,
         total_steps=17,
-        portraits=(PortraitStatus(settled=True, limited=True), PortraitStatus(Ending.NON_FINITE, "it broke")),
+        portraits=(
+            PortraitStatus(settled=True, limited=True),
+            PortraitStatus(Termination.NON_FINITE, "it broke"),
+        ),
     )
 
 

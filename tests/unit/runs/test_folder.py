@@ -10,7 +10,11 @@ import pytest
 import torch
 
 from pie_framework.errors import RunError
-from pie_framework.runs.folder import SCHEMA_VERSION, Manifest, RunFolder, energy_table
+from pie_framework.optimisation.history import History, HistoryRow
+from pie_framework.optimisation.state import SolverState
+from pie_framework.runs.folder import SCHEMA_VERSION, Manifest, RunFolder
+
+CPU = torch.device("cpu")
 
 
 def new_run(path: Path) -> RunFolder:
@@ -62,13 +66,15 @@ def test_latent_and_checkpoint_keep_every_bit(tmp_path: Path) -> None:
     run = new_run(tmp_path / "run")
     latent = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     run.write_latent(latent)
-    run.write_checkpoint(
-        {"variable": latent, "m": latent.expand(2, 4, 8)[:, :1]}, {"stage": "w", "step": "7"}
-    )
     assert torch.equal(run.read_latent(), latent)
-    tensors, metadata = run.read_checkpoint()
-    assert torch.equal(tensors["variable"], latent)
-    assert metadata == {"stage": "w", "step": "7"}
+    fault, moved = torch.tensor([0, 1]), torch.tensor([True, False])
+    state = SolverState(latent, (latent[:, :1],), fault, undone=fault, moved=moved, step=7, total_steps=9)
+    history = History([HistoryRow("w", 7, (0, 1), [0.1, 0.2], {"a": [0.1, 0.2]}, {"a": 1.0})])
+    run.write_checkpoint(state, history)
+    read, energies = run.read_checkpoint(CPU)
+    assert torch.equal(read.variable, latent) and torch.equal(read.optimizer[0], latent[:, :1])
+    assert (read.step, read.total_steps) == (7, 9)
+    assert energies == history
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no file"):
         run.read_latent()
     with pytest.raises(RunError, match="no checkpoint"):
-        run.read_checkpoint()
+        run.read_checkpoint(CPU)
     run.write_latent(torch.zeros(1, 2, 3))
     file = run.file("latent.safetensors")
     file.write_bytes(file.read_bytes()[:-5])
@@ -121,23 +127,16 @@ def test_pictures_of_one_and_of_several_portraits(tmp_path: Path) -> None:
     assert [path.name for path in many.pictures("input")] == ["input_00.png", "input_01.png", "input_02.png"]
 
 
-def test_energy_table(tmp_path: Path) -> None:
+def test_energies_are_means_over_the_portraits(tmp_path: Path) -> None:
     rows = [
-        ("w", 1, [3.0, 5.0], {"a": [1.0, 3.0], "b": [2.0, 2.0]}, {"a": 1.0, "b": 1.0}),
-        ("w+", 1, [1.0, 1.0], {"a": [1.0, 1.0]}, {"a": 0.5}),
+        HistoryRow("w", 1, (0, 1), [3.0, 5.0], {"a": [1.0, 3.0], "b": [2.0, 2.0]}, {"a": 1.0, "b": 1.0}),
+        HistoryRow("w+", 1, (0, 1), [1.0, 1.0], {"a": [1.0, 1.0]}, {"a": 0.5}),
     ]
-    columns, table = energy_table(rows)
-    assert columns == ["step", "stage", "stage_step", "total", "raw.a", "raw.b", "weighted.a", "weighted.b"]
-    assert table[0]["total"] == 4.0
-    assert table[1] == {
-        "step": 2,
-        "stage": "w+",
-        "stage_step": 1,
-        "total": 1.0,
-        "raw.a": 1.0,
-        "weighted.a": 0.5,
-    }
     run = new_run(tmp_path / "run")
     assert run.read_energies() == []
-    run.write_energies(columns, table)
-    assert run.read_energies()[1]["raw.b"] == ""
+    run.write_energies(History(rows))
+    first, second = run.read_energies()
+    columns = ["step", "stage", "stage_step", "total", "raw.a", "raw.b", "weighted.a", "weighted.b"]
+    assert list(first) == columns
+    assert (first["total"], first["raw.a"], first["weighted.b"]) == ("4.0", "2.0", "2.0")
+    assert list(second.values()) == ["2", "w+", "1", "1.0", "1.0", "", "0.5", ""]

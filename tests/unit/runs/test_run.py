@@ -12,6 +12,7 @@ from rich.console import Console
 from pie_framework.editing.controls import UnknownControlError, Vocabulary
 from pie_framework.errors import ConfigError
 from pie_framework.runs import run
+from pie_framework.runs.folder import Manifest
 from pie_framework.testing.toys import TOY_LAYOUT
 
 
@@ -39,16 +40,20 @@ def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "to_picture", lambda _: None)
 
 
+def edit(embedding: Embedding, console: Console) -> None:
+    folder = SimpleNamespace(file=lambda name: name)
+    run._Run(embedding.pipeline, embedding.portraits, folder, Manifest({}), console, 0.0)._edit(embedding)  # type: ignore[arg-type]
+
+
 def test_unknown_controls_are_left_out() -> None:
     out = io.StringIO()
     embedding = Embedding({"turn": ["rotation.yaw=5"], "wink": ["expression.wink=1"]})
-    run._edits(embedding, SimpleNamespace(file=lambda name: name), Console(file=out, width=200))  # type: ignore[arg-type]
+    edit(embedding, Console(file=out, width=200))
     assert embedding.made == ["turn 0", "turn 1"]
     assert out.getvalue().count("the edit 'wink' is left out: unknown control 'expression.wink'") == 1
 
 
 def test_other_mistakes_are_errors() -> None:
-    embedding = Embedding({"turn": ["rotation.yaw=much"]})
     with pytest.raises(ConfigError, match="not a number") as error:
-        run._edits(embedding, SimpleNamespace(file=lambda name: name), Console(file=io.StringIO()))  # type: ignore[arg-type]
+        edit(Embedding({"turn": ["rotation.yaw=much"]}), Console(file=io.StringIO()))
     assert not isinstance(error.value, UnknownControlError)

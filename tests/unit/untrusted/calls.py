@@ -60,7 +60,7 @@ CALLS = [
     Evil(
         "STACK_GLOBAL with a list as a name",
         lambda c: asm.whole(asm.text("os") + b"]" + b"\x93"),
-        "asks for a name that is not a text",
+        "STACK_GLOBAL requires str",
     ),
     Evil(
         "builtins.getattr to climb from an allowed class",
@@ -86,8 +86,10 @@ CALLS = [
         ),
         "asks for 'subprocess.Popen'",
     ),
-    Evil("INST", lambda c: asm.whole(b"(" + asm.text(c) + b"ios\nsystem\n"), "instruction INST"),
-    Evil("OBJ", lambda c: asm.whole(b"(" + b"N" + asm.text(c) + b"o"), "instruction OBJ"),
+    Evil(
+        "INST", lambda c: asm.whole(b"(" + asm.text(c) + b"ios\nsystem\n"), "instruction that makes objects"
+    ),
+    Evil("OBJ", lambda c: asm.whole(b"(" + b"N" + asm.text(c) + b"o"), "instruction that makes objects"),
     Evil(
         "NEWOBJ of subprocess.Popen",
         lambda c: asm.whole(asm.glob("subprocess", "Popen") + asm.tuple_of(asm.text(c)) + b"\x81"),
@@ -99,7 +101,7 @@ CALLS = [
             asm.glob("collections", "OrderedDict"),
             b")" + b"}" + asm.text("shell") + b"\x88" + b"s" + b"\x92",
         ),
-        "with keyword arguments",
+        "instruction that makes objects",
     ),
     Evil(
         "BUILD that sets __setstate__ on a class",
@@ -107,7 +109,7 @@ CALLS = [
             asm.glob("collections", "OrderedDict"),
             b"}" + asm.text("__setstate__") + asm.glob("builtins", "object") + b"sb",
         ),
-        "sets attributes of 'collections.OrderedDict'",
+        "changes 'collections.OrderedDict', which cannot",
     ),
     Evil(
         "BUILD with slots that names os.system",
@@ -117,9 +119,9 @@ CALLS = [
         ),
         "asks for 'os.system'",
     ),
-    Evil("the extension registry, EXT1", lambda c: asm.whole(b"\x82\x01"), "extension registry"),
+    Evil("the extension registry, EXT1", lambda c: asm.whole(b"\x82\x01"), "reaches outside"),
     Evil("a persistent id in a plain pickle", lambda c: asm.whole(asm.text("x") + b"Q"), "persistent id"),
-    Evil("a buffer from outside, NEXT_BUFFER", lambda c: asm.proto(5) + b"\x97.", "buffer from outside"),
+    Evil("a buffer from outside, NEXT_BUFFER", lambda c: asm.proto(5) + b"\x97.", "reaches outside"),
     Evil(
         "an evil pickle in a storage's bytes",
         lambda c: asm.whole(asm.tensor(asm.storage(asm.whole(system(c))), (1,))),
@@ -172,7 +174,7 @@ CALLS = [
     ),
     Evil(
         "a NumPy array of pickled objects",
-        lambda c: asm.whole(asm.array("O8", (1,), b"]" + system(c) + b"a")),
+        lambda c: asm.whole(asm.array("O8", (1,), b"]" + asm.text(c) + b"a")),
         "array of Python objects",
     ),
     Evil("code in module_src of a good file", lambda c: module_source(c), None),

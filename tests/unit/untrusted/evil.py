@@ -1,6 +1,6 @@
 """Hostile and damaged checkpoints of many kinds, and what the readers say of them.
 
-Run:  python tests/unit/untrusted/evil.py      prints kind, peak of Python's memory, what happened
+Run:  python tests/unit/untrusted/evil.py      prints kind, growth of the process, time, what happened
 
 Every file that could run something would write the marker file. Reading is watched by an audit hook of the
 interpreter: importing, compiling, starting a process, opening a socket or writing a file while one is read is an error.
@@ -8,7 +8,6 @@ interpreter: importing, compiling, starting a process, opening a socket or writi
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.unit.untrusted.calls import CALLS
 from tests.unit.untrusted.contents import CONTENTS, WHOLE, cut
 from tests.unit.untrusted.kinds import MIB
 from tests.unit.untrusted.sizes import SIZES
-from tests.unit.untrusted.watching import attempt, warm_up
+from tests.unit.untrusted.watching import Outcome, attempt, warm_up
 
 EVILS = [*CALLS, *SIZES, *CONTENTS]
 
@@ -30,8 +29,8 @@ EVILS = [*CALLS, *SIZES, *CONTENTS]
 def main() -> int:
     """Print the table; returns 1 if anything ran or was let through."""
     warm_up()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     bad = 0
+    print("| kind | MiB | s | what happened |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         marker, path = Path(folder) / "marker", Path(folder) / "file.pkl"
         command = f"touch {marker}"
@@ -41,23 +40,32 @@ def main() -> int:
             ran = marker.exists() or bool(outcome.events)
             refused = isinstance(outcome.error, AssetError)
             bad += ran or refused != (evil.said is not None)
-            said = str(outcome.error).replace(str(path), "FILE") if outcome.error else "opened; nothing ran"
-            mark = "RAN: " + str(outcome.events) if ran else said
-            print(f"{evil.kind:<56} {outcome.peak / MIB:6.1f} MiB  {mark}")
-        for name, make in WHOLE.items():
-            messages, parts = set(), [*cut(make())]
-            for part in parts:
-                path.write_bytes(part)
-                outcome = attempt(load_generator, path)
-                bad += not isinstance(outcome.error, AssetError) or bool(outcome.events)
-                messages.add(type(outcome.error).__name__)
-            print(
-                f"{name + ', cut at every 1/50':<56} {'':10}  {len(parts)} of {len(parts)}: {', '.join(messages)}"
+            said = (
+                getattr(outcome.error, "message", str(outcome.error))
+                if outcome.error
+                else "opened; nothing ran"
             )
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"the process grew by {grown:.0f} MiB at most")
-    print(f"{len(EVILS)} kinds and {len(WHOLE)} x 49 cuts; {bad} went wrong")
+            row(evil.kind, outcome, f"RAN: {outcome.events}" if ran else said.replace(str(path), "FILE"))
+        for name, make in WHOLE.items():
+            outcomes = []
+            for part in cut(make()):
+                path.write_bytes(part)
+                outcomes.append(attempt(load_generator, path))
+            wrong = sum(not isinstance(o.error, AssetError) or bool(o.events) for o in outcomes)
+            bad += wrong
+            worst = max(outcomes, key=lambda outcome: outcome.peak)
+            row(
+                f"{name}, cut at every 1/50 (worst)",
+                worst,
+                f"{len(outcomes) - wrong} of {len(outcomes)} refused",
+            )
+    print(f"\n{len(EVILS)} kinds and {len(WHOLE)} x 49 cuts; {bad} went wrong")
     return 1 if bad else 0
+
+
+def row(kind: str, outcome: Outcome, said: str) -> None:
+    """One line of the table, in Markdown."""
+    print(f"| {kind} | {outcome.peak / MIB:.0f} | {outcome.seconds:.2f} | {said.replace('|', '')} |")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from pie_features import perceptual
 from pie_framework.untrusted import read_safetensors
+from pie_training.weights import load_network
 from tests.unit.untrusted import assembly as asm
 from tests.unit.untrusted.kinds import MIB, Evil
 
@@ -57,13 +60,30 @@ def own_header(**changes: Any) -> bytes:
     return asm.safetensors({"__metadata__": {"pie": json.dumps(header)}})
 
 
+def deep() -> bytes:
+    """A weight file of two tensors that asks for a hundred thousand layers."""
+    architecture = {"widths": [4, 4, 4, 4], "depths": [1, 100_000, 2, 1]}
+    header = {"__metadata__": {"kind": perceptual.KIND, "architecture": json.dumps(architecture)}}
+    return asm.safetensors(header)
+
+
+def load_perceptual(path: Path) -> object:
+    return load_network(
+        path, perceptual.KIND, perceptual.PerceptualNetwork, torch.device("cpu"), torch.float32
+    )
+
+
 SIZES = [
-    Evil("memo bomb: LONG_BINPUT 2**32 - 1", lambda c: asm.whole(b"Nr\xff\xff\xff\xff"), "numbers a value"),
+    Evil(
+        "memo bomb: LONG_BINPUT 2**32 - 1",
+        lambda c: asm.whole(b"Nr\xff\xff\xff\xff"),
+        "something else where a network",
+    ),
     Evil("billion laughs: 10**40 entries", lambda c: laughs(40), "more than 1000000 entries"),
     Evil(
         "a million nested lists",
         lambda c: asm.proto() + b"]" * 1_000_000 + b"a" * 999_999 + b".",
-        "more than 200000 containers",
+        "more than 500000 instructions",
     ),
     Evil(
         "150,000 nested lists",
@@ -71,19 +91,44 @@ SIZES = [
         "nested more than 100 deep",
     ),
     Evil("a list that contains itself", lambda c: asm.whole(b"]q\x00h\x00a"), "contains itself"),
-    Evil("a million sets", lambda c: asm.proto() + b"\x8f" * 1_000_000 + b".", "200000 containers"),
+    Evil(
+        "a million sets",
+        lambda c: asm.proto() + b"\x8f" * 1_000_000 + b".",
+        "more memory than the file can fill",
+    ),
     Evil(
         "1.1 million instructions",
         lambda c: asm.proto() + b"N0" * 550_000 + b"N.",
-        "more than 1000000 instructions",
+        "more than 500000 instructions",
     ),
     Evil("BINBYTES8 of 2**60 bytes", lambda c: asm.whole(b"\x8e" + struct.pack("<Q", 1 << 60)), "lies"),
     Evil(
         "BINUNICODE8 of 2**40 characters", lambda c: asm.whole(b"\x8d" + struct.pack("<Q", 1 << 40)), "lies"
     ),
-    Evil("a text of 32 MiB", lambda c: asm.whole(asm.text("x" * (32 * MIB))), "text of 33554432"),
-    Evil("LONG4 of 2**31 - 1 bytes", lambda c: asm.whole(b"\x8b\xff\xff\xff\x7f"), "integer of 2147483647"),
-    Evil("an integer of 100,000 digits", lambda c: asm.whole(b"I" + b"9" * 100_000 + b"\n"), "does not end"),
+    Evil(
+        "a text of 32 MiB", lambda c: asm.whole(asm.text("x" * (32 * MIB))), "something else where a network"
+    ),
+    Evil("LONG4 of 2**31 - 1 bytes", lambda c: asm.whole(b"\x8b\xff\xff\xff\x7f"), "announces 2147483647"),
+    Evil(
+        "an integer of 100,000 digits",
+        lambda c: asm.whole(b"I" + b"9" * 100_000 + b"\n"),
+        "more than 64 digits",
+    ),
+    Evil(
+        "an integer of 16 million bits",
+        lambda c: asm.whole(b"\x8b", struct.pack("<i", 2 * MIB), b"x" * (2 * MIB)),
+        "bits",
+    ),
+    Evil(
+        "a key that takes 2**60 steps to hash",
+        lambda c: asm.whole(b"}N" + b"q\x00h\x00\x86" * 60 + b"Ns"),
+        "as a key",
+    ),
+    Evil(
+        "a text of 1 MiB named 100,000 times",
+        lambda c: asm.whole(b"(" + asm.text("x" * MIB) + b"q\x00" + b"h\x00" * 100_000 + b"l"),
+        "more than 1000000 entries",
+    ),
     Evil("20,000 keys of one hash", lambda c: colliding(), "as a key"),
     Evil(
         "a tensor of 2**40 numbers with stride 0",
@@ -93,12 +138,12 @@ SIZES = [
     Evil(
         "a tensor of a negative size",
         lambda c: asm.whole(asm.tensor(asm.storage(asm.floats(4)), (-4,), (1,))),
-        "negative shape",
+        "negative or impossible shape",
     ),
     Evil(
         "a tensor that starts before its storage",
         lambda c: asm.whole(asm.tensor(asm.storage(asm.floats(4)), (2,), (1,), -1)),
-        "negative shape, stride or offset",
+        "negative or impossible shape",
     ),
     Evil(
         "a tensor whose strides leave its storage",
@@ -110,7 +155,7 @@ SIZES = [
         lambda c: asm.torch_zip(
             asm.whole(asm.tensor(asm.persistent_storage(1 << 40), (1,))), {"data/0": b"x"}
         ),
-        "missing or shorter",
+        "missing or cut off",
     ),
     Evil("one storage named by 10,000 tensors", lambda c: many_views(10_000), "same data over and over"),
     Evil(
@@ -129,6 +174,14 @@ SIZES = [
         lambda c: asm.whole(
             asm.glob("_codecs", "encode") + b"q\x00" + asm.text("x" * MIB) + b"\x85q\x01",
             b"(" + b"h\x00h\x01R" * 10_000 + b"l",
+        ),
+        "same data over and over",
+    ),
+    Evil(
+        "a byte string of 1 MiB made a shape 10,000 times",
+        lambda c: asm.whole(
+            asm.glob("torch", "Size") + b"q\x00" + asm.raw(b"x" * MIB) + b"\x85q\x01(",
+            b"h\x00h\x01R" * 10_000 + b"l",
         ),
         "same data over and over",
     ),
@@ -166,8 +219,14 @@ SIZES = [
     Evil(
         "a zip whose members overlap",
         lambda c: overlapping(),
-        "overlap|not where the directory says|more bytes",
+        "overlap",
     ),
+    Evil(
+        "a zip whose directory has 40,000 members",
+        lambda c: asm.torch_zip(asm.whole(b"}"), {f"data/{k}": b"" for k in range(40_000)}),
+        "directory is damaged",
+    ),
+    Evil("a weight file whose depth drives a loop", lambda c: deep(), "many more parts", load_perceptual),
     Evil(
         "a network of a million channels without numbers", wide_network, "impossible shape|widths are at most"
     ),
@@ -185,14 +244,14 @@ SIZES = [
     Evil(
         "a safetensors header nested 100,000 deep",
         lambda c: asm.safetensors(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-        "header is damaged",
+        "is cut off or damaged",
     ),
     Evil(
         "a safetensors header whose shape lies",
         lambda c: asm.safetensors(
             {"a": {"dtype": "F32", "shape": [1 << 20, 1 << 20], "data_offsets": [0, 16]}}, b"\0" * 16
         ),
-        "needs 4398046511104 bytes for its shape and has 16",
+        "invalid shape",
         read_safetensors,
     ),
     Evil(
@@ -200,13 +259,13 @@ SIZES = [
         lambda c: asm.safetensors(
             {k: {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]} for k in "ab"}, b"\0" * 16
         ),
-        "overlap",
+        "invalid offset",
         read_safetensors,
     ),
     Evil(
         "a safetensors header with offsets before the data",
         lambda c: asm.safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}}),
-        "is damaged",
+        "is cut off or damaged",
         read_safetensors,
     ),
 ]

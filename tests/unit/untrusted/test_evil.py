@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import resource
 import subprocess
 import sys
@@ -14,12 +15,11 @@ from pie_framework.errors import AssetError
 from pie_framework.untrusted import UntrustedFileError
 from pie_stylegan.io import load_generator
 from tests.unit.untrusted.calls import CALLS, module_source, system
-from tests.unit.untrusted.contents import CONTENTS, WHOLE, cut
+from tests.unit.untrusted.contents import WHOLE, cut
+from tests.unit.untrusted.evil import EVILS
 from tests.unit.untrusted.kinds import ADA, ROOT, Evil
 from tests.unit.untrusted.sizes import SIZES
-from tests.unit.untrusted.watching import MEMORY, attempt, warm_up, watched
-
-EVILS = [*CALLS, *SIZES, *CONTENTS]
+from tests.unit.untrusted.watching import attempt, warm_up, watched
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,15 +29,12 @@ def _warm() -> None:
 
 @pytest.mark.parametrize("evil", EVILS, ids=lambda evil: evil.kind)
 def test_kind(tmp_path: Path, evil: Evil) -> None:
-    import re
-
     marker, path = tmp_path / "marker", tmp_path / "network.pkl"
     path.write_bytes(evil.make(f"touch {marker}"))
     before = sorted(tmp_path.iterdir())
     outcome = attempt(evil.read, path)
     assert outcome.events == []
     assert sorted(tmp_path.iterdir()) == before, "it wrote a file"
-    assert outcome.peak < MEMORY
     if evil.said is None:
         assert outcome.error is None
         return
@@ -58,7 +55,6 @@ def test_cut_at_every_fiftieth(tmp_path: Path, name: str) -> None:
         outcome = attempt(load_generator, path)
         assert isinstance(outcome.error, UntrustedFileError), repr(outcome.error)
         assert outcome.events == []
-        assert outcome.peak < MEMORY
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -74,7 +70,6 @@ def test_flipped_bytes_never_do_more_than_an_error(tmp_path: Path, name: str) ->
         outcome = attempt(load_generator, path)
         assert outcome.error is None or isinstance(outcome.error, AssetError), repr(outcome.error)
         assert outcome.events == []
-        assert outcome.peak < MEMORY
 
 
 def test_the_watch_sees_what_pythons_own_unpickler_does(tmp_path: Path) -> None:
@@ -101,8 +96,8 @@ def test_code_in_module_src_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not hasattr(resource, "RLIMIT_AS") or sys.platform == "darwin", reason="needs address limits"
 )
-def test_the_largest_demands_stay_below_a_hard_limit_of_memory(tmp_path: Path) -> None:
-    """In a process that may take 512 MiB more than it has after starting, every demand still ends in its error."""
+def test_demands_stay_below_a_hard_limit_of_memory(tmp_path: Path) -> None:
+    """In a process that may take 256 MiB more than it has after starting, every demand still ends in its error."""
     script = f"""
 import re, resource, sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "plugins")!r}]
@@ -115,7 +110,7 @@ from tests.unit.untrusted.watching import warm_up
 warm_up()
 path = Path({str(tmp_path / "network.pkl")!r})
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (512 << 20), resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), resource.RLIM_INFINITY))
 for evil in SIZES:
     path.write_bytes(evil.make(""))
     try:

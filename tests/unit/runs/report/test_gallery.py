@@ -9,13 +9,13 @@ from PIL import Image
 
 from pie_framework.errors import RunError
 from pie_framework.runs.report.gallery import (
+    BACKGROUND,
     GUTTER,
     MARGIN,
     Tile,
     contact_sheet,
     grid,
     save_animation,
-    scaled,
     strip,
 )
 
@@ -45,17 +45,16 @@ def test_captions_take_room_and_long_ones_are_cut() -> None:
 
 
 def test_proportions_are_kept() -> None:
-    square = scaled(picture((255, 0, 0), (20, 10)), 40)
-    assert square.size == (40, 40)
-    assert square.getpixel((20, 20)) == (255, 0, 0)
-    assert square.getpixel((20, 2)) != (255, 0, 0)
+    sheet = grid([Tile(picture((255, 0, 0), (20, 10)))], columns=1, size=40)
+    assert sheet.getpixel((MARGIN + 20, MARGIN + 20)) == (255, 0, 0)
+    assert sheet.getpixel((MARGIN + 20, MARGIN + 2)) == BACKGROUND
 
 
-def test_contact_sheet_stacks_portraits_under_a_heading() -> None:
+def test_contact_sheet_stacks_portraits() -> None:
     tiles = [Tile(picture((0, 0, 200)), "input"), Tile(picture((0, 200, 0)), "reconstruction")]
-    one, two = contact_sheet([tiles]), contact_sheet([tiles, tiles], heading="two")
+    one, two = contact_sheet([tiles]), contact_sheet([tiles, tiles])
     assert two.width == one.width
-    assert two.height > 2 * one.height
+    assert two.height == 2 * one.height
     with pytest.raises(RunError, match="no picture"):
         contact_sheet([[]])
     with pytest.raises(RunError, match="no picture"):
@@ -69,9 +68,9 @@ def test_animation_plays_there_and_back(tmp_path: Path, suffix: str) -> None:
     with Image.open(tmp_path / f"a{suffix}") as animation:
         assert getattr(animation, "n_frames", 1) == 8
         assert animation.info.get("loop") == 0
-    save_animation(tmp_path / f"b{suffix}", frames, back=False)
+    save_animation(tmp_path / f"b{suffix}", frames[:2])
     with Image.open(tmp_path / f"b{suffix}") as animation:
-        assert getattr(animation, "n_frames", 1) == 5
+        assert getattr(animation, "n_frames", 1) == 2
 
 
 def test_animations_that_cannot_be_written(tmp_path: Path) -> None:
