@@ -44,9 +44,7 @@ PURPOSES = {
     "runs": "the run folder",
     "settings": "values, checked",
     "testing": "for plugin authors",
-    "untrusted": "files of others",
     "version": "a number",
-    "weights": "one file format",
 }
 
 STYLE = """
