@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from pie_alignment.landmark_settings import LandmarkSettings
 from pie_framework.api import BuildContext
-from pie_framework.weights import load_network
 from pie_training.blocks import ConvBlock
+from pie_weights.files import load_network
 
 KIND = "landmarks"
 

@@ -19,12 +19,12 @@ from torch.nn import functional
 from pie_alignment.landmark_network import KIND, LandmarkNetwork, soft_argmax
 from pie_alignment.landmark_settings import LandmarkTraining
 from pie_framework.api import BuildContext
-from pie_framework.weights import write_weights
 from pie_training import PortraitReader
 from pie_training.augment import degrade, draw, mirror, move, to_unit_range
 from pie_training.blocks import channels_last, folded_state
 from pie_training.fit import fit
 from pie_training.readers import open_readers
+from pie_weights.files import write_weights
 
 CHUNK = 32
 #: The figures are given in pixels of a portrait of this side.

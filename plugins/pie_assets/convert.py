@@ -56,7 +56,7 @@ def find(source: Path, registry: Registry) -> Conversion:
     Raises:
         AssetError: no converter knows the file, or it cannot be used.
     """
-    from pie_framework.untrusted import sniff
+    from pie_weights.untrusted import sniff
 
     kind = sniff(source)
     components = registry.named(Kind.CONVERTER)
@@ -70,7 +70,7 @@ def find(source: Path, registry: Registry) -> Conversion:
         if conversion is not None:
             return conversion
     if kind == "unknown":
-        from pie_framework.untrusted import read_any
+        from pie_weights.untrusted import read_any
 
         read_any(source)
     known = ", ".join(name for name, _ in components) or "none"

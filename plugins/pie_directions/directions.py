@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from pie_directions.settings import LinearConfig
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
-from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
+from pie_weights.files import layout_as_values, layout_from_values, read_weights, write_weights
 
 KIND = "directions"
 #: Smallest share of ‖n‖² that projecting out may leave and still count as a direction: a step is at most 20 times

@@ -15,7 +15,7 @@ from pie_facemodels.files import read_npz
 from pie_facemodels.mat_file import read_mat
 from pie_facemodels.morphable import MorphableData
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import sniff
+from pie_weights.untrusted import sniff
 
 Array = npt.NDArray[Any]
 

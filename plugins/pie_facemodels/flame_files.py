@@ -16,7 +16,7 @@ import torch
 
 from pie_facemodels import files
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import Allowed, Record, open_bytes, read_any, sniff
+from pie_weights.untrusted import Allowed, Record, open_bytes, read_any, sniff
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

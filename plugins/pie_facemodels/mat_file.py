@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import open_bytes
+from pie_weights.untrusted import open_bytes
 
 Array = npt.NDArray[Any]
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import PathLike, fill, read_any, read_safetensors, sniff
 from pie_training.blocks import channels_last
+from pie_weights.untrusted import PathLike, fill, read_any, read_safetensors, sniff
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -12,7 +12,7 @@ from pie_features.checkpoints import read_state
 from pie_features.iresnet import layers_of
 from pie_framework.api.converting import Conversion
 from pie_framework.errors import AssetError
-from pie_framework.weights import write_weights
+from pie_weights.files import write_weights
 
 #: Persons of VGG-Face's last layer, which tells it from VGG-16 where both have torchvision's names.
 PERSONS = 2622

@@ -13,8 +13,8 @@ from pie_features.normalisation import unit_mean_square
 from pie_features.recognition import check_layers
 from pie_features.settings import PerceptualSettings
 from pie_framework.api import BuildContext
-from pie_framework.weights import load_network
 from pie_training.blocks import ConvBlock
+from pie_weights.files import load_network
 
 KIND = "perceptual"
 LAYERS = ("scale1", "scale2", "scale3", "scale4")

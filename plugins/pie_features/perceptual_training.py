@@ -22,12 +22,12 @@ from torch.nn import functional
 from pie_features.perceptual import KIND, LAYERS, PerceptualNetwork
 from pie_features.settings import PerceptualTraining
 from pie_framework.api import BuildContext
-from pie_framework.weights import write_weights
 from pie_training import PortraitReader
 from pie_training.augment import degrade, draw, to_unit_range
 from pie_training.blocks import ConvBlock, channels_last, folded_state
 from pie_training.fit import fit
 from pie_training.readers import open_readers
+from pie_weights.files import write_weights
 
 DECODER_WIDTH = 32
 LANDMARK_STRIDE = 4

@@ -15,8 +15,8 @@ from pie_features.sampling import crop as cut
 from pie_features.settings import RecognitionSettings
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError, did_you_mean
-from pie_framework.weights import load_network
 from pie_training.blocks import ConvBlock
+from pie_weights.files import load_network
 
 KIND = "recognition"
 STAGES = ("stage1", "stage2", "stage3", "stage4")

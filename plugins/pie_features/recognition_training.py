@@ -25,12 +25,12 @@ from pie_features.settings import RecognitionTraining
 from pie_features.verification import verification_figures
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError
-from pie_framework.weights import write_weights
 from pie_training import PortraitReader
 from pie_training.augment import degrade, to_unit_range
 from pie_training.blocks import channels_last, folded_state
 from pie_training.fit import fit
 from pie_training.readers import open_readers
+from pie_weights.files import write_weights
 
 CHUNK = 64
 

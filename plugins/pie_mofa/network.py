@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, InputError
-from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
 from pie_mofa.settings import Architecture, EncoderConfig
+from pie_weights.files import layout_as_values, layout_from_values, read_weights, write_weights
 
 KIND = "encoder"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pie_framework.api.converting import Conversion
-from pie_framework.untrusted import read_any
-from pie_framework.weights import holds
+from pie_weights.files import holds
+from pie_weights.untrusted import read_any
 
 from .formats import rosinality, stylegan2_nvidia
 from .formats.checkpoint import OWN

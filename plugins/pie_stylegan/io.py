@@ -1,4 +1,4 @@
-"""Weight files of the generator and its inverter, see `pie_framework.weights`."""
+"""Weight files of the generator and its inverter, see `pie_weights.files`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from pie_framework.untrusted import PathLike
-from pie_framework.weights import read_weights, write_weights
+from pie_weights.files import read_weights, write_weights
+from pie_weights.untrusted import PathLike
 
 from .formats.own import GENERATOR_FORMAT, configured_as
 from .formats.reading import build_generator, read_generator

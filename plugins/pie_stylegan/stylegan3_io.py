@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from pie_framework.api.converting import Conversion
-from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_any, sniff
-from pie_framework.weights import holds, read_weights, write_weights
+from pie_weights.files import holds, read_weights, write_weights
+from pie_weights.untrusted import PathLike, UntrustedFileError, build, read_any, sniff
 
 from .formats.checkpoint import OWN, stored_dtype
 from .formats.nvidia import read_network

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from pie_framework.api import BuildContext, Layout
 from pie_framework.errors import AssetError, ConfigError, InputError
-from pie_framework.weights import layout_as_values, layout_from_values, read_weights, write_weights
 from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
+from pie_weights.files import layout_as_values, layout_from_values, read_weights, write_weights
 
 KIND = "rig"
 

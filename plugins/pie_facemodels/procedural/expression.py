@@ -36,192 +36,161 @@ def _jaw(t: Template) -> Array:
 
 def named_fields(t: Template) -> dict[str, Array]:
     """Fields (V, 3) of the named expression coefficients, in their order; "rest" is no coefficient but the mean's."""
-    f = FieldSet(t)
+    f, r = FieldSet(t), _Regions(t)
     for part in (_smiles_and_brows, _puckers, _lips, _cheeks_and_eyes, _gaze_and_jaw):
-        part(f)
+        part(f, r)
     return f.fields
 
 
-def _smiles_and_brows(f: FieldSet) -> None:
+class _Regions:
+    """How much each vertex takes part, (V,) each: `move` for the skin in front, and parts of the face."""
+
+    def __init__(self, t: Template) -> None:
+        x, y, h, w = t.x, t.y, t.height, MOUTH_HALF_WIDTH
+        teeth, eyes = t.mask("teeth_upper", "teeth_lower"), t.mask("eye_left", "eye_right")
+        self.move = move = t.front * (1 - teeth) * (1 - eyes)
+        self.left, self.right = side_weight(x), side_weight(-x)
+        self.corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
+        self.up = t.upper * np.exp(-((h / 0.17) ** 2)) * move * np.sqrt(t.reach)
+        self.low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(t.reach)
+        self.lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
+        self.cheek = pair(x, y, (0.47, -0.36), (0.16, 0.13)) * move
+        self.fold = pair(x, y, (0.335, -0.58), (0.045, 0.09)) * move
+        self.chin = bump(x, y, (0.0, -1.14), (0.20, 0.11)) * move
+        self.brow = pair(x, y, (0.37, 0.27), (0.19, 0.085)) * move
+        self.inner = pair(x, y, (0.16, 0.25), (0.09, 0.09)) * move
+        self.upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
+        self.lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
+        self.jaw = _jaw(t)
+
+
+def _smiles_and_brows(f: FieldSet, r: _Regions) -> None:
     """Smile, jaw, blinks, brows, frown and grin."""
     t = f.t
-    x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
-    reach = t.reach
-    teeth = t.mask("teeth_upper", "teeth_lower")
-    eyes = t.mask("eye_left", "eye_right")
-    move = front * (1 - teeth) * (1 - eyes)
-    left, right = side_weight(x), side_weight(-x)
+    x, y, z, side, reach = t.x, t.y, t.z, np.sign(t.x), t.reach
     w = MOUTH_HALF_WIDTH
-    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
-    up = t.upper * np.exp(-((h / 0.17) ** 2)) * move * np.sqrt(reach)
-    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
-    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
-    cheek = pair(x, y, (0.47, -0.36), (0.16, 0.13)) * move
-    fold = pair(x, y, (0.335, -0.58), (0.045, 0.09)) * move
-    chin = bump(x, y, (0.0, -1.14), (0.20, 0.11)) * move
-    brow = pair(x, y, (0.37, 0.27), (0.19, 0.085)) * move
-    inner = pair(x, y, (0.16, 0.25), (0.09, 0.09)) * move
-    upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
-    lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
-    jaw = _jaw(t)
     f.add(
         "smile",
-        dx=0.080 * side * corner,
-        dy=0.105 * corner - 0.014 * lips * (1 - (x / w) ** 2),
-        dz=-0.045 * corner,
+        dx=0.080 * side * r.corner,
+        dy=0.105 * r.corner - 0.014 * r.lips * (1 - (x / w) ** 2),
+        dz=-0.045 * r.corner,
     )
-    f.add("smile", dy=0.055 * cheek + 0.016 * lower_lid, dz=0.036 * cheek - 0.018 * fold)
+    f.add("smile", dy=0.055 * r.cheek + 0.016 * r.lower_lid, dz=0.036 * r.cheek - 0.018 * r.fold)
     f.fields["rest"] = REST_SMILE * f.fields["smile"]
-    f.add("smile", dy=(0.010 * up - 0.008 * low) * reach)
-    f.add("jaw_open", dy=-0.30 * (z + 0.1) * jaw, dz=0.13 * (y + 0.15) * jaw)
+    f.add("smile", dy=(0.010 * r.up - 0.008 * r.low) * reach)
+    f.add("jaw_open", dy=-0.30 * (z + 0.1) * r.jaw, dz=0.13 * (y + 0.15) * r.jaw)
     base = neutral()
     f.fields["blink_left"] = neutral(blink=(1.0, 0.0)) - base
     f.fields["blink_right"] = neutral(blink=(0.0, 1.0)) - base
-    raised = 0.085 * brow + 0.014 * upper_lid
-    f.add("brow_raise_left", dy=raised * left)
-    f.add("brow_raise_right", dy=raised * right)
-    f.add("brow_lower", dx=-0.030 * side * inner, dy=-0.050 * brow - 0.030 * inner - 0.008 * upper_lid,
-          dz=0.018 * bump(x, y, (0.0, 0.19), (0.14, 0.07)) * move)  # fmt: skip
-    f.add("brow_inner_up", dx=-0.012 * side * inner, dy=0.090 * inner - 0.018 * brow)
+    raised = 0.085 * r.brow + 0.014 * r.upper_lid
+    f.add("brow_raise_left", dy=raised * r.left)
+    f.add("brow_raise_right", dy=raised * r.right)
+    f.add("brow_lower", dx=-0.030 * side * r.inner, dy=-0.050 * r.brow - 0.030 * r.inner - 0.008 * r.upper_lid,
+          dz=0.018 * bump(x, y, (0.0, 0.19), (0.14, 0.07)) * r.move)  # fmt: skip
+    f.add("brow_inner_up", dx=-0.012 * side * r.inner, dy=0.090 * r.inner - 0.018 * r.brow)
     f.add(
         "frown",
-        dx=0.010 * side * corner,
-        dy=-0.085 * corner + 0.012 * lips * (1 - (x / w) ** 2),
-        dz=-0.015 * corner,
+        dx=0.010 * side * r.corner,
+        dy=-0.085 * r.corner + 0.012 * r.lips * (1 - (x / w) ** 2),
+        dz=-0.015 * r.corner,
     )
-    f.add("frown", dy=0.02 * chin, dz=0.02 * chin)
+    f.add("frown", dy=0.02 * r.chin, dz=0.02 * r.chin)
     f.add(
         "grin",
-        dx=0.070 * side * corner,
-        dy=0.075 * corner + (0.052 * up - 0.040 * low) * reach,
-        dz=-0.040 * corner,
+        dx=0.070 * side * r.corner,
+        dy=0.075 * r.corner + (0.052 * r.up - 0.040 * r.low) * reach,
+        dz=-0.040 * r.corner,
     )
-    f.add("grin", dy=0.055 * cheek + 0.020 * lower_lid, dz=0.034 * cheek - 0.020 * fold)
+    f.add("grin", dy=0.055 * r.cheek + 0.020 * r.lower_lid, dz=0.034 * r.cheek - 0.020 * r.fold)
 
 
-def _puckers(f: FieldSet) -> None:
+def _puckers(f: FieldSet, r: _Regions) -> None:
     """Lips that pucker, open or go to one side."""
     t = f.t
-    x, y, z, h, front = t.x, t.y, t.z, t.height, t.front
-    reach = t.reach
+    x, z, h, reach = t.x, t.z, t.height, t.reach
     teeth = t.mask("teeth_upper", "teeth_lower")
-    eyes = t.mask("eye_left", "eye_right")
-    move = front * (1 - teeth) * (1 - eyes)
-    w = MOUTH_HALF_WIDTH
-    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
-    up = t.upper * np.exp(-((h / 0.17) ** 2)) * move * np.sqrt(reach)
-    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
-    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
-    chin = bump(x, y, (0.0, -1.14), (0.20, 0.11)) * move
-    jaw = _jaw(t)
-    narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
-    f.add("pucker", dx=-0.42 * x * narrow, dz=0.085 * lips * np.exp(-0.5 * (x / 0.2) ** 2),
-          dy=(0.014 * up - 0.018 * low) * smoothstep(np.abs(h), 0.0, 0.06))  # fmt: skip
-    f.add("funnel", dx=-0.30 * x * narrow, dz=0.070 * lips, dy=0.050 * up * reach - 0.060 * low * reach)
-    f.add("funnel", dy=-0.10 * (z + 0.1) * jaw)
+    narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * r.move
+    f.add("pucker", dx=-0.42 * x * narrow, dz=0.085 * r.lips * np.exp(-0.5 * (x / 0.2) ** 2),
+          dy=(0.014 * r.up - 0.018 * r.low) * smoothstep(np.abs(h), 0.0, 0.06))  # fmt: skip
+    f.add("funnel", dx=-0.30 * x * narrow, dz=0.070 * r.lips, dy=0.050 * r.up * reach - 0.060 * r.low * reach)
+    f.add("funnel", dy=-0.10 * (z + 0.1) * r.jaw)
     f.add("funnel", dy=0.060 * t.mask("teeth_upper") - 0.060 * t.mask("teeth_lower"), dz=-0.06 * teeth)
-    wide = np.exp(-0.5 * ((x / 0.31) ** 2 + (h / 0.17) ** 2)) * move
+    wide = np.exp(-0.5 * ((x / 0.31) ** 2 + (h / 0.17) ** 2)) * r.move
     for name, outward in (("mouth_left", 1.0), ("mouth_right", -1.0)):
-        f.add(name, dx=outward * (0.20 * wide + 0.035 * chin), dz=-0.02 * corner,
-              dy=0.02 * corner * np.where(outward * x > 0, 1.0, -0.6))  # fmt: skip
+        f.add(name, dx=outward * (0.20 * wide + 0.035 * r.chin), dz=-0.02 * r.corner,
+              dy=0.02 * r.corner * np.where(outward * x > 0, 1.0, -0.6))  # fmt: skip
 
 
-def _lips(f: FieldSet) -> None:
+def _lips(f: FieldSet, r: _Regions) -> None:
     """Lips that press, raise and stretch."""
     t = f.t
-    x, h, side, front = t.x, t.height, np.sign(t.x), t.front
-    reach = t.reach
-    teeth = t.mask("teeth_upper", "teeth_lower")
-    eyes = t.mask("eye_left", "eye_right")
-    move = front * (1 - teeth) * (1 - eyes)
-    w = MOUTH_HALF_WIDTH
-    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
-    up = t.upper * np.exp(-((h / 0.17) ** 2)) * move * np.sqrt(reach)
-    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
-    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
-    thin_up = t.upper * np.exp(-((h / 0.13) ** 2)) * smoothstep(h, 0.0, 0.08) * move * np.sqrt(reach)
-    thin_low = t.lower * np.exp(-((h / 0.15) ** 2)) * smoothstep(-h, 0.0, 0.09) * move * np.sqrt(reach)
-    f.add("lip_press", dy=-0.040 * thin_up + 0.050 * thin_low, dz=-0.030 * lips * np.exp(-((h / 0.1) ** 2)))
-    f.add("upper_lip_raise", dy=0.060 * up * reach + 0.02 * up)
-    f.add("lower_lip_down", dy=-0.068 * low * reach - 0.02 * low)
-    f.add("stretch", dx=0.115 * side * corner, dy=-0.030 * corner - 0.006 * thin_up + 0.010 * thin_low,
-          dz=-0.05 * corner)  # fmt: skip
+    h, side, reach = t.height, np.sign(t.x), t.reach
+    thin_up = t.upper * np.exp(-((h / 0.13) ** 2)) * smoothstep(h, 0.0, 0.08) * r.move * np.sqrt(reach)
+    thin_low = t.lower * np.exp(-((h / 0.15) ** 2)) * smoothstep(-h, 0.0, 0.09) * r.move * np.sqrt(reach)
+    f.add("lip_press", dy=-0.040 * thin_up + 0.050 * thin_low, dz=-0.030 * r.lips * np.exp(-((h / 0.1) ** 2)))
+    f.add("upper_lip_raise", dy=0.060 * r.up * reach + 0.02 * r.up)
+    f.add("lower_lip_down", dy=-0.068 * r.low * reach - 0.02 * r.low)
+    f.add("stretch", dx=0.115 * side * r.corner, dy=-0.030 * r.corner - 0.006 * thin_up + 0.010 * thin_low,
+          dz=-0.05 * r.corner)  # fmt: skip
 
 
-def _cheeks_and_eyes(f: FieldSet) -> None:
+def _cheeks_and_eyes(f: FieldSet, r: _Regions) -> None:
     """Dimples, nose, cheeks and lids."""
     t = f.t
-    x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
-    skin, reach = t.mask("skin"), t.reach
-    teeth = t.mask("teeth_upper", "teeth_lower")
-    eyes = t.mask("eye_left", "eye_right")
-    move = front * (1 - teeth) * (1 - eyes)
+    x, y, z, h, side, reach = t.x, t.y, t.z, t.height, np.sign(t.x), t.reach
+    skin = t.mask("skin")
     w = MOUTH_HALF_WIDTH
-    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
-    cheek = pair(x, y, (0.47, -0.36), (0.16, 0.13)) * move
-    fold = pair(x, y, (0.335, -0.58), (0.045, 0.09)) * move
-    brow = pair(x, y, (0.37, 0.27), (0.19, 0.085)) * move
-    inner = pair(x, y, (0.16, 0.25), (0.09, 0.09)) * move
-    upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
-    lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
-    narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * move
-    dent = pair(x, h, (w + 0.075, 0.005), (0.032, 0.055)) * move
-    f.add("dimple", dx=0.060 * side * corner, dy=0.022 * corner, dz=-0.055 * corner - 0.055 * dent)
-    wings = pair(x, y, (0.13, -0.46), (0.07, 0.08)) * move
-    f.add("sneer", dy=0.045 * wings + 0.050 * t.upper * pair(x, h, (0.15, 0.04), (0.09, 0.10)) * move * np.sqrt(reach),
-          dz=-0.018 * fold + 0.012 * cheek)  # fmt: skip
-    f.add("sneer", dy=0.020 * cheek - 0.020 * inner)
+    narrow = np.exp(-0.5 * ((x / 0.30) ** 2 + (h / 0.15) ** 2)) * r.move
+    dent = pair(x, h, (w + 0.075, 0.005), (0.032, 0.055)) * r.move
+    f.add("dimple", dx=0.060 * side * r.corner, dy=0.022 * r.corner, dz=-0.055 * r.corner - 0.055 * dent)
+    wings = pair(x, y, (0.13, -0.46), (0.07, 0.08)) * r.move
+    f.add("sneer",
+          dy=0.045 * wings + 0.050 * t.upper * pair(x, h, (0.15, 0.04), (0.09, 0.10)) * r.move * np.sqrt(reach),
+          dz=-0.018 * r.fold + 0.012 * r.cheek)  # fmt: skip
+    f.add("sneer", dy=0.020 * r.cheek - 0.020 * r.inner)
     f.add(
         "nose_wrinkle",
-        dy=0.060 * wings + 0.04 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * move - 0.050 * inner,
-        dx=-0.020 * side * inner,
-        dz=0.022 * bump(x, y, (0.0, -0.02), (0.11, 0.06)) * move - 0.012 * fold,
+        dy=0.060 * wings + 0.04 * bump(x, y, (0.0, -0.2), (0.1, 0.15)) * r.move - 0.050 * r.inner,
+        dx=-0.020 * side * r.inner,
+        dz=0.022 * bump(x, y, (0.0, -0.02), (0.11, 0.06)) * r.move - 0.012 * r.fold,
     )
     puff = pair(x, y, (0.47, -0.66), (0.16, 0.17)) * skin * smoothstep(z, -0.1, 0.3)
     f.add("cheek_puff", dx=0.150 * side * puff, dz=0.135 * puff)
     f.add("cheek_puff", dx=-0.12 * x * narrow)
-    f.add("cheek_raise", dy=0.060 * cheek + 0.022 * lower_lid, dz=0.035 * cheek)
-    f.add("squint", dy=0.036 * lower_lid - 0.030 * upper_lid - 0.018 * brow + 0.02 * cheek, dz=0.012 * cheek)
-    f.add("eyes_wide", dy=0.032 * upper_lid - 0.010 * lower_lid + 0.025 * brow)
+    f.add("cheek_raise", dy=0.060 * r.cheek + 0.022 * r.lower_lid, dz=0.035 * r.cheek)
+    f.add(
+        "squint",
+        dy=0.036 * r.lower_lid - 0.030 * r.upper_lid - 0.018 * r.brow + 0.02 * r.cheek,
+        dz=0.012 * r.cheek,
+    )
+    f.add("eyes_wide", dy=0.032 * r.upper_lid - 0.010 * r.lower_lid + 0.025 * r.brow)
 
 
-def _gaze_and_jaw(f: FieldSet) -> None:
+def _gaze_and_jaw(f: FieldSet, r: _Regions) -> None:
     """Gaze, jaw, chin and smirks."""
     t = f.t
-    x, y, z, h, side, front = t.x, t.y, t.z, t.height, np.sign(t.x), t.front
-    reach = t.reach
-    teeth = t.mask("teeth_upper", "teeth_lower")
-    eyes = t.mask("eye_left", "eye_right")
-    move = front * (1 - teeth) * (1 - eyes)
-    left, right = side_weight(x), side_weight(-x)
-    w = MOUTH_HALF_WIDTH
-    corner = pair(x, h, (w + 0.01, 0.0), (0.115, 0.12)) * move
-    low = t.lower * np.exp(-((h / 0.19) ** 2)) * move * np.sqrt(reach)
-    lips = np.exp(-0.5 * ((x / 0.26) ** 2 + (h / 0.14) ** 2)) * move
-    cheek = pair(x, y, (0.47, -0.36), (0.16, 0.13)) * move
-    chin = bump(x, y, (0.0, -1.14), (0.20, 0.11)) * move
-    upper_lid = pair(x, y, (EYE_X, 0.085), (0.19, 0.045)) * move
-    lower_lid = pair(x, y, (EYE_X, -0.085), (0.19, 0.05)) * move
-    jaw = _jaw(t)
+    x, y, z, h, side = t.x, t.y, t.z, t.height, np.sign(t.x)
     for name, axis in (("gaze_horizontal", 0), ("gaze_vertical", 1)):
         shift = [0.0, 0.0]
         shift[axis] = GAZE_SHIFT[axis]
         back = [-shift[0], -shift[1]]
         f.fields[name] = 0.5 * (neutral(gaze=(shift[0], shift[1])) - neutral(gaze=(back[0], back[1])))
-    f.add("gaze_vertical", dy=0.022 * upper_lid + 0.008 * lower_lid)
-    slide = np.maximum(jaw, 0.55 * lips) * smoothstep(z, 0.0, 0.6)
+    f.add("gaze_vertical", dy=0.022 * r.upper_lid + 0.008 * r.lower_lid)
+    slide = np.maximum(r.jaw, 0.55 * r.lips) * smoothstep(z, 0.0, 0.6)
     f.add("jaw_left", dx=0.185 * slide)
     f.add("jaw_right", dx=-0.185 * slide)
     f.add(
-        "jaw_forward", dy=-0.045 * jaw * smoothstep(-h, 0.05, 0.34) + 0.030 * lips, dz=0.20 * jaw + 0.03 * low
+        "jaw_forward",
+        dy=-0.045 * r.jaw * smoothstep(-h, 0.05, 0.34) + 0.030 * r.lips,
+        dz=0.20 * r.jaw + 0.03 * r.low,
     )
-    f.add("chin_raise", dy=0.105 * chin + 0.050 * lips)
-    f.add("chin_raise", dz=0.045 * chin + 0.040 * low)
-    flare = pair(x, y, (0.15, -0.475), (0.06, 0.065)) * move
+    f.add("chin_raise", dy=0.105 * r.chin + 0.050 * r.lips)
+    f.add("chin_raise", dz=0.045 * r.chin + 0.040 * r.low)
+    flare = pair(x, y, (0.15, -0.475), (0.06, 0.065)) * r.move
     f.add("nostril_flare", dx=0.062 * side * flare, dy=0.022 * flare, dz=0.020 * flare)
-    for name, half, outward in (("smirk_left", left, 1.0), ("smirk_right", right, -1.0)):
-        pull = half * corner
-        f.add(name, dx=0.085 * outward * pull, dy=0.125 * pull + 0.05 * cheek * half, dz=-0.035 * pull)
+    for name, half, outward in (("smirk_left", r.left, 1.0), ("smirk_right", r.right, -1.0)):
+        pull = half * r.corner
+        f.add(name, dx=0.085 * outward * pull, dy=0.125 * pull + 0.05 * r.cheek * half, dz=-0.035 * pull)
 
 
 def opposite_fields(t: Template, named: dict[str, Array]) -> dict[str, Array]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pie_framework.api.converting import Conversion
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import read_any
-from pie_framework.weights import write_weights
 from pie_mofa.deep3d.network import KIND, NETWORK_KEY, load_network
+from pie_weights.files import write_weights
+from pie_weights.untrusted import read_any
 
 
 def convert(path: Path, kind: str) -> Conversion | None:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import fill, read_any, sniff
-from pie_framework.weights import read_weights
+from pie_weights.files import read_weights
+from pie_weights.untrusted import fill, read_any, sniff
 
 #: Side of the picture that the network reads, pixels.
 INPUT_SIZE = 224

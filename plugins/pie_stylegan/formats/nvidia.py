@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pie_framework.untrusted import Allowed, PathLike, Record, UntrustedFileError, read_any
+from pie_weights.untrusted import Allowed, PathLike, Record, UntrustedFileError, read_any
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 #: Networks of a snapshot, the best first.

@@ -1,4 +1,4 @@
-"""Generators in weight files of our own, see `pie_framework.weights`."""
+"""Generators in weight files of our own, see `pie_weights.files`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pie_framework.errors import AssetError, PieError
-from pie_framework.untrusted import PathLike
-from pie_framework.weights import read_weights
 from pie_stylegan.stylegan2 import StyleGAN2Config
+from pie_weights.files import read_weights
+from pie_weights.untrusted import PathLike
 
 from .checkpoint import OWN, Checkpoint, stored_dtype
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pie_framework.untrusted import PathLike, UntrustedFileError, build, read_any, sniff
 from pie_stylegan.stylegan2 import StyleGAN2
+from pie_weights.untrusted import PathLike, UntrustedFileError, build, read_any, sniff
 
 from . import rosinality, stylegan2_nvidia
 from .checkpoint import Checkpoint

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pie_framework.untrusted import Allowed, PathLike, UntrustedFileError, read_any
 from pie_stylegan.layers import RESAMPLE_TAPS
 from pie_stylegan.stylegan2 import MAX_DEPTH, MAX_RESOLUTION, StyleGAN2Config
+from pie_weights.untrusted import Allowed, PathLike, UntrustedFileError, read_any
 
 from .checkpoint import ROSINALITY, Checkpoint, stored_dtype
 

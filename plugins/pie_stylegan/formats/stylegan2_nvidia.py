@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pie_framework.untrusted import PathLike, UntrustedFileError
 from pie_stylegan.layers import RESAMPLE_TAPS
 from pie_stylegan.stylegan2 import MAX_DEPTH, MAX_RESOLUTION, StyleGAN2Config
+from pie_weights.untrusted import PathLike, UntrustedFileError
 
 from .checkpoint import NVIDIA, Checkpoint, stored_dtype
 from .nvidia import NvidiaNetwork

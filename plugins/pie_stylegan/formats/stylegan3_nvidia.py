@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pie_framework.errors import ConfigError
-from pie_framework.untrusted import PathLike, UntrustedFileError
 from pie_stylegan.stylegan3 import StyleGAN3, StyleGAN3Config
+from pie_weights.untrusted import PathLike, UntrustedFileError
 
 from .checkpoint import NVIDIA, stored_dtype
 from .nvidia import NvidiaNetwork

@@ -13,8 +13,8 @@ from pie_alignment.landmark_training import LandmarkRecipe, landmark_training_lo
 from pie_framework.api import LandmarkDetector
 from pie_framework.errors import AssetError
 from pie_framework.testing.toy_portraits import ToyPortraits
-from pie_framework.weights import write_weights
 from pie_training.fit import fit
+from pie_weights.files import write_weights
 
 
 class Context:

@@ -12,10 +12,10 @@ import torch
 from pie_assets.convert import find
 from pie_framework.cli.main import main
 from pie_framework.plugins import discover
-from pie_framework.untrusted import read_safetensors
 from pie_stylegan.io import load_generator
-from tests.unit.untrusted.calls import CALLS
-from tests.unit.untrusted.kinds import ADA, GOLDEN
+from pie_weights.untrusted import read_safetensors
+from tests.unit.pie_weights.untrusted.calls import CALLS
+from tests.unit.pie_weights.untrusted.kinds import ADA, GOLDEN
 
 FILES = (
     "stylegan2/ada_skip_64.pkl",

@@ -14,7 +14,7 @@ from pie_directions.settings import LinearConfig
 from pie_framework.api import Editor
 from pie_framework.errors import AssetError, ConfigError, InputError
 from pie_framework.testing.toys import TOY_LAYOUT, ToyGenerator, toy_networks
-from pie_framework.weights import write_weights
+from pie_weights.files import write_weights
 
 LAYERS, WIDTH = 4, TOY_LAYOUT.size
 

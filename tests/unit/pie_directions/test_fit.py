@@ -17,7 +17,7 @@ from pie_framework.api import Networks
 from pie_framework.editing.edit import edit, vocabulary_of
 from pie_framework.errors import ConfigError
 from pie_framework.testing.toys import TOY_LAYOUT, toy_networks
-from pie_framework.weights import read_weights
+from pie_weights.files import read_weights
 
 CONFIG = TrainDirectionsConfig(samples=200, batch=64)
 
@@ -66,10 +66,9 @@ def test_a_run_is_repeated_exactly() -> None:
 
 def test_the_recipe_writes_the_file_with_its_record(tmp_path: Path) -> None:
     world = toy_networks()
-    parts = {"generator": world.generator, "encoder": world.encoder}
     path = tmp_path / "directions.safetensors"
     config = dataclasses.replace(CONFIG, samples=60, out=str(path))
-    run(config, cast(Any, SimpleNamespace(get=lambda kind, name=None: parts[kind])))
+    run(config, cast(Any, SimpleNamespace(generator=lambda: world.generator, encoder=world.need_encoder)))
     notes = read_weights(path, "directions").notes
     assert notes["training"]["samples"] == 60
     assert "out" not in notes["training"]

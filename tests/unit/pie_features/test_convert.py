@@ -12,7 +12,7 @@ from pie_features import arcface, vgg16, vggface16
 from pie_features.convert import convert, network_in
 from pie_features.settings import ArcFaceSettings, Vgg16Settings, VggFaceSettings
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import sniff
+from pie_weights.untrusted import sniff
 from tests.unit.pie_features.foreign import Context, images, vgg_state
 
 

@@ -15,7 +15,7 @@ from pie_features.settings import PerceptualSettings, RecognitionSettings
 from pie_framework.api import FeatureNetwork
 from pie_framework.api import RecognitionNetwork as RecognitionContract
 from pie_framework.errors import AssetError, ConfigError, PieError
-from pie_framework.weights import write_weights
+from pie_weights.files import write_weights
 
 
 class Context:

@@ -13,8 +13,8 @@ from pie_features.recognition_training import RecognitionRecipe, replace_surroun
 from pie_features.settings import PerceptualTraining, RecognitionTraining
 from pie_framework.errors import ConfigError
 from pie_framework.testing.toy_portraits import ToyPortraits
-from pie_framework.weights import load_network
 from pie_training.fit import fit
+from pie_weights.files import load_network
 
 TRAIN, HELDOUT = ToyPortraits(persons=8, shots=3, seed=1), ToyPortraits(persons=4, shots=3, seed=2)
 

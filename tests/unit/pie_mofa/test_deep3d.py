@@ -21,14 +21,15 @@ from pie_facemodels.bfm_file import read_bfm
 from pie_facemodels.bfm_settings import BfmSettings
 from pie_facemodels.conventions import DEEP3D_WINDOW
 from pie_facemodels.procedural.model import ProceduralFaceModel
+from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 from pie_framework.testing.conformance import FaceEncoderTests
-from pie_framework.untrusted import sniff
 from pie_mofa.deep3d.component import Deep3DEncoder, build
 from pie_mofa.deep3d.convert import convert
 from pie_mofa.deep3d.crop import INPUT_SIZE, STANDARD_POINTS, five_points, resample, windows
 from pie_mofa.deep3d.network import NETWORK_KEY, CoefficientNetwork, load_network
 from pie_mofa.deep3d.settings import Deep3DConfig
+from pie_weights.untrusted import sniff
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "deep3d" / "recon_net.npz"
 
@@ -309,7 +310,7 @@ def _with_window(face_model: BfmFaceModel, window: tuple[float, float, float]) -
     return other
 
 
-class Context:
+class Context(BuildContext):
     """A run with a face model and perhaps a detector."""
 
     device, dtype, blocks = torch.device("cpu"), torch.float32, ()

@@ -8,9 +8,9 @@ import torch
 from pie_framework.api import FaceEncoder
 from pie_framework.errors import AssetError, InputError, PieError
 from pie_framework.testing.toys import TOY_LAYOUT
-from pie_framework.weights import write_weights
 from pie_mofa.network import MofaEncoder
 from pie_mofa.settings import Architecture
+from pie_weights.files import write_weights
 
 SMALL = Architecture(input_size=16, widths=(4, 6, 8), squeeze=4, hidden=12)
 

@@ -11,12 +11,12 @@ from pie_framework.api import Block, Layout
 from pie_framework.errors import ConfigError
 from pie_framework.rendering import ambient_light
 from pie_framework.testing.toys import TOY_LAYOUT, ToyFaceModel, ToyGenerator, ToyLandmarks
-from pie_framework.weights import read_weights
 from pie_mofa.calibration import calibrate, coefficient_scale, mean_light, mean_pose
 from pie_mofa.network import MofaEncoder
 from pie_mofa.samples import CHUNK, SamplePool, make_samples
 from pie_mofa.settings import Architecture, SampleTraining, TrainEncoderConfig
 from pie_mofa.training import train_encoder
+from pie_weights.files import read_weights
 
 SMALL = Architecture(input_size=8, widths=(8, 8), squeeze=8, hidden=32)
 BARE = Layout(

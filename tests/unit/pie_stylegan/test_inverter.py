@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pie_framework.api import BuildContext
 from pie_framework.api import Inverter as InverterContract
 from pie_framework.errors import ComponentError, ConfigError
 from pie_framework.testing.conformance import InverterTests
-from pie_framework.weights import read_weights
 from pie_stylegan.component import build_inverter
 from pie_stylegan.inverter import FeedbackInverter, Inverter, InverterConfig
 from pie_stylegan.inverter_training import InverterRecipe, train_inverter
@@ -25,6 +25,7 @@ from pie_stylegan.io import load_inverter, save_inverter
 from pie_stylegan.plugin import pie_components
 from pie_stylegan.settings import InverterSettings, InverterTraining
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
+from pie_weights.files import read_weights
 
 TRUNK = InverterConfig(16, 8, (8, 8, 8))
 
@@ -179,9 +180,13 @@ class TestContract(InverterTests):
 
 
 def context(made_for: Any) -> Any:
-    return SimpleNamespace(
-        device=torch.device("cpu"), dtype=torch.float64, asset=str, get=lambda kind, name=None: made_for
-    )
+    class Given(BuildContext):
+        device, dtype, asset = torch.device("cpu"), torch.float64, staticmethod(str)
+
+        def get(self, kind: Any, name: str | None = None) -> Any:
+            return made_for
+
+    return Given()
 
 
 def test_declared_targets_exist() -> None:

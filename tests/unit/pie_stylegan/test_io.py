@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pie_framework.errors import AssetError
-from pie_framework.weights import read_weights
 from pie_stylegan.inverter import Inverter, InverterConfig
 from pie_stylegan.io import load_generator, load_inverter, save_generator, save_inverter
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
+from pie_weights.files import read_weights
 
 
 def tiny() -> StyleGAN2:

@@ -16,7 +16,7 @@ from pie_stylegan.formats import nvidia, rosinality, stylegan2_nvidia
 from pie_stylegan.formats.reading import build_generator, read_generator
 from pie_stylegan.io import load_generator, save_generator
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
-from tests.unit.untrusted import assembly as asm
+from tests.unit.pie_weights.untrusted import assembly as asm
 
 
 @pytest.mark.parametrize("name", STYLEGAN2)

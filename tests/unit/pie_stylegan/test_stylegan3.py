@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from benchmarks.parity import GOLDEN, generator_rows
 from pie_framework.api import Generator
 from pie_framework.errors import AssetError, ConfigError
-from pie_framework.untrusted import build as build_module
 from pie_stylegan.component import build_stylegan3
 from pie_stylegan.formats import stylegan3_nvidia
 from pie_stylegan.formats.nvidia import NvidiaNetwork, read_network
@@ -25,6 +24,7 @@ from pie_stylegan.settings import StyleGAN3Settings
 from pie_stylegan.stylegan2 import StyleGAN2, StyleGAN2Config
 from pie_stylegan.stylegan3 import StyleGAN3, StyleGAN3Config
 from pie_stylegan.stylegan3_io import convert, load_stylegan3, save_stylegan3
+from pie_weights.untrusted import build as build_module
 
 T32 = GOLDEN / "stylegan3" / "sg3_t_32.pkl"
 SMALL: dict[str, object] = {"latent_dim": 16, "prior_dim": 12, "channel_base": 1024, "channel_max": 24}

@@ -12,10 +12,10 @@ from torch import Tensor
 from pie_framework.api import RigNetwork
 from pie_framework.errors import AssetError, ConfigError, InputError
 from pie_framework.testing.toys import TOY_LAYOUT
-from pie_framework.weights import read_weights, write_weights
 from pie_stylerig.network import LayerLinear, RigNet, build
 from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
+from pie_weights.files import read_weights, write_weights
 
 LAYERS, WIDTH = 3, 7
 

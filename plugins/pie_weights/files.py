@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pie_framework.api.layout import Block, Layout
 from pie_framework.errors import AssetError
 from pie_framework.files.io import save_tensors
-from pie_framework.untrusted import build, read_safetensors
+from pie_weights.untrusted import build, read_safetensors
 
 M = TypeVar("M", bound=nn.Module)
 StrPath = str | os.PathLike[str]

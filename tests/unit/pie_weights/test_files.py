@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pie_framework.errors import AssetError
-from pie_framework.weights import holds, load_network, read_weights, write_weights
+from pie_weights.files import holds, load_network, read_weights, write_weights
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

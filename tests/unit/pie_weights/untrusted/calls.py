@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.unit.untrusted import assembly as asm
-from tests.unit.untrusted.kinds import ADA, Evil
+from tests.unit.pie_weights.untrusted import assembly as asm
+from tests.unit.pie_weights.untrusted.kinds import ADA, Evil
 
 
 def code(command: str) -> str:

@@ -12,8 +12,8 @@ import torch
 
 from pie_stylegan.formats.nvidia import read_network
 from pie_stylegan.io import load_generator, save_generator
-from tests.unit.untrusted import assembly as asm
-from tests.unit.untrusted.kinds import ADA, GOLDEN, ROSINALITY, Bytes, Evil
+from tests.unit.pie_weights.untrusted import assembly as asm
+from tests.unit.pie_weights.untrusted.kinds import ADA, GOLDEN, ROSINALITY, Bytes, Evil
 
 
 def broken_network(change: Callable[[dict[str, torch.Tensor]], object]) -> Bytes:

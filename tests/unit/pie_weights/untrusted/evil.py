@@ -1,6 +1,6 @@
 """Hostile and damaged checkpoints of many kinds, and what the readers say of them.
 
-Run:  python tests/unit/untrusted/evil.py      prints kind, growth of the process, time, what happened
+Run:  python tests/unit/pie_weights/untrusted/evil.py      prints kind, growth of the process, time, what happened
 
 Every file that could run something would write the marker file. Reading is watched by an audit hook of the
 interpreter: importing, compiling, starting a process, opening a socket or writing a file while one is read is an error.
@@ -13,15 +13,15 @@ import tempfile
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[3] / part) for part in (".", "plugins")]
+    sys.path[:0] = [str(Path(__file__).resolve().parents[4] / part) for part in (".", "plugins")]
 
 from pie_framework.errors import AssetError
 from pie_stylegan.io import load_generator
-from tests.unit.untrusted.calls import CALLS
-from tests.unit.untrusted.contents import CONTENTS, WHOLE, cut
-from tests.unit.untrusted.kinds import MIB
-from tests.unit.untrusted.sizes import SIZES
-from tests.unit.untrusted.watching import Outcome, attempt, warm_up
+from tests.unit.pie_weights.untrusted.calls import CALLS
+from tests.unit.pie_weights.untrusted.contents import CONTENTS, WHOLE, cut
+from tests.unit.pie_weights.untrusted.kinds import MIB
+from tests.unit.pie_weights.untrusted.sizes import SIZES
+from tests.unit.pie_weights.untrusted.watching import Outcome, attempt, warm_up
 
 EVILS = [*CALLS, *SIZES, *CONTENTS]
 

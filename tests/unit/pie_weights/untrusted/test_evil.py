@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import UntrustedFileError
 from pie_stylegan.io import load_generator
-from tests.unit.untrusted.calls import CALLS, module_source, system
-from tests.unit.untrusted.contents import WHOLE, cut
-from tests.unit.untrusted.evil import EVILS
-from tests.unit.untrusted.kinds import ADA, ROOT, Evil
-from tests.unit.untrusted.sizes import SIZES
-from tests.unit.untrusted.watching import attempt, warm_up, watched
+from pie_weights.untrusted import UntrustedFileError
+from tests.unit.pie_weights.untrusted.calls import CALLS, module_source, system
+from tests.unit.pie_weights.untrusted.contents import WHOLE, cut
+from tests.unit.pie_weights.untrusted.evil import EVILS
+from tests.unit.pie_weights.untrusted.kinds import ADA, ROOT, Evil
+from tests.unit.pie_weights.untrusted.sizes import SIZES
+from tests.unit.pie_weights.untrusted.watching import attempt, warm_up, watched
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -105,8 +105,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from pie_framework.errors import AssetError
-from tests.unit.untrusted.sizes import SIZES
-from tests.unit.untrusted.watching import warm_up
+from tests.unit.pie_weights.untrusted.sizes import SIZES
+from tests.unit.pie_weights.untrusted.watching import warm_up
 warm_up()
 path = Path({str(tmp_path / "network.pkl")!r})
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

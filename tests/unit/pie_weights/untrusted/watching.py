@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import read_any
 from pie_stylegan.io import load_generator
-from tests.unit.untrusted import assembly as asm
-from tests.unit.untrusted.contents import WHOLE, own_file
-from tests.unit.untrusted.kinds import ADA, ROSINALITY
+from pie_weights.untrusted import read_any
+from tests.unit.pie_weights.untrusted import assembly as asm
+from tests.unit.pie_weights.untrusted.contents import WHOLE, own_file
+from tests.unit.pie_weights.untrusted.kinds import ADA, ROSINALITY
 
 FORBIDDEN = (
     "import",

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from pie_features import perceptual
-from pie_framework.untrusted import read_safetensors
 from pie_training.weights import load_network
-from tests.unit.untrusted import assembly as asm
-from tests.unit.untrusted.kinds import MIB, Evil
+from pie_weights.untrusted import read_safetensors
+from tests.unit.pie_weights.untrusted import assembly as asm
+from tests.unit.pie_weights.untrusted.kinds import MIB, Evil
 
 
 def laughs(levels: int) -> bytes:

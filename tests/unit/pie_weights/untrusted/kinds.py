@@ -9,7 +9,7 @@ from typing import Any
 
 from pie_stylegan.io import load_generator
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 GOLDEN = ROOT / "tests" / "golden"
 ADA = GOLDEN / "stylegan2" / "ada_fp16clamp_32.pkl"
 ROSINALITY = GOLDEN / "rosinality" / "ros_16.pt"

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pie_framework.errors import AssetError
-from pie_framework.untrusted import (
+from pie_weights.untrusted import (
     Record,
     UntrustedFileError,
     build,
@@ -30,8 +30,8 @@ from pie_framework.untrusted import (
     read_safetensors,
     sniff,
 )
-from tests.unit.untrusted import assembly as asm
-from tests.unit.untrusted.kinds import ADA, GOLDEN, ROSINALITY
+from tests.unit.pie_weights.untrusted import assembly as asm
+from tests.unit.pie_weights.untrusted.kinds import ADA, GOLDEN, ROSINALITY
 
 VALUES: dict[str, Any] = {
     "none": None,
@@ -271,5 +271,7 @@ def test_a_number_of_a_file_drives_no_long_loop(make: Callable[..., nn.Module]) 
 
 
 def test_importing_takes_no_torch() -> None:
-    code = "import sys, pie_framework.untrusted; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    code = (
+        "import sys, pie_weights.untrusted; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
