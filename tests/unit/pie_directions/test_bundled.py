@@ -28,7 +28,7 @@ def test_they_know_the_embedded_world() -> None:
 def test_a_run_with_the_linear_editor_needs_no_rig_network() -> None:
     words = ["energy=synth", "rig=none", "editor=linear", "edit=standard", "device=cpu"]
     builder = Builder(compose(words))
-    builder.check()
+    builder.plan.check()
     needed = {requirement.what for requirement in make_plan(builder.run, builder.registry).requirements}
     assert "editor" in needed
     assert "rig" not in needed
