@@ -23,6 +23,10 @@ API = (1, 1)
 
 @hookimpl
 def pie_components() -> list[Component]:
+    return [*_aligners(), *_detectors(), *_recipes()]
+
+
+def _aligners() -> list[Component]:
     return [
         Component(
             Kind.ALIGNER,
@@ -47,6 +51,11 @@ def pie_components() -> list[Component]:
             summary="Looks for no face: the largest centred square, for pictures that are already cut.",
             api_version=API,
         ),
+    ]
+
+
+def _detectors() -> list[Component]:
+    return [
         Component(
             Kind.LANDMARKS,
             "embedded",
@@ -76,6 +85,11 @@ def pie_components() -> list[Component]:
             summary="Points that the user gives for the photos; another detector looks at all other images.",
             api_version=API,
         ),
+    ]
+
+
+def _recipes() -> list[Component]:
+    return [
         Component(
             Kind.TRAINER,
             "landmarks",

@@ -26,6 +26,10 @@ API = (1, 1)
 
 @hookimpl
 def pie_components() -> list[Component]:
+    return [*_networks(), *_converters_and_recipes()]
+
+
+def _networks() -> list[Component]:
     return [
         Component(
             Kind.FEATURES,
@@ -69,6 +73,11 @@ def pie_components() -> list[Component]:
             summary="Ψ by ArcFace: IResNet checkpoints of insightface, of any depth.",
             api_version=API,
         ),
+    ]
+
+
+def _converters_and_recipes() -> list[Component]:
+    return [
         Component(
             Kind.CONVERTER,
             "features",

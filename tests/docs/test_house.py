@@ -130,7 +130,6 @@ def test_no_file_is_too_long(house: House) -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.xfail(strict=False, reason="some are still to be divided")
 def test_no_function_is_too_long(house: House) -> None:
     found = house.long_functions()
     assert not found, "\n".join(found)
