@@ -20,7 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-WIDTH, ROOMS_WIDTH, MARGIN = 1240, 880, 32
+WIDTH, ROOMS_WIDTH, MARGIN = 1264, 880, 32
 TOP, PITCH = 82, 106
 BOX, BOX_HEIGHT, GAP = 144, 68, 20
 SIDE = ROOMS_WIDTH + 20
@@ -29,7 +29,7 @@ SIDE = ROOMS_WIDTH + 20
 PURPOSES = {
     "api": "the contract",
     "arguments": "KEY=VALUE words",
-    "assets": "where files come from",
+    "assets": "finds weight files",
     "cli": "the command line",
     "composition": "words → components",
     "editing": "controls → edits",
@@ -44,9 +44,7 @@ PURPOSES = {
     "runs": "the run folder",
     "settings": "values, checked",
     "testing": "for plugin authors",
-    "untrusted": "files of others",
     "version": "a number",
-    "weights": "one file format",
 }
 
 STYLE = """
@@ -332,10 +330,11 @@ def _plugins(
             base = y + 64 + step * k
             yield f'  <text class="n" x="{SIDE + 22}" y="{base}">{name}</text>'
             yield f'  <text class="l e" x="{WIDTH - MARGIN - 18}" y="{base}">{size[name]}</text>'
-            if others := sorted(
-                other for other in arrows[name] if other in size and other.startswith("pie_")
-            ):
-                yield f'  <text class="s" x="{SIDE + 132}" y="{base}">→ {", ".join(others)}</text>'
+            others = sorted(
+                n.removeprefix("pie_") for n in arrows[name] if n in size and n.startswith("pie_")
+            )
+            if others:
+                yield f'  <text class="s" x="{SIDE + 140}" y="{base}">→ {", ".join(others)}</text>'
         y += tall + 18
     notes = ("number: lines of code", "dot: a plugin of that colour imports it", "blue: the engine")
     for k, note in enumerate(notes):

@@ -31,5 +31,6 @@ class Conversion:
 
 
 #: `converter(path, kind)`: the checkpoint, or None where the file is not one of the converter's. `kind` is what
-#: the file is by its content, such as "pickle" or "torch-zip". Raises AssetError where the file is one of its own but cannot be used.
+#: the file is by its content, such as "pickle" or "torch-zip". Raises AssetError where the file is one of its own but
+#: cannot be used.
 Converter = Callable[[Path, str], "Conversion | None"]

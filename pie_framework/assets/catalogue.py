@@ -123,13 +123,13 @@ def load(registry: Registry | None = None) -> Catalogue:
     Args:
         registry: the installed plugins; discovered when None.
     """
-    found = Catalogue()
+    catalogue = Catalogue()
     for provenance, path in (discover() if registry is None else registry).asset_catalogues():
         try:
-            _take(found, path, f"plugin '{provenance.plugin}' of {provenance}")
+            _take(catalogue, path, f"plugin '{provenance.plugin}' of {provenance}")
         except AssetError as error:
-            found.problems.append(f"plugin '{provenance.plugin}' of {provenance}: {error}")
-    return found
+            catalogue.problems.append(f"plugin '{provenance.plugin}' of {provenance}: {error}")
+    return catalogue
 
 
 def read(path: Path, origin: str = "") -> list[Entry]:
@@ -150,15 +150,15 @@ def read(path: Path, origin: str = "") -> list[Entry]:
     return [_entry(str(name), node, common) for name, node in document["assets"].items()]
 
 
-def _take(found: Catalogue, path: Path, origin: str) -> None:
+def _take(catalogue: Catalogue, path: Path, origin: str) -> None:
     entries = read(path, origin)
     for entry in entries:
-        if entry.name in found.entries:
-            first = found.entries[entry.name].origin
+        if entry.name in catalogue.entries:
+            first = catalogue.entries[entry.name].origin
             raise AssetError(
                 f"the asset '{entry.name}' is in two catalogues: that of {first} and that of {origin}"
             )
-    found.entries.update({entry.name: entry for entry in entries})
+    catalogue.entries.update({entry.name: entry for entry in entries})
 
 
 def _entry(name: str, node: Any, common: Mapping[str, Any]) -> Entry:

@@ -58,11 +58,11 @@ def run_plugin(name: str, words: Sequence[str], own: Iterable[str]) -> int:
     if name in ours:
         return ours[name].load()(list(words))
     registry = discover(shipped=False)
-    found = registry.command(name)
-    if found is None:
+    offer = registry.command(name)
+    if offer is None:
         known = [*own, *ours, *(other for other, _, _ in registry.commands())]
         raise PieError(f"there is no command '{name}'", registry.near(name, known))
-    command, origin = found
+    command, origin = offer
     what = f"the command '{command.name}' of {origin.label}"
     try:
         target = command.load()

@@ -5,6 +5,7 @@ A `Plan` is what building, the record of a run, doctor, bench and training read.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,11 @@ class Choice:
     settings: Any = None
     fault: PieError | None = None
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Its settings by name, defaults included where they can be filled."""
+        return self.given if self.settings is None else dataclasses.asdict(self.settings)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -74,7 +80,7 @@ class Plan:
         edits: whether edits are made.
         requirements: what the run needs and why, each once, the generator first.
         choices: the components it uses, by role: those required, the active terms, and the aligner.
-        problems: what is wrong, what no other problem explains first.
+        gaps: what is required and not chosen, or chosen and not registered.
     """
 
     config: RunConfig
@@ -82,7 +88,13 @@ class Plan:
     edits: bool
     requirements: tuple[Requirement, ...] = ()
     choices: Mapping[str, Choice] = field(default_factory=dict)
-    problems: tuple[PieError, ...] = ()
+    gaps: tuple[PieError, ...] = ()
+
+    @property
+    def problems(self) -> tuple[PieError, ...]:
+        """All that is wrong: the gaps, then the settings that cannot be filled."""
+        faults = (choice.fault for choice in self.choices.values())
+        return (*self.gaps, *(fault for fault in faults if fault is not None))
 
     def check(self) -> Plan:
         """The plan itself.
@@ -163,7 +175,7 @@ def make_plan(
     planning.require(making)
     planning.choose_all()
     return Plan(
-        run, known, making, tuple(planning.requirements.values()), planning.choices, tuple(planning.problems)
+        run, known, making, tuple(planning.requirements.values()), planning.choices, tuple(planning.gaps)
     )
 
 
@@ -175,7 +187,7 @@ class _Planning:
     registry: Registry
     requirements: dict[str, Requirement] = field(default_factory=dict)
     choices: dict[str, Choice] = field(default_factory=dict)
-    problems: list[PieError] = field(default_factory=list)
+    gaps: list[PieError] = field(default_factory=list)
 
     def require(self, edits: bool) -> None:
         """Everything the active terms, the edits and their components need, each once, the generator first."""
@@ -216,7 +228,7 @@ class _Planning:
         try:
             nodes = [selection(self.run, kind, part) for kind, part in places(self.run, what)]
         except PieError as error:
-            self.problem(error)
+            self.gap(error)
             return
         for node in nodes:
             if node is not None:
@@ -226,14 +238,14 @@ class _Planning:
         try:
             yield self.registry.get(kind, name)
         except ComponentError as error:
-            self.problem(error)
+            self.gap(error)
 
-    def problem(self, error: PieError) -> None:
-        if str(error) not in map(str, self.problems):
-            self.problems.append(error)
+    def gap(self, error: PieError) -> None:
+        if str(error) not in map(str, self.gaps):
+            self.gaps.append(error)
 
     def choose_all(self) -> None:
-        """The components with their settings; what is required and not chosen, then what is wrong with settings."""
+        """The components with their settings, and what is required and not chosen."""
         aligner = Requirement(Kind.ALIGNER.value, "the photo")
         for requirement in (*self.requirements.values(), aligner):
             if requirement.what != PRIOR:
@@ -243,9 +255,6 @@ class _Planning:
                 role = f"terms.{name}"
                 options = (component.kind, term.term, term.options, role, f"the term '{name}'")
                 self.choices[role] = choose(self.registry, *options, where=f"{role}.options")
-        for choice in self.choices.values():
-            if choice.fault is not None:
-                self.problem(choice.fault)
 
     def choose(self, requirement: Requirement, optional: bool) -> None:
         try:
@@ -256,9 +265,9 @@ class _Planning:
                     named, given = name_of(node), settings_of(node)
                     self.choices[role] = choose(self.registry, kind, named, given, role, requirement.who)
                 elif not optional:
-                    self.problem(_not_chosen(requirement, kind, part, self.registry))
+                    self.gap(_not_chosen(requirement, kind, part, self.registry))
         except PieError as error:
-            self.problem(error)
+            self.gap(error)
 
 
 def places(run: RunConfig, what: str) -> list[tuple[Kind, str | None]]:

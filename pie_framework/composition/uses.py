@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pie_framework.api import MISSING, Component, Kind, asset_settings
+from pie_framework.api import MISSING, Kind, asset_settings
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, Entry
 from pie_framework.assets.store import Store, resolve
-from pie_framework.composition.plan import make_plan, name_of, places, selection
+from pie_framework.composition.plan import Choice, Plan, name_of, places, selection
 from pie_framework.composition.schema import CHOSEN, RunConfig
 from pie_framework.errors import AssetError
 from pie_framework.files.addresses import ASSET_SCHEME, PACKAGE_SCHEME, digest, size
 from pie_framework.plugins import Registry
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A component that a run uses.
-
-    Attributes:
-        role: the key it stands under, such as "generator" or "rig.rotation".
-        component: its declaration.
-        settings: its settings by name, defaults included, as far as they can be read.
-        who: what needs it, in words.
-        fault: what is wrong with its settings, or "".
-    """
-
-    role: str
-    component: Component
-    settings: Mapping[str, Any]
-    who: str
-    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,21 +47,6 @@ class Use:
     size: int | None = None
 
 
-def chosen(run: RunConfig, registry: Registry) -> list[Chosen]:
-    """The components that a run needs and that are chosen and registered, each role once."""
-    return [
-        Chosen(
-            choice.role,
-            choice.component,
-            choice.given if choice.settings is None else dataclasses.asdict(choice.settings),
-            choice.who,
-            "" if choice.fault is None else str(choice.fault),
-        )
-        for choice in make_plan(run, registry).choices.values()
-        if choice.kind is not Kind.ENERGY
-    ]
-
-
 def file_keys(run: RunConfig, registry: Registry) -> set[str]:
     """The keys of all settings that name a file, such as "generator.weights", of what is chosen, needed or not."""
     keys = set()
@@ -94,30 +58,31 @@ def file_keys(run: RunConfig, registry: Registry) -> set[str]:
     return keys
 
 
-def uses(run: RunConfig, registry: Registry, catalogue: Catalogue, store: Store | None = None) -> list[Use]:
+def uses(plan: Plan, catalogue: Catalogue, store: Store | None = None) -> list[Use]:
     """The files that the components of a run load, in the order in which they are needed."""
     shop = Store() if store is None else store
-    return [use for part in chosen(run, registry) for use in _of(part, catalogue, shop)]
+    parts = [choice for choice in plan.choices.values() if choice.kind is not Kind.ENERGY]
+    return [use for part in parts for use in _of(part, catalogue, shop)]
 
 
-def licences(run: RunConfig, registry: Registry) -> list[dict[str, str]]:
+def licences(plan: Plan) -> list[dict[str, str]]:
     """Name and licence of every file that a run loads, each once, for its record."""
     from pie_framework.assets.catalogue import load
 
-    declared = {asset.uri: asset.name for _, c in registry.named() for asset in c.assets}
-    files = uses(run, registry, load(registry))
+    declared = {asset.uri: asset.name for _, c in plan.registry.named() for asset in c.assets}
+    files = uses(plan, load(plan.registry))
     named = {use.entry or declared.get(use.uri, use.uri): use.licence for use in files if use.uri}
     return [{"name": name, "licence": licence} for name, licence in sorted(named.items())]
 
 
-def _of(part: Chosen, catalogue: Catalogue, store: Store) -> Iterator[Use]:
+def _of(part: Choice, catalogue: Catalogue, store: Store) -> Iterator[Use]:
     """Those of one component, by the type of its settings or, where that says nothing, by the address itself.
 
     A setting that names a file has to be given where it is an empty text, not where null.
     """
     typed = asset_settings(part.component.config)
-    for name in sorted({*typed, *part.settings}, key=lambda n: (n not in typed, n)):
-        value = part.settings.get(name)
+    for name in sorted({*typed, *part.values}, key=lambda n: (n not in typed, n)):
+        value = part.values.get(name)
         key = f"{part.role}.{name}"
         by_address = isinstance(value, str) and value.startswith((PACKAGE_SCHEME, ASSET_SCHEME))
         if not by_address and name not in typed:
@@ -129,7 +94,7 @@ def _of(part: Chosen, catalogue: Catalogue, store: Store) -> Iterator[Use]:
             yield _one(part, key, value, catalogue, store)
 
 
-def _one(part: Chosen, key: str, uri: str, catalogue: Catalogue, store: Store) -> Use:
+def _one(part: Choice, key: str, uri: str, catalogue: Catalogue, store: Store) -> Use:
     role, name = part.role, part.component.name
     entry: Entry | None = None
     licence, non_commercial = UNKNOWN, None

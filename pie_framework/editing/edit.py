@@ -185,12 +185,8 @@ def edit(
     count = len(requests)
     latent, before = latent.expand(count, -1, -1), shown.expand(count, -1)
     known = None if known is None else known.expand(count, -1)
-    asked = torch.cat(
-        [
-            apply_request(vocabulary, one[None], request, source_theta)
-            for one, request in zip(before, requests, strict=True)
-        ]
-    )
+    pairs = zip(before, requests, strict=True)
+    asked = torch.cat([apply_request(vocabulary, one[None], r, source_theta) for one, r in pairs])
     results: list[EditResult] = []
     for start in range(0, count, chunk):
         rows = slice(start, start + chunk)

@@ -41,10 +41,10 @@ def checked(path: Path, uri: str, sha256: str | None = None, folder: bool = Fals
         named = f"the asset '{uri}' {what} ({path})" if "://" in uri else f"'{path}' {what}"
         raise AssetError(named, hint)
     if sha256 is not None:
-        found = digest(path)
-        if found != sha256.lower():
+        actual = digest(path)
+        if actual != sha256.lower():
             raise AssetError(
-                f"the asset '{uri}' is not the file that was declared: its sha256 begins {found[:12]}, "
+                f"the asset '{uri}' is not the file that was declared: its sha256 begins {actual[:12]}, "
                 f"expected {sha256[:12]}",
                 "It is damaged or was replaced: reinstall the package, or name the new file in the configuration.",
             )

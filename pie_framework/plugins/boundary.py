@@ -65,16 +65,19 @@ def make(registry: Registry, component: Component, settings: Any, context: Build
 def _made(registry: Registry, component: Component, settings: Any, context: BuildContext) -> Any:
     built = load(registry, component)(settings, context)
     protocol = getattr(api, component.kind.protocol, None)
-    if isinstance(protocol, type) and not isinstance(built, protocol):  # which may ask properties
+    if not isinstance(protocol, type):
+        return built
+    lacking = _lacking(built, protocol)
+    if lacking or not isinstance(built, protocol):
         raise PluginError(
-            f"{registry.described(component)} is no {component.kind.protocol}: {_lacking(built, protocol)}",
+            f"{registry.described(component)} is no {component.kind.protocol}: "
+            f"{type(built).__name__} has no {', '.join(lacking)}",
             "This is a fault of the plugin.",
         )
     return built
 
 
-def _lacking(built: object, protocol: type) -> str:
-    """Which members of a protocol an object does not have, in words."""
+def _lacking(built: object, protocol: type) -> list[str]:
+    """Which members of a protocol an object does not have. Asks properties, as `isinstance` does before Python 3.12."""
     members = [n for kind in protocol.__mro__ for n in (*vars(kind), *vars(kind).get("__annotations__", {}))]
-    lacking = sorted({n for n in members if not n.startswith("_") and not hasattr(built, n)})
-    return f"{type(built).__name__} has no {', '.join(lacking)}"
+    return sorted({n for n in members if not n.startswith("_") and not hasattr(built, n)})

@@ -207,7 +207,7 @@ class _Run:
             energies=solution.history.last_energies(len(self.portraits)),
             metrics=metrics,
             plugins=_plugins(self.pipeline),
-            licences=licences(self.pipeline.config, self.pipeline.registry),
+            licences=licences(self.pipeline.plan),
         )
         return manifest, edits, error
 

@@ -91,10 +91,10 @@ class DeclaredContext(BuildContext):
 
     def chosen(self, kind: Kind | str, name: str | None = None) -> str | None:
         kind = Kind(kind)
-        found = self.inner.chosen(kind, name)
-        if found is not None:
+        chosen = self.inner.chosen(kind, name)
+        if chosen is not None:
             self._asked.add(f"{kind}.{name}" if kind.slot is Slot.PER_ROLE else kind.value)
-        return found
+        return chosen
 
     def asset(self, uri: str, folder: bool = False) -> str:
         return self.inner.asset(uri, folder)

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from types import ModuleType
 
-from omegaconf import DictConfig, OmegaConf
-
 from pie_doctor import machine
 from pie_doctor.report import Report, Status
-from pie_framework.api import Kind, asset_settings
+from pie_framework.api import MISSING, Kind, asset_settings
 from pie_framework.assets.catalogue import UNKNOWN, Catalogue, load
-from pie_framework.composition.plan import make_plan
-from pie_framework.composition.schema import RunConfig, parse
-from pie_framework.composition.uses import Chosen, Use, chosen, uses
+from pie_framework.composition.plan import Choice, Plan, make_plan
+from pie_framework.composition.schema import RunConfig
+from pie_framework.composition.uses import Use, uses
 from pie_framework.errors import PieError, in_one_line
 from pie_framework.files.addresses import PACKAGE_SCHEME
 from pie_framework.plugins import Registry, boundary, discover
@@ -34,19 +32,18 @@ def examine(overrides: Sequence[str] = (), build: bool = False, measure: bool = 
     """
     report = Report(list(overrides))
     registry = _plugins(report)
-    run, absent = _compose(report, overrides, registry)
-    torch = machine.machine(report, run.outputs if run is not None else "outputs")
-    parts: list[Chosen] = []
-    if run is not None and registry is not None:
-        parts = _components(report, run, registry, torch, absent)
-        found = uses(run, registry, _catalogue(report, registry))
-        _assets(report, found)
-        _licences(report, found)
+    plan = _plan(report, overrides, registry)
+    torch = machine.machine(report, plan.config.outputs if plan is not None else "outputs")
+    if plan is not None:
+        _components(report, plan, torch)
+        files = uses(plan, _catalogue(report, plan.registry))
+        _assets(report, files)
+        _licences(report, files)
         if (build or measure) and torch is not None and report.can_run:
             from pie_doctor.measure import build_and_measure
 
-            build_and_measure(report, run, registry, measure)
-    machine.extras(report, registry, parts)
+            build_and_measure(report, plan, measure)
+    machine.extras(report, registry, _parts(plan))
     return report
 
 
@@ -71,69 +68,56 @@ def _plugins(report: Report) -> Registry | None:
     return registry
 
 
-def _compose(
-    report: Report, overrides: Sequence[str], registry: Registry | None
-) -> tuple[RunConfig | None, list[str]]:
-    """The run, and the keys of what must be given and is not; these are empty texts in it."""
+def _plan(report: Report, overrides: Sequence[str], registry: Registry | None) -> Plan | None:
     if registry is None:
-        return None, []
+        return None
     try:
         from pie_framework.composition import backbone, compose
 
-        config = compose.compose(backbone.expand(list(overrides)), registry)
-        absent = _give_empty(config)
-        run = parse(config)
+        plan = make_plan(compose.compose(backbone.expand(list(overrides)), registry), registry)
     except PieError as error:
         report.add("run", "configuration", Status.ERROR, error.message, error.hint or "")
-        return None, []
+        return None
     except (Exception, SystemExit) as error:  # a plugin's configuration folder may hold anything
         report.add("run", "configuration", Status.ERROR, in_one_line(error))
-        return None, []
-    for key in absent:
-        if key.partition(".")[0] not in list(Kind):  # those of components that are needed are told with them
-            report.add("run", key, Status.ERROR, "it must be given", f"Give {key}=VALUE.")
+        return None
     report.add("run", "configuration", Status.OK, "composes: " + (" ".join(overrides) or "the defaults"))
-    return run, absent
+    return plan
 
 
-def _give_empty(config: DictConfig) -> list[str]:
-    """Make empty texts of the values that must be given and are not, so that the rest can be looked at; their keys."""
-    absent = sorted(OmegaConf.missing_keys(config))
-    for key in absent:
-        OmegaConf.update(config, key, "")
-    return absent
+def _parts(plan: Plan | None) -> list[Choice]:
+    """The components of the run beside its terms."""
+    return [choice for choice in plan.choices.values() if choice.kind is not Kind.ENERGY] if plan else []
 
 
-def _components(
-    report: Report, run: RunConfig, registry: Registry, torch: ModuleType | None, absent: Sequence[str]
-) -> list[Chosen]:
+def _components(report: Report, plan: Plan, torch: ModuleType | None) -> None:
     """Whether all that is required is chosen, and whether its code can be imported."""
-    try:
-        make_plan(run, registry).check()
-    except PieError as error:
-        report.add("run", "requirements", Status.ERROR, error.message, error.hint or "")
-    parts = chosen(run, registry)
-    _device(report, run, torch)
-    for part in parts:
+    for gap in plan.gaps:
+        report.add("run", "requirements", Status.ERROR, gap.message, gap.hint or "")
+    _device(report, plan.config, torch)
+    for part in _parts(plan):
         name = f"{part.role}={part.component.name}"
-        text = f"needed by {part.who}; of {registry.provenance(part.component)}"
-        files = asset_settings(part.component.config)  # those that have to be given are told below
-        wanted = [key for key in absent if key.rpartition(".")[0] == part.role]
-        for key in wanted:
-            if key.rpartition(".")[2] not in files:
-                report.add("run", key, Status.ERROR, "it must be given", f"Give {key}=VALUE.")
-        if part.fault and not wanted:
-            report.add("run", name, Status.ERROR, part.fault)
+        absent = {key for key, value in part.values.items() if value == MISSING}
+        for key in sorted(absent - set(asset_settings(part.component.config))):  # files are told below
+            report.add(
+                "run",
+                f"{part.role}.{key}",
+                Status.ERROR,
+                "it must be given",
+                f"Give {part.role}.{key}=VALUE.",
+            )
+        if part.fault and not absent:
+            report.add("run", name, Status.ERROR, str(part.fault))
             continue
         try:
             if torch is not None:
-                boundary.load(registry, part.component)
+                boundary.load(plan.registry, part.component)
         except PieError as error:
             report.add("run", name, Status.ERROR, f"its code fails: {in_one_line(error)}")
             continue
+        text = f"needed by {part.who}; of {plan.registry.provenance(part.component)}"
         report.add("run", name, Status.OK, text)
-    report.facts["components"] = {part.role: part.component.name for part in parts}
-    return parts
+    report.facts["components"] = {part.role: part.component.name for part in _parts(plan)}
 
 
 def _device(report: Report, run: RunConfig, torch: ModuleType | None) -> None:

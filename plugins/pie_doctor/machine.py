@@ -15,7 +15,7 @@ from types import ModuleType
 
 from pie_doctor.report import Report, Status
 from pie_framework.assets.store import Store
-from pie_framework.composition.uses import Chosen
+from pie_framework.composition.plan import Choice
 from pie_framework.errors import in_one_line
 from pie_framework.plugins import Registry
 from pie_framework.version import __version__
@@ -141,7 +141,7 @@ def _disk(report: Report, name: str, folder: Path) -> None:
     report.facts.setdefault("disk", {})[name] = {"folder": str(there), "free": free}
 
 
-def extras(report: Report, registry: Registry | None, parts: Sequence[Chosen]) -> None:
+def extras(report: Report, registry: Registry | None, parts: Sequence[Choice]) -> None:
     """Add findings about optional packages: the extras of the distributions that bring plugins, and what is needed.
 
     Args:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pie_doctor.report import Report, Status
-from pie_framework.composition.schema import RunConfig
+from pie_framework.composition.plan import Plan
 from pie_framework.errors import PieError, in_one_line
-from pie_framework.plugins import Observers, Registry
+from pie_framework.plugins import Observers
 
 if TYPE_CHECKING:
     from pie_framework.pipeline import Pipeline
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 GIGA = 1e9
 
 
-def build_and_measure(report: Report, run: RunConfig, registry: Registry, measure: bool) -> None:
+def build_and_measure(report: Report, plan: Plan, measure: bool) -> None:
     """Build everything, as a run does before its first step; with `measure`, also take a step of each stage."""
     from pie_framework.pipeline import Pipeline
 
+    run = plan.config
     try:
         stages = [replace(stage, steps=min(stage.steps, 1)) for stage in run.schedule.stages]
-        pipeline = Pipeline(replace(run, schedule=replace(run.schedule, stages=stages)), registry)
+        pipeline = Pipeline(replace(run, schedule=replace(run.schedule, stages=stages)), plan.registry)
         pipeline.build()
         report.add("run", "building", Status.OK, "every component was built, with its weights")
         if measure:

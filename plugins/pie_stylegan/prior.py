@@ -166,15 +166,25 @@ def fit_mapping(
         step += 1
         if report is not None and step % 100 == 0:
             report(f"mapping: step {step}  sliced distance {math.sqrt(float(loss.detach())):.4f}")
-    with torch.no_grad():
-        made = torch.cat([mapping(generator.sample_z(2048, rng)) for _ in range(10)])
-        mapping.w_avg.copy_(made.mean(dim=0))
-        got_mean, got_covariance = moments(made)
+    made = _set_mean(generator, rng)
+    return {"steps": float(step), "distance_linear": linear, **_errors(generator, codes, made)}
+
+
+@torch.no_grad()
+def _set_mean(generator: StyleGAN2, rng: torch.Generator) -> Tensor:
+    """Set w_avg to the mean of latents of the prior, (20480, D), which are returned."""
+    made = torch.cat([generator.mapping(generator.sample_z(2048, rng)) for _ in range(10)])
+    generator.mapping.w_avg.copy_(made.mean(dim=0))
+    return made
+
+
+def _errors(generator: StyleGAN2, codes: Tensor, made: Tensor) -> dict[str, float]:
+    """How far latents of the prior (M, D) are from the codes (N, D), in the figures of `fit_mapping`."""
+    (mean, covariance), (got_mean, got_covariance) = moments(codes), moments(made)
+    spread = covariance.diagonal().mean().sqrt()
     return {
-        "steps": float(step),
-        "mean_error": float((got_mean - mean).square().mean().sqrt()) / spread,
+        "mean_error": float((got_mean - mean).square().mean().sqrt()) / float(spread),
         "covariance_error": float((got_covariance - covariance).norm() / covariance.norm()),
-        "distance_linear": linear,
         "distance": _distance(generator, codes),
         "distance_floor": _floor(codes),
     }

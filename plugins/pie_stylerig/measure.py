@@ -70,18 +70,20 @@ def measure_rig(
         "others_px": float(landmark_pixels(face_model, layout.replace(read, theta, block), theta).mean()),
         "reconstruction": float((same - latents).norm() / (latents - centre).norm().clamp_min(1e-12)),
     }
-    if block == "rotation":
-        degrees = layout.get(read - asked, block).abs().mean(dim=0) * (180 / math.pi)
-        figures |= {
-            f"{name}_degrees": float(degrees[i])
-            for i, name in enumerate(layout.names(block))
-            if name in ("pitch", "yaw")
-        }
-    if block == "illumination" and layout.block(block).size == 27:
-        figures["light"] = float(light_error(layout.get(read, block), layout.get(asked, block)).mean())
     if similar:
         figures["identity"] = float(torch.cat(similar).mean())
-    return figures
+    return figures | _of_block(layout, block, read, asked)
+
+
+def _of_block(layout: Layout, block: str, read: Tensor, asked: Tensor) -> dict[str, float]:
+    """Figures in the units of a block: degrees of a rotation, the light of an illumination; none of others."""
+    if block == "rotation":
+        degrees = layout.get(read - asked, block).abs().mean(dim=0) * (180 / math.pi)
+        named = zip(layout.names(block), degrees.tolist(), strict=True)
+        return {f"{name}_degrees": value for name, value in named if name in ("pitch", "yaw")}
+    if block == "illumination" and layout.block(block).size == 27:
+        return {"light": float(light_error(layout.get(read, block), layout.get(asked, block)).mean())}
+    return {}
 
 
 def _asked(layout: Layout, block: str, theta: Tensor) -> Tensor:

@@ -33,11 +33,12 @@ from pie_framework.plugins import discover
 from pie_framework.runs import folder
 from pie_framework.runs.folder import Manifest
 from pie_framework.testing import conformance
+from pie_framework.version import __version__
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
+TEXTS = [*(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")), *PAGES]
 MAIN_COMMAND = "pip install -e . && pie run energy=full generator=stylegan2"
 TEST_COMMAND = 'pip install -e ".[test]" && pytest'
 
@@ -325,12 +326,20 @@ def test_every_page_is_in_the_navigation() -> None:
         assert path.relative_to(DOCS).as_posix() in navigation
 
 
-def test_files_named_in_the_data_flow_exist() -> None:
-    for name in re.findall(
-        r"`((?:pie_framework|plugins|tests|benchmarks|conf|docs)/[\w/.]+)`", read("CONTRIBUTING.md")
-    ):
-        if "NAME" not in name and "*" not in name:
-            assert (ROOT / name).exists(), f"CONTRIBUTING.md names {name}, which does not exist"
+def test_paths_that_contributing_names_exist() -> None:
+    text = read("CONTRIBUTING.md")
+    names = re.findall(r"`(\.?[\w-]+(?:/[\w.-]+)*/?)`", text) + re.findall(r"^(\.ci/\w+)", text, re.M)
+    paths = [name for name in names if "/" in name and not re.search(r"NAME|ROLE", name)]
+    assert len(paths) > 10
+    for name in paths:
+        assert (ROOT / name).exists(), f"CONTRIBUTING.md names {name}, which does not exist"
+
+
+def test_one_version_everywhere() -> None:
+    citation = OmegaConf.load(ROOT / "CITATION.cff")
+    newest = re.search(r"^## (\S+?),", read("CHANGELOG.md"), re.M)
+    assert newest
+    assert newest[1] == citation["version"] == __version__.partition(".dev")[0]
 
 
 # ---- examples --------------------------------------------------------------------------------------------------

@@ -125,13 +125,11 @@ def test_every_room_has_a_purpose_in_the_picture(house: House) -> None:
 # ---- sizes -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=False, reason="some are still to be divided")
 def test_no_file_is_too_long(house: House) -> None:
     found = house.long_files()
     assert not found, "\n".join(found)
 
 
-@pytest.mark.xfail(strict=False, reason="some are still to be divided")
 def test_no_function_is_too_long(house: House) -> None:
     found = house.long_functions()
     assert not found, "\n".join(found)

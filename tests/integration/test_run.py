@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from pie_framework import pipeline as pipeline_module
+from pie_framework.composition import plan as plan_module
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import InputError, PieError, RunError
 from pie_framework.optimisation.history import History
@@ -36,7 +37,7 @@ BLOCKS = ("rotation", "expression", "illumination")
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline_module, "discover", lambda: discover(entry_points=[*FIRST_PARTY, TOYS]))
+    monkeypatch.setattr(plan_module, "discover", lambda: discover(entry_points=[*FIRST_PARTY, TOYS]))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from pie_framework import pipeline as pipeline_module
 from pie_framework.api import RigEditor
 from pie_framework.api.events import ResultSaved, RunEnded, RunFailed, RunStarted, StepsDone
+from pie_framework.composition import plan as plan_module
 from pie_framework.composition.schema import RunConfig, parse
 from pie_framework.errors import PluginError
 from pie_framework.pipeline import Pipeline
@@ -62,7 +62,7 @@ def watching(monkeypatch: pytest.MonkeyPatch) -> Watching:
     found = discover(entry_points=[*points, TOYS])
     told = Registry.observers
     monkeypatch.setattr(Registry, "observers", lambda self, *others: told(self, watch, *others))
-    monkeypatch.setattr(pipeline_module, "discover", lambda: found)
+    monkeypatch.setattr(plan_module, "discover", lambda: found)
     return watch
 
 

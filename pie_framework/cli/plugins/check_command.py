@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pie_framework.arguments import settings, split
@@ -62,6 +63,20 @@ def _which(subjects: Sequence[Subject]) -> str:
     return "Name one: " + " or ".join(f"'{name}'" for name in full) + "."
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that a component gives where it is checked for them."""
+    log = logging.getLogger("pie_framework")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
 def _check(subject: Subject, registry: Any, given: dict[str, Any], strict: bool) -> int:
     """Check one subject and print its table; the exit status."""
     from rich.console import Console
@@ -78,9 +93,7 @@ def _check(subject: Subject, registry: Any, given: dict[str, Any], strict: bool)
     table.add_column("", overflow="fold")
     colours = {Status.PASS: "green", Status.FAIL: "bold red", Status.WARN: "yellow", Status.SKIP: "dim"}
     counted: Counter[str] = Counter()
-    logging.getLogger("pie_framework").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         for outcome in check(subject, registry, given):
             status = Status.FAIL if strict and outcome.status is Status.WARN else outcome.status
             counted[status.value] += 1

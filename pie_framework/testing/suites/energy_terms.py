@@ -108,8 +108,8 @@ class EnergyTermTests(Suite):
         total = torch.stack([part.sum() for part in parts.values()]).sum()
         if not total.requires_grad:
             return torch.zeros_like(leaf)
-        (found,) = torch.autograd.grad(total, leaf, allow_unused=True)
-        return torch.zeros_like(leaf) if found is None else found
+        (gradient,) = torch.autograd.grad(total, leaf, allow_unused=True)
+        return torch.zeros_like(leaf) if gradient is None else gradient
 
     def test_satisfies_the_protocol(self) -> None:
         self.check_protocol(EnergyTerm)

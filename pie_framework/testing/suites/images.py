@@ -102,9 +102,9 @@ class LandmarkDetectorTests(_ImageSuite):
     def test_landmarks_are_pixels(self) -> None:
         for size in self.sizes:
             with torch.no_grad():
-                found = self.component.detect(self.images(size=size))
-            self.check_shape(found, (2, self.component.num_landmarks, 2), "the landmarks")
-            self.check_place(found)
+                points = self.component.detect(self.images(size=size))
+            self.check_shape(points, (2, self.component.num_landmarks, 2), "the landmarks")
+            self.check_place(points)
 
     def test_landmarks_follow_the_size_of_the_image(self) -> None:
         if len(self.sizes) < 2:

@@ -35,14 +35,14 @@ class AlignerTests(Suite):
 
     def test_portrait(self) -> None:
         photo = self.photo()
-        found = self.component.align(photo, self.size)
-        assert found.image.mode == "RGB", f"the portrait is {found.image.mode}, not RGB"
+        portrait = self.component.align(photo, self.size)
+        assert portrait.image.mode == "RGB", f"the portrait is {portrait.image.mode}, not RGB"
         wanted = (self.size, self.size)
-        assert found.image.size == wanted, f"the portrait has the size {found.image.size}, not {wanted}"
-        assert found.source_size == photo.size, f"source_size is {found.source_size}, not {photo.size}"
-        assert found.faces >= 0, f"it found {found.faces} faces"
-        assert len(found.to_source) == 6 and all(math.isfinite(number) for number in found.to_source), (
-            f"to_source is {found.to_source}, not six finite numbers"
+        assert portrait.image.size == wanted, f"the portrait has the size {portrait.image.size}, not {wanted}"
+        assert portrait.source_size == photo.size, f"source_size is {portrait.source_size}, not {photo.size}"
+        assert portrait.faces >= 0, f"it found {portrait.faces} faces"
+        assert len(portrait.to_source) == 6 and all(math.isfinite(number) for number in portrait.to_source), (
+            f"to_source is {portrait.to_source}, not six finite numbers"
         )
 
     def test_the_photo_stays_as_it_is_and_the_answer_too(self) -> None:
@@ -64,14 +64,14 @@ class AlignerTests(Suite):
     def test_the_way_back_is_true(self) -> None:
         """Sampling the photo where `to_source` says gives the portrait, up to resampling."""
         photo = self.photo()
-        found = self.component.align(photo, self.size)
+        portrait = self.component.align(photo, self.size)
         sampled = photo.transform(
-            (self.size, self.size), Image.Transform.AFFINE, found.to_source, Image.Resampling.BILINEAR
+            (self.size, self.size), Image.Transform.AFFINE, portrait.to_source, Image.Resampling.BILINEAR
         )
         inside = Image.new("L", photo.size, 255).transform(
-            (self.size, self.size), Image.Transform.AFFINE, found.to_source, Image.Resampling.NEAREST
+            (self.size, self.size), Image.Transform.AFFINE, portrait.to_source, Image.Resampling.NEAREST
         )
-        difference = np.abs(np.asarray(sampled, dtype=float) - np.asarray(found.image, dtype=float)).mean(
+        difference = np.abs(np.asarray(sampled, dtype=float) - np.asarray(portrait.image, dtype=float)).mean(
             axis=2
         )
         covered = np.asarray(inside) == 255

@@ -41,10 +41,10 @@ class InitializerTests(Suite):
         networks = self.networks
         generator = networks.generator
         for count in (1, 3):
-            found = self.start(networks, self.images(networks, count))
-            self.check_shape(found, (count, generator.num_layers, generator.latent_dim), "the start")
-            self.check_place(found)
-            assert not found.requires_grad, "the start carries a gradient"
+            latents = self.start(networks, self.images(networks, count))
+            self.check_shape(latents, (count, generator.num_layers, generator.latent_dim), "the start")
+            self.check_place(latents)
+            assert not latents.requires_grad, "the start carries a gradient"
 
     def test_follows_the_random_generator_given(self) -> None:
         networks = self.networks

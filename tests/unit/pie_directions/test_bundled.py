@@ -10,7 +10,7 @@ from pie_facemodels.procedural.model import ProceduralFaceModel
 from pie_framework.assets import resolve
 from pie_framework.composition.build import Builder
 from pie_framework.composition.compose import compose
-from pie_framework.composition.plan import required
+from pie_framework.composition.plan import make_plan
 from pie_framework.errors import ComponentError
 from pie_weights.files import read_weights
 
@@ -28,8 +28,8 @@ def test_they_know_the_embedded_world() -> None:
 def test_a_run_with_the_linear_editor_needs_no_rig_network() -> None:
     words = ["energy=synth", "rig=none", "editor=linear", "edit=standard", "device=cpu"]
     builder = Builder(compose(words))
-    builder.check()
-    needed = {requirement.what for requirement in required(builder.run, builder.registry)}
+    builder.plan.check()
+    needed = {requirement.what for requirement in make_plan(builder.run, builder.registry).requirements}
     assert "editor" in needed
     assert "rig" not in needed
     built = Builder(compose([*words, "editor.main=3", "editor.conditional=true"])).get("editor")

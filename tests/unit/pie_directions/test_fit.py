@@ -67,10 +67,9 @@ def test_a_run_is_repeated_exactly() -> None:
 
 def test_the_recipe_writes_the_file_with_its_record(tmp_path: Path) -> None:
     world = toy_networks()
-    parts = {"generator": world.generator, "encoder": world.encoder}
     path = tmp_path / "directions.safetensors"
     config = dataclasses.replace(CONFIG, samples=60, out=str(path))
-    run(config, cast(Any, SimpleNamespace(get=lambda kind, name=None: parts[kind])))
+    run(config, cast(Any, SimpleNamespace(generator=lambda: world.generator, encoder=world.need_encoder)))
     notes = read_weights(path, "directions").notes
     assert notes["training"]["samples"] == 60
     assert "out" not in notes["training"]

@@ -18,6 +18,7 @@ from pie_framework.assets.catalogue import Catalogue, load
 from pie_framework.assets.store import Store
 from pie_framework.cli.main import main
 from pie_framework.composition.compose import compose
+from pie_framework.composition.plan import make_plan
 from pie_framework.composition.schema import parse
 from pie_framework.composition.uses import file_keys, licences, recognise, uses
 from pie_framework.plugins import discover
@@ -218,7 +219,7 @@ def test_a_file_of_the_catalogue_is_recognised_under_any_name(tmp_path: Path) ->
     assert recognise(mine, CATALOGUE) is None
     assert recognise(tmp_path, CATALOGUE) is None
     run = parse(compose([f"generator.weights={mine}"]))
-    found = uses(run, discover(), Catalogue({entry.name: known}))
+    found = uses(make_plan(run), Catalogue({entry.name: known}))
     assert found[0].entry == entry.name and found[0].non_commercial is True
 
 
@@ -255,7 +256,7 @@ def test_an_empty_folder_is_no_face_model(tmp_path: Path) -> None:
 
 
 def test_every_bundled_file_states_its_licence() -> None:
-    found = uses(parse(compose([])), discover(), CATALOGUE)
+    found = uses(make_plan(compose([])), CATALOGUE)
     assert {use.licence for use in found} == {"MIT"}
     assert {use.role for use in found} >= {"generator", "encoder", "rig.expression", "features.recognition"}
     assert all(use.path is not None and use.size for use in found)
@@ -265,7 +266,7 @@ def test_a_run_records_the_licences_of_its_files(tmp_path: Path) -> None:
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(b"?")
     run = parse(compose([f"encoder.weights={mine}", "generator.weights=asset://stylegan2-ffhq-256"]))
-    recorded = {row["name"]: row["licence"] for row in licences(run, discover())}
+    recorded = {row["name"]: row["licence"] for row in licences(make_plan(run))}
     assert recorded[str(mine)] == "unknown" and "MIT" in recorded.values()
     assert "NVIDIA" in recorded["stylegan2-ffhq-256"]
 
@@ -305,7 +306,7 @@ def others(install: Callable[..., Path], packages: tuple[str, ...] = ()) -> None
 def test_a_plain_text_is_a_file_by_its_address(install: Callable[..., Path]) -> None:
     others(install)
     run = parse(compose(["generator.name=mine", "generator.amount=3", "generator.kind=asset://lpips-vgg"]))
-    found = {use.setting: use for use in uses(run, discover(), CATALOGUE) if use.role == "generator"}
+    found = {use.setting: use for use in uses(make_plan(run), CATALOGUE) if use.role == "generator"}
     assert set(found) == {"generator.theirs", "generator.kind"}
     assert found["generator.theirs"].path is not None
     assert found["generator.kind"].entry == "lpips-vgg" and found["generator.kind"].problem

@@ -21,6 +21,7 @@ from pie_facemodels.bfm_file import read_bfm
 from pie_facemodels.bfm_settings import BfmSettings
 from pie_facemodels.conventions import DEEP3D_WINDOW
 from pie_facemodels.procedural.model import ProceduralFaceModel
+from pie_framework.api import BuildContext
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 from pie_framework.settings import merge
 from pie_framework.testing.conformance import FaceEncoderTests
@@ -310,7 +311,7 @@ def _with_window(face_model: BfmFaceModel, window: tuple[float, float, float]) -
     return other
 
 
-class Context:
+class Context(BuildContext):
     """A run with a face model and perhaps a detector."""
 
     device, dtype, blocks = torch.device("cpu"), torch.float32, ()

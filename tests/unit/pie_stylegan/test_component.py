@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks.parity import GOLDEN
-from pie_framework.api import Generator, Kind
+from pie_framework.api import BuildContext, Generator, Kind
 from pie_framework.errors import ConfigError
 from pie_framework.settings import merge
 from pie_stylegan import component as factories
@@ -98,7 +98,7 @@ class Moved(torch.nn.Identity):
 def test_the_recipes_for_the_processor_take_their_components_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    class OnGpu:
+    class OnGpu(BuildContext):
         def get(self, kind: Kind, name: str | None = None) -> Moved:
             return Moved()
 

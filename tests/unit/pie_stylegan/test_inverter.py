@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pie_framework.api import BuildContext
 from pie_framework.api import Inverter as InverterContract
 from pie_framework.errors import ComponentError, ConfigError
 from pie_framework.settings import merge
@@ -180,9 +181,13 @@ class TestContract(InverterTests):
 
 
 def context(made_for: Any) -> Any:
-    return SimpleNamespace(
-        device=torch.device("cpu"), dtype=torch.float64, asset=str, get=lambda kind, name=None: made_for
-    )
+    class Given(BuildContext):
+        device, dtype, asset = torch.device("cpu"), torch.float64, staticmethod(str)
+
+        def get(self, kind: Any, name: str | None = None) -> Any:
+            return made_for
+
+    return Given()
 
 
 def test_declared_targets_exist() -> None:

@@ -29,7 +29,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     names = ("optimizers", "starts")
     shipped = [EntryPoint(name=n, value=f"pie_{n}.plugin", group="pie_framework") for n in names]
     registry = discover(entry_points=[*shipped, TOYS])
-    monkeypatch.setattr("pie_framework.pipeline.discover", lambda: registry)
+    monkeypatch.setattr("pie_framework.composition.plan.discover", lambda: registry)
     folder = RunFolder.create(tmp_path / "run")
     folder.keep()
     folder.write_manifest(Manifest(config=CONFIG, inputs=["photo.jpg"], outcome="finished"))

@@ -118,11 +118,11 @@ def _outcomes(suite: type[Suite]) -> Iterator[Outcome]:
 
 def _merged(results: list[tuple[Variant, list[Outcome]]]) -> Iterator[Outcome]:
     """One outcome per check, the worst of all variants, which it names where that is bad and not all are alike."""
-    found: dict[str, list[tuple[Variant, Outcome]]] = {}
+    merged: dict[str, list[tuple[Variant, Outcome]]] = {}
     for variant, outcomes in results:
         for outcome in outcomes:
-            found.setdefault(outcome.check, []).append((variant, outcome))
-    for same in found.values():
+            merged.setdefault(outcome.check, []).append((variant, outcome))
+    for same in merged.values():
         variant, worst = max(same, key=lambda pair: pair[1].status.badness)
         alike = all(outcome.status is worst.status for _, outcome in same)
         if alike or worst.status is Status.PASS:
@@ -221,13 +221,13 @@ class Worlds:
         wanted = {"num_layers": Kind.GENERATOR, "latent_dim": Kind.GENERATOR}
         if self.component.kind is Kind.EDITOR:
             wanted["layout"] = Kind.FACE_MODEL
-        found: dict[str, Any] = {}
+        shapes: dict[str, Any] = {}
         for name, kind in wanted.items():
             own = getattr(made, name, None)
-            found[name] = getattr(world.get(kind), name) if own is None else own
+            shapes[name] = getattr(world.get(kind), name) if own is None else own
         if self.component.kind is Kind.INVERTER:
-            found["sizes"] = (world.get(Kind.GENERATOR).resolution,)
-        return found
+            shapes["sizes"] = (world.get(Kind.GENERATOR).resolution,)
+        return shapes
 
 
 def _photo(aligner: Any) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def imported(module: str) -> Outcome:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it fails"])[-1]
         return Outcome(IMPORT, Status.FAIL, f"'{module}' cannot be imported: {last}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
-    return judged(module, found["seconds"], found["torch"])
+    loaded = json.loads(done.stdout.strip().splitlines()[-1])
+    return judged(module, loaded["seconds"], loaded["torch"])
 
 
 def judged(module: str, seconds: float, torch: bool) -> Outcome:

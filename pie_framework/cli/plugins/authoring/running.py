@@ -21,10 +21,10 @@ def run(suite: type[Suite]) -> Iterator[Outcome]:
 
 def names(suite: type[Suite]) -> list[str]:
     """The checks of a suite: its methods `test_*`, those of the base classes first."""
-    found = dict.fromkeys(
+    tests = dict.fromkeys(
         name for kind in reversed(suite.__mro__) for name in vars(kind) if name.startswith("test_")
     )
-    return [name for name in found if callable(getattr(suite, name, None))]
+    return [name for name in tests if callable(getattr(suite, name, None))]
 
 
 def words(name: str) -> str:

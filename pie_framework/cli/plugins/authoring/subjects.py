@@ -60,8 +60,8 @@ def find(name: str, kind: str | None, registry: Registry) -> list[Subject]:
     offered = [subject for subject in everything if not distribution and _offers(subject.origin, wanted)]
     # What is called so comes before what a plugin or distribution that is called so offers.
     for subjects in (named, offered):
-        if found := [subject for subject in subjects if kind in (None, subject.kind)]:
-            return found
+        if matching := [subject for subject in subjects if kind in (None, subject.kind)]:
+            return matching
     if named:
         raise ComponentError(f"'{name}' is no {kind}", f"It is: {_kinds(named)}.")
     if offered:

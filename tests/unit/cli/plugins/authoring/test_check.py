@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
 import subprocess
@@ -100,6 +101,7 @@ def test_a_good_term(install: Install, capsys: pytest.CaptureFixture[str]) -> No
     assert len(results) > 18
     assert set(results.values()) == {"pass", "skip"}
     assert results["float32 agrees with float64"] == results["cost"] == "pass"
+    assert logging.getLogger("pie_framework").level == logging.NOTSET, "warnings stay off"
 
 
 #: A hook whose argument does not exist.
