@@ -14,7 +14,7 @@ from pie_alignment.aligners import FaceAligner
 from pie_alignment.landmark_file import FileLandmarks, build
 from pie_alignment.landmark_settings import FileLandmarkSettings
 from pie_alignment.settings import AlignerSettings
-from pie_framework.api import PhotoLandmarks
+from pie_framework.api import BuildContext, PhotoLandmarks
 from pie_framework.errors import ConfigError, InputError
 from pie_framework.images.affine import apply, invert
 from pie_framework.settings import merge
@@ -40,7 +40,7 @@ class Others:
         return image.new_full((len(image), 66, 2), 7.0)
 
 
-class Context:
+class Context(BuildContext):
     """The part of a build context that the factory uses."""
 
     device = torch.device("cpu")

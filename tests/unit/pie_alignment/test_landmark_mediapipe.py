@@ -22,7 +22,7 @@ from pie_alignment.landmark_settings import MediapipeSettings
 from pie_alignment.point_sets import MESH_OF_66, face_points, is_mirrored, to_66
 from pie_alignment.settings import AlignerSettings
 from pie_facemodels.procedural.model import ProceduralFaceModel
-from pie_framework.api import PhotoLandmarks, TargetView
+from pie_framework.api import BuildContext, PhotoLandmarks, TargetView
 from pie_framework.errors import AssetError, ComponentError, ConfigError, InputError
 from pie_framework.images.photo import read_photo
 from pie_framework.optimisation.prior import describe
@@ -186,7 +186,7 @@ def task(names: tuple[str, ...] = NETWORKS, content: bytes = b"usable") -> bytes
     return stream.getvalue()
 
 
-class Context:
+class Context(BuildContext):
     """The part of a build context that the factory uses."""
 
     device = torch.device("cpu")

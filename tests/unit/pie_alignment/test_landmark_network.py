@@ -10,14 +10,14 @@ from torch.nn import functional
 from pie_alignment.landmark_network import KIND, LandmarkNetwork, build, soft_argmax
 from pie_alignment.landmark_settings import LandmarkSettings, LandmarkTraining
 from pie_alignment.landmark_training import LandmarkRecipe, landmark_training_loss
-from pie_framework.api import LandmarkDetector
+from pie_framework.api import BuildContext, LandmarkDetector
 from pie_framework.errors import AssetError
 from pie_framework.testing.toy_portraits import ToyPortraits
 from pie_training.fit import fit
 from pie_weights.files import write_weights
 
 
-class Context:
+class Context(BuildContext):
     """The part of a build context that the factory uses."""
 
     device = torch.device("cpu")

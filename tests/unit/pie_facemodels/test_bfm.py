@@ -15,7 +15,7 @@ from pie_facemodels.bfm import BfmFaceModel, build
 from pie_facemodels.bfm_file import ARRAYS, read_bfm
 from pie_facemodels.bfm_settings import BfmSettings
 from pie_facemodels.conventions import DEEP3D_WINDOW, deep3d_camera, multi_pie_66, turn_illumination
-from pie_framework.api import Kind
+from pie_framework.api import BuildContext, Kind
 from pie_framework.errors import AssetError, ConfigError
 from pie_framework.plugins import discover
 from pie_framework.rendering import (
@@ -320,7 +320,7 @@ def test_component(tmp_path: Path) -> None:
     component = discover().get(Kind.FACE_MODEL, "bfm")
     assert component.config is BfmSettings
 
-    class Context:
+    class Context(BuildContext):
         device, dtype, blocks = torch.device("cpu"), torch.float32, ()
 
         def get(self, kind: Any, name: str | None = None) -> Any:

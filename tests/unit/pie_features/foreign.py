@@ -30,7 +30,7 @@ NAMES = (
 )
 
 
-class Context:
+class Context(BuildContext):
     """The part of a build context that the factories use."""
 
     device = torch.device("cpu")

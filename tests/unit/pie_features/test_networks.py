@@ -12,13 +12,13 @@ from pie_features.normalisation import unit_mean_square
 from pie_features.perceptual import PerceptualNetwork
 from pie_features.recognition import RecognitionNetwork
 from pie_features.settings import PerceptualSettings, RecognitionSettings
-from pie_framework.api import FeatureNetwork
+from pie_framework.api import BuildContext, FeatureNetwork
 from pie_framework.api import RecognitionNetwork as RecognitionContract
 from pie_framework.errors import AssetError, ConfigError, PieError
 from pie_weights.files import write_weights
 
 
-class Context:
+class Context(BuildContext):
     """The part of a build context that these factories use."""
 
     device = torch.device("cpu")
