@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pie_framework.api import BuildContext
+
 #: VGG-16 of torchvision: place in `features`, channels out, channels in.
 VGG16 = (
     (0, 64, 3),
