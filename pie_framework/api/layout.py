@@ -40,7 +40,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Layout:
-    """The blocks of θ in their order; θ has shape (B, P) with P = `size`."""
+    """The blocks of θ in their order; θ has shape (B, P), that of one face (P,), with P = `size`."""
 
     blocks: tuple[Block, ...]
     _offsets: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -106,7 +106,7 @@ class Layout:
                 return f"its block '{ours.name}' names its coefficients otherwise"
         return None
 
-    def check(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
+    def check(self, theta: Float[Tensor, "*B P"]) -> Float[Tensor, "*B P"]:
         """Return θ unchanged; raise ConfigError when its last axis is not P."""
         if theta.shape[-1] != self.size:
             raise ConfigError(
@@ -114,15 +114,15 @@ class Layout:
             )
         return theta
 
-    def get(self, theta: Float[Tensor, "B P"], name: str) -> Float[Tensor, "B block"]:
+    def get(self, theta: Float[Tensor, "*B P"], name: str) -> Float[Tensor, "*B block"]:
         """θ^τ: one block of θ, a view."""
         return self.check(theta)[..., self.slice(name)]
 
-    def split(self, theta: Float[Tensor, "B P"]) -> dict[str, Float[Tensor, "B _"]]:
+    def split(self, theta: Float[Tensor, "*B P"]) -> dict[str, Float[Tensor, "*B _"]]:
         """All blocks of θ by name, as views."""
         return {name: self.get(theta, name) for name in self.block_names}
 
-    def join(self, parts: Mapping[str, Float[Tensor, "B _"]]) -> Float[Tensor, "B P"]:
+    def join(self, parts: Mapping[str, Float[Tensor, "*B _"]]) -> Float[Tensor, "*B P"]:
         """The inverse of `split`; every block must be there."""
         import torch
 
@@ -132,8 +132,8 @@ class Layout:
         return torch.cat([parts[name] for name in self.block_names], dim=-1)
 
     def replace(
-        self, theta: Float[Tensor, "B P"], other: Float[Tensor, "B P"], names: str | Iterable[str]
-    ) -> Float[Tensor, "B P"]:
+        self, theta: Float[Tensor, "*B P"], other: Float[Tensor, "*B P"], names: str | Iterable[str]
+    ) -> Float[Tensor, "*B P"]:
         """[θ1^τ̄, θ2^τ]: θ1 with the named blocks taken from θ2 (§1); differentiable in both."""
         chosen = {names} if isinstance(names, str) else set(names)
         for name in chosen:

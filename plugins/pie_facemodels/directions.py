@@ -47,7 +47,7 @@ def _motions() -> dict[str, Array]:
 
 
 def fitted_directions(
-    layout: Layout, points: Callable[[Float[Tensor, "B P"]], Float[Tensor, "B 66 3"]]
+    layout: Layout, points: Callable[[Float[Tensor, "B P"]], Float[Tensor, "B K 3"]]
 ) -> dict[str, tuple[float, ...]]:
     """Combinations of unnamed expression coefficients that move the landmarks as the procedural expressions do.
 
@@ -57,10 +57,10 @@ def fitted_directions(
 
     Args:
         layout: of θ.
-        points: θ -> 66 landmarks before the head's rotation and translation.
+        points: θ -> landmarks before the head's rotation and translation.
 
     Returns:
-        name -> amount of each expression coefficient at activation 1.
+        name -> amount of each expression coefficient at activation 1; empty where the landmarks are not the 66.
     """
     size = layout.block("expression").size
     step = 1e-2

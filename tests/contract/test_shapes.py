@@ -16,7 +16,7 @@ from jaxtyping import TypeCheckError
 
 from pie_framework.api import Mesh, Rendering, landmark_loss
 from pie_framework.optimisation.prior import describe
-from pie_framework.testing.toys import TOY_LAYOUT, ToyInverter, toy_networks
+from pie_framework.testing.toys import ToyInverter, toy_networks
 from pie_stylerig.pool import draw_latents, to_bytes
 from tests.shapes import PACKAGES, Loader
 
@@ -29,7 +29,7 @@ RNG = torch.Generator()
 @pytest.mark.parametrize(
     "call",
     [
-        pytest.param(lambda: TOY_LAYOUT.get(THETA[0], "rotation"), id="an axis is missing"),
+        pytest.param(lambda: WORLD.face_model.render(THETA[0], 16), id="an axis is missing"),
         pytest.param(
             lambda: landmark_loss(torch.zeros(2, 6, 2), torch.zeros(1, 6, 2), 8), id="it would broadcast"
         ),
