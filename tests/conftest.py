@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import shapes
+
 #: Set where tests run under a launcher or in a shell of someone's own; each would change what is tested.
 OTHERS = ("PIE_PLUGINS", "WORLD_SIZE", "RANK", "LOCAL_RANK", "HYDRA_FULL_ERROR", "COLUMNS", "FORCE_COLOR")
 for name in OTHERS:
@@ -18,6 +20,8 @@ for name in OTHERS:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests are about the CPU: with a GPU in sight `device=auto` would take it. CUDA_VISIBLE_DEVICES=0 pytest shows it.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+shapes.install()
 
 Install = Callable[..., Path]
 
@@ -64,6 +68,14 @@ def _same_random_numbers() -> None:
         sys.modules["numpy"].random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """For a test that gives wrong shapes, to see what is said of them."""
+    shapes.switch(False)
+    yield
+    shapes.switch(True)
 
 
 @pytest.fixture

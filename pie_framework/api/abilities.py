@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
 
@@ -44,8 +45,8 @@ class Mirrors(Protocol):
     """A face model that knows the θ of a flipped image (optional; recipes use it)."""
 
     @property
-    def mirror_theta(self) -> Callable[[Tensor], Tensor] | None:
-        """θ of the image flipped left to right, (B, P) -> (B, P); None where it is not known. May be a method."""
+    def mirror_theta(self) -> Callable[[Float[Tensor, "B P"]], Float[Tensor, "B P"]] | None:
+        """θ of the image flipped left to right; None where it is not known. May be a method."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pie_framework.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
     from pie_framework.api.models import FaceModel
@@ -29,17 +30,22 @@ def check_reduction(reduction: str) -> str:
     return reduction
 
 
-def photometric_loss(image: Tensor, rendered: Tensor, mask: Tensor, reduction: str = "mean") -> Tensor:
+def photometric_loss(
+    image: Float[Tensor, "B 3 H W"],
+    rendered: Float[Tensor, "B 3 H W"],
+    mask: Float[Tensor, "B 1 H W"],
+    reduction: str = "mean",
+) -> Float[Tensor, "B"]:
     """‖I' - I_θ‖² over the face mask.
 
     Args:
-        image: I', (B, 3, H, W) in [-1, 1].
-        rendered: I_θ, (B, 3, H, W) in [-1, 1].
-        mask: (B, 1, H, W), 1 where the model covers the pixel.
+        image: I', in [-1, 1].
+        rendered: I_θ, in [-1, 1].
+        mask: 1 where the model covers the pixel.
         reduction: "mean" or "sum" over the covered pixels and the channels.
 
     Returns:
-        (B,), squared colours; 0 where the mask is empty.
+        Squared colours; 0 where the mask is empty.
     """
     check_reduction(reduction)
     squared = (image - rendered).square().sum(dim=1, keepdim=True) * mask
@@ -50,17 +56,22 @@ def photometric_loss(image: Tensor, rendered: Tensor, mask: Tensor, reduction: s
     return total / covered.clamp_min(1.0)
 
 
-def landmark_loss(detected: Tensor, projected: Tensor, size: int, reduction: str = "mean") -> Tensor:
+def landmark_loss(
+    detected: Float[Tensor, "B K 2"],
+    projected: Float[Tensor, "B K 2"],
+    size: int,
+    reduction: str = "mean",
+) -> Float[Tensor, "B"]:
     """‖L_I' - L_θ‖² of the landmarks.
 
     Args:
-        detected: (B, K, 2) pixels.
-        projected: (B, K, 2) pixels.
+        detected: pixels.
+        projected: pixels.
         size: side of the image that both are measured in.
         reduction: "mean" over the landmarks, of distances in image sides, or "sum", of distances in pixels.
 
     Returns:
-        (B,), in squared image sides or in squared pixels.
+        In squared image sides or in squared pixels.
     """
     if check_reduction(reduction) == "sum":
         return (detected - projected).square().sum(dim=(1, 2))
@@ -68,26 +79,26 @@ def landmark_loss(detected: Tensor, projected: Tensor, size: int, reduction: str
 
 
 def analysis_losses(
-    image: Tensor,
-    landmarks: Tensor,
-    theta: Tensor,
+    image: Float[Tensor, "B 3 R R"],
+    landmarks: Float[Tensor, "B K 2"],
+    theta: Float[Tensor, "B P"],
     face_model: FaceModel | Networks,
     size: int | None = None,
     reduction: str = "mean",
-) -> dict[str, Tensor]:
+) -> dict[str, Float[Tensor, "B"]]:
     """The two parts of ℓ(I', θ), unweighted (§2).
 
     Args:
-        image: I', (B, 3, R, R) in [-1, 1].
-        landmarks: L_I', (B, K, 2) pixels at resolution R.
-        theta: (B, P).
+        image: I', in [-1, 1].
+        landmarks: L_I', pixels at resolution R.
+        theta: θ.
         face_model: renders θ; the networks of a run do so too, and then a fault names their face model.
         size: side at which the photometric part is compared (the image is averaged down); R by default.
         reduction: "mean", or "sum": of squared colours over the covered pixels of that side and the channels, and of
             squared landmark distances in pixels at resolution R.
 
     Returns:
-        {"photometric": (B,), "landmark": (B,)}, differentiable in θ and in the image.
+        "photometric" and "landmark", differentiable in θ and in the image.
     """
     from torch.nn import functional
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pie_framework.errors import ConfigError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
     from pie_framework.api.component import BuildContext
@@ -25,8 +26,14 @@ class RigEditor:
         self.rigs = dict(rigs)
         self.blocks = tuple(rigs)
 
-    def edit(self, latent: Tensor, before: Tensor, asked: Tensor, block: str) -> Tensor:
-        """RigNet(w, θ'^τ): latent (B, L, D), asked (B, P) -> (B, L, D); `before` is not needed.
+    def edit(
+        self,
+        latent: Float[Tensor, "B L D"],
+        before: Float[Tensor, "B P"],
+        asked: Float[Tensor, "B P"],
+        block: str,
+    ) -> Float[Tensor, "B L D"]:
+        """RigNet(w, θ'^τ); `before` is not needed.
 
         Raises:
             ConfigError: there is no rig network for the block.

@@ -1,8 +1,8 @@
 """What each kind of network must offer. B batch, L layers, D latent width, R resolution, P coefficients, K landmarks.
 
 Components are ordinary objects (usually `torch.nn.Module`s) that satisfy one of these protocols; nothing needs to
-be subclassed. All tensors are batch first, on the device and in the dtype the component was built with. Images are
-(B, 3, H, W) RGB in [-1, 1]. Networks are frozen: only the latent carries a gradient.
+be subclassed. All tensors are batch first, on the device and in the dtype the component was built with. Images are RGB
+in [-1, 1]. Networks are frozen: only the latent carries a gradient.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from jaxtyping import Float
     from numpy.typing import NDArray
     from PIL.Image import Image
     from torch import Tensor
@@ -29,19 +30,19 @@ class Generator(Protocol):
     num_layers: int
     latent_dim: int
 
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
-        """`n` latents from the generator's own prior as W+, (n, L, D): one w for all layers where it has one.
+    def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "{n} L D"]:
+        """`n` latents from the generator's own prior as W+: one w for all layers where it has one.
 
         The same state of `rng` (on the CPU) gives the same latents, and each call moves it on. May be an expanded view.
         """
         ...
 
-    def mean_latent(self) -> Tensor:
-        """The centre of the prior, (D,), one w for all layers; a copy that the caller may change."""
+    def mean_latent(self) -> Float[Tensor, "D"]:
+        """The centre of the prior, one w for all layers; a copy that the caller may change."""
         ...
 
-    def synthesize(self, latent: Tensor) -> Tensor:
-        """G(w): (B, L, D) -> (B, 3, R, R), differentiable in the latent and free of hidden randomness."""
+    def synthesize(self, latent: Float[Tensor, "B L D"]) -> Float[Tensor, "B 3 R R"]:
+        """G(w), differentiable in the latent and free of hidden randomness."""
         ...
 
 
@@ -52,16 +53,16 @@ class FaceModel(Protocol):
     layout: Layout
     num_landmarks: int
 
-    def mesh(self, theta: Tensor) -> Mesh:
-        """(B, P) -> the posed surface in world space with its albedo."""
+    def mesh(self, theta: Float[Tensor, "B P"]) -> Mesh:
+        """The posed surface in world space with its albedo."""
         ...
 
-    def landmarks(self, theta: Tensor, size: int) -> Tensor:
-        """(B, P) -> (B, K, 2) pixels in an image of `size` x `size`, differentiable."""
+    def landmarks(self, theta: Float[Tensor, "B P"], size: int) -> Float[Tensor, "B K 2"]:
+        """Pixels in an image of `size` x `size`, differentiable."""
         ...
 
-    def render(self, theta: Tensor, size: int) -> Rendering:
-        """(B, P) -> colour, mask and landmarks at `size` x `size`, differentiable in θ."""
+    def render(self, theta: Float[Tensor, "B P"], size: int) -> Rendering:
+        """Colour, mask and landmarks at `size` x `size`, differentiable in θ."""
         ...
 
 
@@ -71,8 +72,8 @@ class FaceEncoder(Protocol):
 
     layout: Layout
 
-    def encode(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, P), differentiable in the image."""
+    def encode(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B P"]:
+        """θ, differentiable in the image."""
         ...
 
 
@@ -83,8 +84,10 @@ class RigNetwork(Protocol):
     layout: Layout
     block: str
 
-    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
-        """RigNet(w, θ^τ): latent (B, L, D), parameters (B, block size) -> ŵ (B, L, D), differentiable in both."""
+    def rig(
+        self, latent: Float[Tensor, "B L D"], parameters: Float[Tensor, "B block"]
+    ) -> Float[Tensor, "B L D"]:
+        """ŵ = RigNet(w, θ^τ), differentiable in both."""
         ...
 
 
@@ -98,17 +101,20 @@ class Editor(Protocol):
 
     blocks: tuple[str, ...]
 
-    def edit(self, latent: Tensor, before: Tensor, asked: Tensor, block: str) -> Tensor:
+    def edit(
+        self,
+        latent: Float[Tensor, "B L D"],
+        before: Float[Tensor, "B P"],
+        asked: Float[Tensor, "B P"],
+        block: str,
+    ) -> Float[Tensor, "B L D"]:
         """ŵ for one block.
 
         Args:
-            latent: w, (B, L, D).
-            before: θ_w as it is read from G(w), (B, P).
-            asked: θ' with the block as it is wanted, (B, P); other blocks are not the business of this call.
+            latent: w.
+            before: θ_w as it is read from G(w).
+            asked: θ' with the block as it is wanted; other blocks are not the business of this call.
             block: τ.
-
-        Returns:
-            ŵ, (B, L, D).
         """
         ...
 
@@ -117,8 +123,8 @@ class Editor(Protocol):
 class Inverter(Protocol):
     """Guesses the latent of a portrait in one pass."""
 
-    def invert(self, image: Tensor) -> Tensor:
-        """(B, 3, R, R) in [-1, 1] -> w as W+, (B, L, D)."""
+    def invert(self, image: Float[Tensor, "B 3 R R"]) -> Float[Tensor, "B L D"]:
+        """w as W+."""
         ...
 
 
@@ -126,8 +132,8 @@ class Inverter(Protocol):
 class FeatureNetwork(Protocol):
     """Φ or Ψ: named feature maps of an image; preprocessing inside."""
 
-    def features(self, image: Tensor) -> Mapping[str, Tensor]:
-        """(B, 3, H, W) in [-1, 1] -> {layer: (B, C, H', W') or (B, C)}, differentiable in the image."""
+    def features(self, image: Float[Tensor, "B 3 H W"]) -> Mapping[str, Float[Tensor, "B ..."]]:
+        """By layer, (B, C, H', W') or (B, C); differentiable in the image."""
         ...
 
 
@@ -135,8 +141,8 @@ class FeatureNetwork(Protocol):
 class RecognitionNetwork(FeatureNetwork, Protocol):
     """Ψ that also gives an identity embedding."""
 
-    def embed(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, E), unit length; the dot product of two is their identity similarity."""
+    def embed(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
+        """Of unit length; the dot product of two is their identity similarity."""
         ...
 
 
@@ -146,8 +152,8 @@ class LandmarkDetector(Protocol):
 
     num_landmarks: int
 
-    def detect(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, K, 2) pixels of that image."""
+    def detect(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K 2"]:
+        """Pixels of that image."""
         ...
 
 

@@ -10,6 +10,7 @@ from pie_framework.errors import ComponentError, PieError, PluginError, in_one_l
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
     from torch import Tensor
 
     from pie_framework.api.models import (
@@ -79,27 +80,27 @@ class Networks:
     def need_features(self, role: str) -> FeatureNetwork:
         return present(self.features.get(role), f"features (in the role '{role}')")
 
-    def sample(self, count: int, rng: torch.Generator) -> Tensor:
-        """`count` latents of the generator's prior, (count, L, D)."""
+    def sample(self, count: int, rng: torch.Generator) -> Float[Tensor, "{count} L D"]:
+        """`count` latents of the generator's prior."""
         generator = self.generator
         latent = self.call("generator", generator.sample, count, rng)
         wanted = (count, generator.num_layers, generator.latent_dim)
         return self._checked("generator", "samples of its prior", latent, wanted)
 
-    def synthesize(self, latent: Tensor) -> Tensor:
-        """G(w): (B, L, D) -> (B, 3, R, R)."""
+    def synthesize(self, latent: Float[Tensor, "B L D"]) -> Float[Tensor, "B 3 R R"]:
+        """G(w)."""
         image = self.call("generator", self.generator.synthesize, latent)
         side = self.generator.resolution
         return self._checked("generator", "image", image, (len(latent), 3, side, side))
 
-    def encode(self, image: Tensor) -> Tensor:
-        """MoFA(image): (B, 3, H, W) -> θ, (B, P)."""
+    def encode(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B P"]:
+        """θ = MoFA(image)."""
         encoder = self.need_encoder()
         theta = self.call("encoder", encoder.encode, image)
         return self._checked("encoder", "coefficients", theta, (len(image), encoder.layout.size))
 
-    def render(self, theta: Tensor, size: int) -> Rendering:
-        """R(θ): (B, P) -> colour, mask and landmarks at `size` x `size`."""
+    def render(self, theta: Float[Tensor, "B P"], size: int) -> Rendering:
+        """R(θ): colour, mask and landmarks at `size` x `size`."""
         from pie_framework.api.records import Rendering
 
         model = self.need_face_model()
@@ -114,14 +115,14 @@ class Networks:
         self._checked("face_model", "landmarks", shown.landmarks, (batch, model.num_landmarks, 2))
         return shown
 
-    def detect(self, image: Tensor) -> Tensor:
-        """Landmarks of an image: (B, 3, H, W) -> (B, K, 2) pixels."""
+    def detect(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K 2"]:
+        """Landmarks of an image, pixels."""
         detector = self.need_landmarks()
         points = self.call("landmarks", detector.detect, image)
         return self._checked("landmarks", "landmarks", points, (len(image), detector.num_landmarks, 2))
 
-    def extract(self, role: str, image: Tensor) -> Mapping[str, Tensor]:
-        """Feature maps of the network in that role: (B, 3, H, W) -> {layer: (B, ...)}."""
+    def extract(self, role: str, image: Float[Tensor, "B 3 H W"]) -> Mapping[str, Float[Tensor, "B ..."]]:
+        """Feature maps of the network in that role, by layer."""
         name = f"features.{role}"
         maps = self.call(name, self.need_features(role).features, image)
         if not isinstance(maps, Mapping) or not maps:
@@ -130,14 +131,16 @@ class Networks:
             self._checked(name, f"feature map '{layer}'", value, (len(image),))
         return maps
 
-    def move(self, block: str, latent: Tensor, parameters: Tensor) -> Tensor:
-        """RigNet(w, θ^τ): latent (B, L, D), parameters (B, block size) -> ŵ, (B, L, D)."""
+    def move(
+        self, block: str, latent: Float[Tensor, "B L D"], parameters: Float[Tensor, "B block"]
+    ) -> Float[Tensor, "B L D"]:
+        """ŵ = RigNet(w, θ^τ)."""
         name = f"rig.{block}"
         moved = self.call(name, self.need_rig(block).rig, latent, parameters)
         return self._checked(name, "latent", moved, tuple(latent.shape))
 
-    def invert(self, image: Tensor) -> Tensor:
-        """What the inverter says of an image: (B, 3, H, W) -> w, (B, L, D)."""
+    def invert(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L D"]:
+        """w, as the inverter sees it in an image."""
         latent = self.call("inverter", self.need_inverter().invert, image)
         return self._checked("inverter", "latents", latent, (len(image),))
 

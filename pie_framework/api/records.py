@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
     from PIL.Image import Image
     from torch import Tensor
 
@@ -15,14 +16,14 @@ class Mesh:
     """A face model's surface in world space.
 
     Attributes:
-        vertices: (B, V, 3), model units; x image right, y up, z towards the viewer.
-        faces: (F, 3) int64, counter-clockwise seen from outside.
-        colours: (B, V, 3) albedo in [0, 1].
+        vertices: model units; x image right, y up, z towards the viewer.
+        faces: int64, counter-clockwise seen from outside.
+        colours: albedo in [0, 1].
     """
 
-    vertices: Tensor
-    faces: Tensor
-    colours: Tensor
+    vertices: Float[Tensor, "B V 3"]
+    faces: Int[Tensor, "F 3"]
+    colours: Float[Tensor, "B V 3"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,14 @@ class Rendering:
     """R(θ): what the face model shows for θ (§1).
 
     Attributes:
-        image: (B, 3, H, W) in [-1, 1]; outside the mask it is unspecified.
-        mask: (B, 1, H, W), 1 on the face region and 0 elsewhere, no gradient.
-        landmarks: (B, K, 2) pixels, origin at the image's top-left corner.
+        image: in [-1, 1]; outside the mask it is unspecified.
+        mask: 1 on the face region and 0 elsewhere, no gradient.
+        landmarks: pixels, origin at the image's top-left corner.
     """
 
-    image: Tensor
-    mask: Tensor
-    landmarks: Tensor
+    image: Float[Tensor, "B 3 H W"]
+    mask: Float[Tensor, "B 1 H W"]
+    landmarks: Float[Tensor, "B K 2"]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
+    from jaxtyping import Float, UInt8
     from torch import Tensor
 
     from pie_framework.api.layout import Layout
@@ -17,37 +18,37 @@ class KnownPortraits(Protocol):
     """Portraits of a world that can render them again: their θ is known, and so is the true result of every edit."""
 
     @property
-    def images(self) -> Tensor:
-        """(B, 3, R, R) RGB in [-1, 1]."""
+    def images(self) -> Float[Tensor, "B 3 R R"]:
+        """RGB in [-1, 1]."""
         ...
 
     @property
-    def theta(self) -> Tensor:
-        """(B, P) true coefficients."""
+    def theta(self) -> Float[Tensor, "B P"]:
+        """True coefficients."""
         ...
 
     @property
-    def landmarks(self) -> Tensor:
-        """(B, K, 2) true landmarks, pixels of the images."""
+    def landmarks(self) -> Float[Tensor, "B K 2"]:
+        """True landmarks, pixels of the images."""
         ...
 
     @property
-    def regions(self) -> Tensor:
-        """(B, R, R) uint8 labels of what each pixel shows; 0 is the background, the others are the world's own."""
+    def regions(self) -> UInt8[Tensor, "B R R"]:
+        """Labels of what each pixel shows; 0 is the background, the others are the world's own."""
         ...
 
     @property
-    def face(self) -> Tensor:
-        """(B, 1, R, R) mask, 1 on the face with its eyes, brows and mouth, else 0."""
+    def face(self) -> Float[Tensor, "B 1 R R"]:
+        """Mask, 1 on the face with its eyes, brows and mouth, else 0."""
         ...
 
     @property
-    def background(self) -> Tensor:
-        """(B, 1, R, R) mask, 1 behind the person, else 0."""
+    def background(self) -> Float[Tensor, "B 1 R R"]:
+        """Mask, 1 behind the person, else 0."""
         ...
 
-    def edited(self, theta: Tensor) -> KnownPortraits:
-        """The true edit: the same persons and surroundings with the coefficients θ (B, P), rendered again.
+    def edited(self, theta: Float[Tensor, "B P"]) -> KnownPortraits:
+        """The true edit: the same persons and surroundings with the coefficients θ, rendered again.
 
         What θ does not describe stays as it is. With the portraits' own θ all is reproduced bit for bit.
         """

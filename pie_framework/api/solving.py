@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float, Shaped
     from torch import Tensor
 
     from pie_framework.api.networks import Networks
@@ -22,8 +23,10 @@ class EnergyTerm(Protocol):
     objective.
     """
 
-    def energy(self, view: LatentView, target: TargetView) -> Tensor | Mapping[str, Tensor]:
-        """-> (B,), or named parts of (B,) each that the objective weights one by one.
+    def energy(
+        self, view: LatentView, target: TargetView
+    ) -> Float[Tensor, "B"] | Mapping[str, Float[Tensor, "B"]]:
+        """One value for each portrait, or named parts that the objective weights one by one.
 
         Unweighted, not reduced over the batch, differentiable in `view.latent`.
         """
@@ -35,16 +38,21 @@ class Optimizer(Protocol):
     """One update rule as a pure function: state comes in, state goes out, nothing is hidden. That makes resume exact.
 
     Portraits solved in one batch must not influence one another: row b of what comes out depends on row b of what goes
-    in. The variable has shape (B, 1, D) in a W stage and (B, L, D) in a W+ stage.
+    in. In a W stage the variable has one layer, L = 1.
     """
 
-    def init(self, variable: Tensor) -> tuple[Tensor, ...]:
-        """The state before the first step, each tensor batch first, (B, ...)."""
+    def init(self, variable: Float[Tensor, "B L D"]) -> tuple[Shaped[Tensor, "B ..."], ...]:
+        """The state before the first step."""
         ...
 
     def update(
-        self, variable: Tensor, gradient: Tensor, state: tuple[Tensor, ...], lr: float, step: int
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        self,
+        variable: Float[Tensor, "B L D"],
+        gradient: Float[Tensor, "B L D"],
+        state: tuple[Shaped[Tensor, "B ..."], ...],
+        lr: float,
+        step: int,
+    ) -> tuple[Float[Tensor, "B L D"], tuple[Shaped[Tensor, "B ..."], ...]]:
         """-> (what to add to the variable, the new state); `step` starts at 1 and counts within a stage.
 
         The new state may have more tensors than `init` gave, if `init` gave none.
@@ -56,8 +64,10 @@ class Optimizer(Protocol):
 class Initializer(Protocol):
     """Where w starts."""
 
-    def start(self, networks: Networks, images: Tensor, rng: torch.Generator) -> Tensor:
-        """w of the first step, (B, L, D), for portraits (B, 3, R, R); called without gradients.
+    def start(
+        self, networks: Networks, images: Float[Tensor, "B 3 R R"], rng: torch.Generator
+    ) -> Float[Tensor, "B L D"]:
+        """w of the first step for portraits; called without gradients.
 
         Each portrait's start depends on that portrait and on `rng` alone, not on the others of the batch.
         """

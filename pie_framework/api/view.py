@@ -2,8 +2,8 @@
 
 One `LatentView` lives for one iteration. However many terms ask for the generated image, a rigged latent, its image,
 coefficients or features, every network runs once per distinct input. B batch, N latents v drawn in this iteration,
-L layers, D latent width, R resolution, P coefficients, K landmarks. Pairs of portrait and v are flattened portrait
-first: index b * N + n.
+L layers, D latent width, R resolution, P coefficients, K landmarks. BN = B * N pairs of portrait and v are flattened
+portrait first: index b * N + n.
 
 No view refers to the one that made it: a view that nobody holds any more is freed at once, with its images.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pie_framework.api.networks import Networks, present
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
     from torch import Tensor
 
 T = TypeVar("T")
@@ -54,16 +55,16 @@ class PriorDraw:
     """v: latents drawn from the generator's prior, with what is known of their images. Nothing carries a gradient.
 
     Attributes:
-        latent: (N, L, D).
-        image: I_v = G(v), (N, 3, R, R).
-        theta: θ_v, (N, P).
-        landmarks: landmarks of I_v, (N, K, 2) pixels at resolution R.
+        latent: v.
+        image: I_v = G(v).
+        theta: θ_v.
+        landmarks: landmarks of I_v, pixels at resolution R.
     """
 
-    latent: Tensor
-    image: Tensor
-    theta: Tensor
-    landmarks: Tensor
+    latent: Float[Tensor, "N L D"]
+    image: Float[Tensor, "N 3 R R"]
+    theta: Float[Tensor, "N P"]
+    landmarks: Float[Tensor, "N K 2"]
 
     def __len__(self) -> int:
         return int(self.latent.shape[0])
@@ -81,21 +82,21 @@ class ImageView(Memo):
         self.networks = networks
 
     @property
-    def image(self) -> Tensor:
-        """(B, 3, R, R) in [-1, 1]."""
+    def image(self) -> Float[Tensor, "B 3 R R"]:
+        """RGB in [-1, 1]."""
         raise NotImplementedError("a subclass says which image it is")
 
     @property
-    def theta(self) -> Tensor:
-        """MoFA(image), (B, P)."""
+    def theta(self) -> Float[Tensor, "B P"]:
+        """MoFA(image)."""
         return self.memo("theta", lambda: self.networks.encode(self.image))
 
     @property
-    def landmarks(self) -> Tensor:
-        """Detected landmarks of the image, (B, K, 2) pixels."""
+    def landmarks(self) -> Float[Tensor, "B K 2"]:
+        """Detected landmarks of the image, pixels."""
         return self.memo("landmarks", lambda: self.networks.detect(self.image))
 
-    def features(self, role: str) -> Mapping[str, Tensor]:
+    def features(self, role: str) -> Mapping[str, Float[Tensor, "B ..."]]:
         """Feature maps of the network in that role: "perceptual" for Φ, "recognition" for Ψ."""
         return self.memo(("features", role), lambda: self.networks.extract(role, self.image))
 
@@ -105,23 +106,28 @@ class TargetView(ImageView):
 
     Args:
         networks: the run's components.
-        image: (B, 3, R, R) in [-1, 1]; copied.
-        landmarks: (B, K, 2) pixels, where they are known and need not be detected; copied.
+        image: RGB in [-1, 1]; copied.
+        landmarks: pixels, where they are known and need not be detected; copied.
     """
 
-    def __init__(self, networks: Networks, image: Tensor, landmarks: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        image: Float[Tensor, "B 3 R R"],
+        landmarks: Float[Tensor, "B K 2"] | None = None,
+    ) -> None:
         super().__init__(networks)
         self._image = image.detach().clone()
         self._known = None if landmarks is None else landmarks.detach().clone()
 
     @property
-    def image(self) -> Tensor:
-        """(B, 3, R, R) in [-1, 1]."""
+    def image(self) -> Float[Tensor, "B 3 R R"]:
+        """RGB in [-1, 1]."""
         return self._image
 
     @property
-    def landmarks(self) -> Tensor:
-        """Landmarks of the portrait, (B, K, 2) pixels: the known ones, else those that are detected."""
+    def landmarks(self) -> Float[Tensor, "B K 2"]:
+        """Landmarks of the portrait, pixels: the known ones, else those that are detected."""
         return super().landmarks if self._known is None else self._known
 
     def take(self, rows: Sequence[int]) -> TargetView:
@@ -144,24 +150,30 @@ class EditedView(ImageView):
     Args:
         networks: the run's components.
         block: τ.
-        source: w for every pair, (B * N, L, D).
-        parameters: θ_v^τ for every pair, (B * N, block size).
+        source: w for every pair.
+        parameters: θ_v^τ for every pair.
     """
 
-    def __init__(self, networks: Networks, block: str, source: Tensor, parameters: Tensor) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        block: str,
+        source: Float[Tensor, "BN L D"],
+        parameters: Float[Tensor, "BN block"],
+    ) -> None:
         super().__init__(networks)
         self.block = block
         self._source = source
         self._parameters = parameters
 
     @property
-    def latent(self) -> Tensor:
-        """ŵ, (B * N, L, D)."""
+    def latent(self) -> Float[Tensor, "BN L D"]:
+        """ŵ."""
         return self.memo("latent", lambda: self.networks.move(self.block, self._source, self._parameters))
 
     @property
-    def image(self) -> Tensor:
-        """G(ŵ), (B * N, 3, R, R)."""
+    def image(self) -> Float[Tensor, "BN 3 R R"]:
+        """G(ŵ)."""
         return self.memo("image", lambda: self.networks.synthesize(self.latent))
 
 
@@ -170,13 +182,17 @@ class LatentView(ImageView):
 
     Args:
         networks: the run's components.
-        latent: w as W+, (B, L, D); carries the gradient.
+        latent: w as W+; carries the gradient.
         prior: the v of this iteration; None when no term needs it.
         blocks: the blocks τ over which the terms of this iteration are averaged.
     """
 
     def __init__(
-        self, networks: Networks, latent: Tensor, prior: PriorDraw | None = None, blocks: tuple[str, ...] = ()
+        self,
+        networks: Networks,
+        latent: Float[Tensor, "B L D"],
+        prior: PriorDraw | None = None,
+        blocks: tuple[str, ...] = (),
     ) -> None:
         super().__init__(networks)
         self.latent = latent
@@ -188,8 +204,8 @@ class LatentView(ImageView):
         return int(self.latent.shape[0])
 
     @property
-    def image(self) -> Tensor:
-        """G(w), (B, 3, R, R)."""
+    def image(self) -> Float[Tensor, "B 3 R R"]:
+        """G(w)."""
         return self.memo("image", lambda: self.networks.synthesize(self.latent))
 
     @property
@@ -197,8 +213,8 @@ class LatentView(ImageView):
         """The v of this iteration; ComponentError when the run draws none."""
         return present(self._prior, "prior sample")
 
-    def rigged(self, block: str) -> Tensor:
-        """RigNet(w, θ_w^τ), (B, L, D): the rig asked for what the latent already shows (§2, identity)."""
+    def rigged(self, block: str) -> Float[Tensor, "B L D"]:
+        """RigNet(w, θ_w^τ): the rig asked for what the latent already shows (§2, identity)."""
 
         def compute() -> Tensor:
             layout = self.networks.need_rig(block).layout
@@ -215,14 +231,14 @@ class LatentView(ImageView):
 
         return self.memo(("edited", block), compute)
 
-    def per_pair(self, values: Tensor) -> Tensor:
-        """(B, ...) -> (B * N, ...): each portrait's value once per v."""
+    def per_pair(self, values: Shaped[Tensor, "B *shape"]) -> Shaped[Tensor, "BN *shape"]:
+        """Each portrait's value once per v."""
         return values.repeat_interleave(len(self.prior), dim=0)
 
-    def prior_per_pair(self, values: Tensor) -> Tensor:
-        """(N, ...) -> (B * N, ...): each v's value once per portrait."""
+    def prior_per_pair(self, values: Shaped[Tensor, "N *shape"]) -> Shaped[Tensor, "BN *shape"]:
+        """Each v's value once per portrait."""
         return values.repeat(self.batch, *([1] * (values.dim() - 1)))
 
-    def mean_over_prior(self, values: Tensor) -> Tensor:
-        """E_v: (B * N,) -> (B,)."""
+    def mean_over_prior(self, values: Float[Tensor, "BN"]) -> Float[Tensor, "B"]:
+        """E_v."""
         return values.reshape(self.batch, -1).mean(dim=1)

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from torch import Tensor
 from pie_framework.api import EnergyTerm, LatentView, TargetView
 from pie_framework.errors import ConfigError, PieError, PluginError, did_you_mean, in_one_line
 from pie_framework.optimisation.watching import Watch
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _log = logging.getLogger(__name__)
 
@@ -60,12 +64,12 @@ class Part:
     Attributes:
         name: `term.part`, or `term` for a term without parts.
         weight: λ, the factor it enters the sum with.
-        value: (B,) unweighted; carries the gradient.
+        value: unweighted; carries the gradient.
     """
 
     name: str
     weight: float
-    value: Tensor
+    value: Float[Tensor, "B"]
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,18 @@ class Breakdown:
     """E(w) and where it comes from.
 
     Attributes:
-        total: (B,), the sum of the weighted parts; carries the gradient.
-        raw: {name: (B,)} unweighted, detached; a part is called `term.part`, a term without parts `term`.
+        total: the sum of the weighted parts; carries the gradient.
+        raw: by name, unweighted, detached; a part is called `term.part`, a term without parts `term`.
         weights: {name: λ}, the factor each part entered the sum with.
     """
 
-    total: Tensor
-    raw: Mapping[str, Tensor]
+    total: Float[Tensor, "B"]
+    raw: Mapping[str, Float[Tensor, "B"]]
     weights: Mapping[str, float]
 
     @property
-    def weighted(self) -> dict[str, Tensor]:
-        """{name: (B,)}, detached."""
+    def weighted(self) -> dict[str, Float[Tensor, "B"]]:
+        """By name, detached."""
         return {name: self.weights[name] * value for name, value in self.raw.items()}
 
 
@@ -137,7 +141,7 @@ class Objective:
 
     def _evaluate(
         self, name: str, weighted: WeightedTerm, view: LatentView, target: TargetView
-    ) -> Mapping[str, Tensor]:
+    ) -> Mapping[str, Float[Tensor, "B"]]:
         """The checked parts of one term by name; a term without parts has the one part ""."""
         who = self.described(name)
         watch = Watch(view, target) if name not in self._parts else None
@@ -171,8 +175,8 @@ class Objective:
         return values
 
 
-def _checked(who: str, given: object, view: LatentView) -> dict[str, Tensor]:
-    """What a term gave as named parts of (B,); PluginError says what is wrong with it."""
+def _checked(who: str, given: object, view: LatentView) -> dict[str, Float[Tensor, "B"]]:
+    """What a term gave as named parts; PluginError says what is wrong with it."""
     parts: Mapping[object, object] = given if isinstance(given, Mapping) else {"": given}
     if not parts:
         raise PluginError(f"{who} gave no part")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pie_framework.api import Networks, PriorDraw
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def step_rng(seed: int, step: int) -> torch.Generator:
@@ -16,8 +20,8 @@ def step_rng(seed: int, step: int) -> torch.Generator:
 
 
 @torch.no_grad()
-def describe(networks: Networks, latent: Tensor, batch: int = 8) -> PriorDraw:
-    """Latents (N, L, D) with their images, θ and landmarks, `batch` at a time."""
+def describe(networks: Networks, latent: Float[Tensor, "N L D"], batch: int = 8) -> PriorDraw:
+    """Latents with their images, θ and landmarks, `batch` at a time."""
     images, thetas, landmarks = [], [], []
     for part in torch.split(latent, batch):
         image = networks.synthesize(part)

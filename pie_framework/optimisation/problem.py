@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from pie_framework.errors import PieError, PluginError, in_one_line
 from pie_framework.optimisation.objective import Breakdown, Objective
 from pie_framework.optimisation.schedule import Stage
 from pie_framework.optimisation.state import Fault, PortraitStatus, SolverState, StepRecord
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 T = TypeVar("T")
 
@@ -48,8 +51,8 @@ class Problem:
         """The problem of some of the portraits."""
         return replace(self, target=self.target.take(rows))
 
-    def start(self, latent: Tensor) -> SolverState:
-        """The state before the first step, from w (B, L, D)."""
+    def start(self, latent: Float[Tensor, "B L D"]) -> SolverState:
+        """The state before the first step, from w."""
         count = len(latent)
         zeros = torch.zeros(count, dtype=torch.int64, device=latent.device)
         portraits = (PortraitStatus(),) * count
@@ -95,14 +98,14 @@ class Problem:
             self.blocks[(step * self.blocks_per_step + i) % count] for i in range(self.blocks_per_step)
         )
 
-    def view(self, state: SolverState, variable: Tensor) -> LatentView:
-        """The view of a latent (B, 1, D) or (B, L, D) with the v and blocks of the state's next step."""
+    def view(self, state: SolverState, variable: Float[Tensor, "B L D"]) -> LatentView:
+        """The view of a latent, L = 1 in a W stage, with the v and blocks of the state's next step."""
         latent = variable.expand(-1, self.networks.generator.num_layers, -1)
         number = self.number(state)
         prior = self.draw(number) if self.draw is not None else None
         return LatentView(self.networks, latent, prior, self.blocks_at(number))
 
-    def evaluate(self, state: SolverState, variable: Tensor | None = None) -> Breakdown:
+    def evaluate(self, state: SolverState, variable: Float[Tensor, "B L D"] | None = None) -> Breakdown:
         """E(w) at a state with the v and blocks of its step."""
         view = self.view(state, state.variable if variable is None else variable)
         return self.objective(view, self.target, self.stages[state.stage].name)
@@ -159,8 +162,10 @@ class Problem:
         )
         return following, record
 
-    def _gradient(self, state: SolverState, total: Tensor, variable: Tensor) -> Tensor:
-        """∂E/∂w for every portrait, shaped as the variable."""
+    def _gradient(
+        self, state: SolverState, total: Float[Tensor, "B"], variable: Float[Tensor, "B L D"]
+    ) -> Float[Tensor, "B L D"]:
+        """∂E/∂w for every portrait."""
         gradient = None
         try:
             if total.requires_grad:
@@ -178,7 +183,7 @@ class Problem:
         """The first part of E(w) whose gradient is not finite at a state; None when each alone is."""
         return self._term_with(state, lambda gradient: not bool(gradient.isfinite().all()))
 
-    def _term_with(self, state: SolverState, wanted: Callable[[Tensor], bool]) -> str | None:
+    def _term_with(self, state: SolverState, wanted: Callable[[Float[Tensor, "B L D"]], bool]) -> str | None:
         """The first part of E(w) whose gradient cannot be computed, or is as wanted."""
         variable = state.variable.detach().requires_grad_(True)
         view = self.view(state, variable)
@@ -203,7 +208,9 @@ class Problem:
         except (Exception, SystemExit) as error:
             raise PluginError(f"{self.optimizer_origin} failed in {what}(): {in_one_line(error)}") from error
 
-    def _checked(self, state: SolverState, update: object) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _checked(
+        self, state: SolverState, update: object
+    ) -> tuple[Float[Tensor, "B L D"], tuple[Shaped[Tensor, "B ..."], ...]]:
         """An update of the optimizer; PluginError when it is not what the contract says."""
         shape = tuple(state.variable.shape)
         if not isinstance(update, tuple) or len(update) != 2:

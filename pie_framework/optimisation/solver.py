@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ from pie_framework.optimisation.state import (
     summary,
 )
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -34,7 +38,7 @@ class Solution:
 
     Attributes:
         state: the last finite state.
-        latent: w as W+, (B, L, D).
+        latent: w as W+.
         ending: why it stopped; of several portraits the gravest of theirs.
         message: one sentence.
         history: the energies of every step.
@@ -43,7 +47,7 @@ class Solution:
     """
 
     state: SolverState
-    latent: Tensor
+    latent: Float[Tensor, "B L D"]
     ending: Termination
     message: str
     history: History
@@ -98,7 +102,7 @@ class _Run:
     pending: list[StepRecord] = field(default_factory=list)
     error: BaseException | None = None
     #: The problem of the portraits that are still solved and their rows on the device, anew when one of them ends.
-    part: tuple[tuple[int, ...], Problem, Tensor] | None = None
+    part: tuple[tuple[int, ...], Problem, Int[Tensor, "n"]] | None = None
     started: float = field(default_factory=time.perf_counter)
 
     def solve(self, state: SolverState) -> Solution:
@@ -146,7 +150,7 @@ class _Run:
         self.pending.append(replace(record, portraits=rows))
         return following
 
-    def some(self, rows: tuple[int, ...]) -> tuple[Problem, Tensor]:
+    def some(self, rows: tuple[int, ...]) -> tuple[Problem, Int[Tensor, "n"]]:
         """The problem of some of the portraits, and their rows on the device."""
         if self.part is None or self.part[0] != rows:
             index = torch.tensor(rows, device=self.problem.target.image.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,17 +15,20 @@ from pie_framework.optimisation.prior import PriorSampler
 from pie_framework.optimisation.problem import Problem
 from pie_framework.optimisation.schedule import PriorSettings, Stage
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 def make_problem(
     networks: Networks,
     objective: Objective,
-    images: Tensor,
+    images: Float[Tensor, "B 3 R R"],
     stages: Sequence[Stage],
     optimizer: Optimizer,
     blocks: Sequence[str] = (),
     prior: PriorSettings | None = None,
     seed: int = 0,
-    landmarks: Tensor | None = None,
+    landmarks: Float[Tensor, "B K 2"] | None = None,
     optimizer_origin: str = "the optimizer",
 ) -> Problem:
     """What the solver needs, from portraits and components.
@@ -32,13 +36,13 @@ def make_problem(
     Args:
         networks: frozen components; encoder and landmark detector are needed when `prior` is given.
         objective: E(w).
-        images: the portraits, (B, 3, R, R) in [-1, 1] at the generator's resolution.
+        images: the portraits, in [-1, 1] at the generator's resolution.
         stages: of the optimisation, in order.
         optimizer: the update rule.
         blocks: the blocks τ of this run.
         prior: how v are drawn; None when no term needs any.
         seed: fixes every draw.
-        landmarks: of the portraits, (B, K, 2) pixels, where they are known and need not be detected.
+        landmarks: of the portraits, pixels, where they are known and need not be detected.
         optimizer_origin: the optimizer in words, for messages.
 
     Raises:
@@ -67,13 +71,15 @@ def make_problem(
 
 
 @torch.no_grad()
-def start_latent(initializer: Initializer, networks: Networks, images: Tensor, seed: int = 0) -> Tensor:
-    """w of the first step, (B, L, D).
+def start_latent(
+    initializer: Initializer, networks: Networks, images: Float[Tensor, "B 3 R R"], seed: int = 0
+) -> Float[Tensor, "B L D"]:
+    """w of the first step.
 
     Args:
         initializer: says where.
         networks: the run's components.
-        images: the portraits, (B, 3, R, R).
+        images: the portraits, in [-1, 1].
         seed: fixes what it draws.
 
     Raises:

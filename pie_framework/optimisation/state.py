@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int, Shaped
 
 
 class Termination(str, Enum):
@@ -59,22 +63,22 @@ class SolverState:
     """All that the next step needs. Tensors have one row for each portrait.
 
     Attributes:
-        variable: what is optimised, (B, 1, D) in a W stage or (B, L, D) in a W+ stage.
-        optimizer: the optimiser's state, each (B, ...).
-        fault: (B,) int64, the `Fault` of the first step that was undone.
-        undone: (B,) int64, how many steps were undone: that one and those after it until it was noticed.
-        moved: (B,) bool, whether any step changed the latent.
+        variable: what is optimised; L = 1 in a W stage.
+        optimizer: the optimiser's state.
+        fault: int64, the `Fault` of the first step that was undone.
+        undone: int64, how many steps were undone: that one and those after it until it was noticed.
+        moved: whether any step changed the latent.
         stage: index of the stage.
         step: steps taken in this stage.
         total_steps: steps taken in the run.
         portraits: how far each portrait is.
     """
 
-    variable: Tensor
-    optimizer: tuple[Tensor, ...]
-    fault: Tensor
-    undone: Tensor
-    moved: Tensor
+    variable: Float[Tensor, "B L D"]
+    optimizer: tuple[Shaped[Tensor, "B ..."], ...]
+    fault: Int[Tensor, "B"]
+    undone: Int[Tensor, "B"]
+    moved: Bool[Tensor, "B"]
     stage: int = 0
     step: int = 0
     total_steps: int = 0
@@ -85,11 +89,11 @@ class SolverState:
         """The portraits that take part in the next step."""
         return tuple(i for i, portrait in enumerate(self.portraits) if portrait.running)
 
-    def latent(self, num_layers: int) -> Tensor:
-        """w as W+, (B, L, D)."""
+    def latent(self, num_layers: int) -> Float[Tensor, "B {num_layers} D"]:
+        """w as W+."""
         return self.variable.expand(-1, num_layers, -1)
 
-    def take(self, rows: Sequence[int], index: Tensor | None = None) -> SolverState:
+    def take(self, rows: Sequence[int], index: Int[Tensor, "n"] | None = None) -> SolverState:
         """The state of some portraits, as that of a run of their own; `index` holds the rows on the device."""
         chosen = torch.tensor(rows, device=self.variable.device) if index is None else index
         return replace(
@@ -102,11 +106,15 @@ class SolverState:
             portraits=tuple(self.portraits[row] for row in rows),
         )
 
-    def put(self, rows: Sequence[int], part: SolverState, index: Tensor | None = None) -> SolverState:
+    def put(
+        self, rows: Sequence[int], part: SolverState, index: Int[Tensor, "n"] | None = None
+    ) -> SolverState:
         """This state with the rows of some portraits, and the step counts, taken from `part`."""
         chosen = torch.tensor(rows, device=self.variable.device) if index is None else index
 
-        def merged(whole: Tensor, some: Tensor) -> Tensor:
+        def merged(
+            whole: Shaped[Tensor, "B *shape"], some: Shaped[Tensor, "n *shape"]
+        ) -> Shaped[Tensor, "B *shape"]:
             return whole.index_copy(0, chosen, some)
 
         empty = [value.new_zeros((len(self.portraits), *value.shape[1:])) for value in part.optimizer]
@@ -134,15 +142,15 @@ class SolverState:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one step leaves to be read later, on the device: E(w) and its parts, (B,) each, and the faults so far."""
+    """What one step leaves to be read later, on the device: E(w), its parts, and the faults so far."""
 
     stage: str
     step: int
     portraits: tuple[int, ...]
-    total: Tensor
-    raw: dict[str, Tensor]
+    total: Float[Tensor, "B"]
+    raw: dict[str, Float[Tensor, "B"]]
     weights: dict[str, float]
-    fault: Tensor
+    fault: Int[Tensor, "B"]
 
 
 def summary(portraits: Sequence[PortraitStatus]) -> tuple[Termination, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from torch import Tensor
 from pie_framework.api import Layout
 from pie_framework.testing.toys import ToyFaceModel
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
 #: Standard deviations of the coefficients that are drawn; small, so that images stay within [-1, 1].
 SPREAD = {"rotation": 0.2, "translation": 0.1}
 OTHER_SPREAD = 0.5
@@ -19,29 +23,27 @@ OTHER_SPREAD = 0.5
 
 @dataclass(frozen=True)
 class ToyKnownPortraits:
-    """`KnownPortraits` of the toy world: linear in θ, with the face model's disc for a face.
-
-    images: (B, 3, R, R). theta: (B, P). landmarks: (B, K, 2) pixels. regions: (B, R, R) uint8, 1 on the disc.
-    """
+    """`KnownPortraits` of the toy world: linear in θ, with the face model's disc for a face; `regions` is 1
+    on the disc."""
 
     face_model: ToyFaceModel
-    images: Tensor
-    theta: Tensor
-    landmarks: Tensor
-    regions: Tensor
+    images: Float[Tensor, "B 3 R R"]
+    theta: Float[Tensor, "B P"]
+    landmarks: Float[Tensor, "B K 2"]
+    regions: UInt8[Tensor, "B R R"]
 
     @property
-    def face(self) -> Tensor:
-        """(B, 1, R, R) 1 on the disc, else 0."""
+    def face(self) -> Float[Tensor, "B 1 R R"]:
+        """1 on the disc, else 0."""
         return (self.regions == 1)[:, None].to(self.images.dtype)
 
     @property
-    def background(self) -> Tensor:
-        """(B, 1, R, R) 1 around the disc, else 0."""
+    def background(self) -> Float[Tensor, "B 1 R R"]:
+        """1 around the disc, else 0."""
         return (self.regions == 0)[:, None].to(self.images.dtype)
 
-    def edited(self, theta: Tensor) -> ToyKnownPortraits:
-        """The portraits with the coefficients θ (B, P) instead."""
+    def edited(self, theta: Float[Tensor, "B P"]) -> ToyKnownPortraits:
+        """The portraits with the coefficients θ instead."""
         return show(self.face_model, theta)
 
     def take(self, rows: Sequence[int]) -> ToyKnownPortraits:
@@ -56,8 +58,8 @@ class ToyKnownPortraits:
         )
 
 
-def show(face_model: ToyFaceModel, theta: Tensor) -> ToyKnownPortraits:
-    """The toy portraits with the coefficients θ (B, P), each rendered alone so that none depends on the others."""
+def show(face_model: ToyFaceModel, theta: Float[Tensor, "B P"]) -> ToyKnownPortraits:
+    """The toy portraits with the coefficients θ, each rendered alone so that none depends on the others."""
     with torch.no_grad():
         shown = [face_model.render(row[None], face_model.size) for row in theta.detach()]
     return ToyKnownPortraits(

@@ -8,11 +8,15 @@ and invariance are 0 for every latent.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from pie_framework.api import Block, Layout, Mesh, Networks, Rendering, RigEditor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 TOY_LAYOUT = Layout(
     (
@@ -26,8 +30,8 @@ TOY_LAYOUT = Layout(
 )
 
 
-def _orthogonal(rows: int, columns: int, rng: torch.Generator) -> Tensor:
-    """A (rows, columns) matrix with orthonormal columns; rows >= columns."""
+def _orthogonal(rows: int, columns: int, rng: torch.Generator) -> Float[Tensor, "{rows} {columns}"]:
+    """A matrix with orthonormal columns; rows >= columns."""
     matrix = torch.randn(rows, columns, generator=rng, dtype=torch.float64)
     columns_of: Tensor = torch.linalg.qr(matrix)[0]
     return columns_of
@@ -36,8 +40,8 @@ def _orthogonal(rows: int, columns: int, rng: torch.Generator) -> Tensor:
 class ToyFaceModel(nn.Module):
     """Image and landmarks are linear in θ; the face mask is the inscribed disc."""
 
-    pixels: Tensor
-    points: Tensor
+    pixels: Float[Tensor, "_ P"]
+    points: Float[Tensor, "2*K P"]
 
     def __init__(
         self, size: int = 16, num_landmarks: int = 6, layout: Layout = TOY_LAYOUT, seed: int = 0
@@ -50,21 +54,21 @@ class ToyFaceModel(nn.Module):
         self.register_buffer("pixels", _orthogonal(3 * size * size, layout.size, rng).float())
         self.register_buffer("points", 0.02 * torch.randn(num_landmarks * 2, layout.size, generator=rng))
 
-    def mesh(self, theta: Tensor) -> Mesh:
+    def mesh(self, theta: Float[Tensor, "B P"]) -> Mesh:
         """A single triangle shifted by the translation."""
         corners = torch.tensor([[0.0, 1.0, 0.0], [-1.0, -1.0, 0.0], [1.0, -1.0, 0.0]]).to(theta)
         vertices = corners + self.layout.get(theta, "translation")[:, None]
         return Mesh(vertices, torch.tensor([[0, 1, 2]], device=theta.device), torch.full_like(vertices, 0.5))
 
-    def landmarks(self, theta: Tensor, size: int) -> Tensor:
+    def landmarks(self, theta: Float[Tensor, "B P"], size: int) -> Float[Tensor, "B K 2"]:
         points = (theta @ self.points.T).reshape(-1, self.num_landmarks, 2)
         return size * (0.5 + points)
 
-    def image(self, theta: Tensor) -> Tensor:
-        """(B, P) -> (B, 3, size, size)."""
+    def image(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B 3 R R"]:
+        """At the model's own size."""
         return (theta @ self.pixels.T).reshape(-1, 3, self.size, self.size)
 
-    def render(self, theta: Tensor, size: int) -> Rendering:
+    def render(self, theta: Float[Tensor, "B P"], size: int) -> Rendering:
         image = self.image(theta)
         if size != self.size:
             image = nn.functional.interpolate(image, (size, size), mode="area")
@@ -76,7 +80,7 @@ class ToyFaceModel(nn.Module):
 class ToyGenerator(nn.Module):
     """G(w): the mean of w over its layers is θ in rotated coordinates, shown by the toy face model."""
 
-    mixing: Tensor
+    mixing: Float[Tensor, "D D"]
 
     def __init__(self, face_model: ToyFaceModel, num_layers: int = 4, seed: int = 1) -> None:
         super().__init__()
@@ -88,28 +92,28 @@ class ToyGenerator(nn.Module):
         self.register_buffer("mixing", _orthogonal(self.latent_dim, self.latent_dim, rng).float())
         self.calls = 0
 
-    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "{n} L D"]:
         w = torch.randn(n, 1, self.latent_dim, generator=rng).to(self.mixing)
         return w.expand(n, self.num_layers, self.latent_dim)
 
-    def mean_latent(self) -> Tensor:
+    def mean_latent(self) -> Float[Tensor, "D"]:
         return torch.zeros(self.latent_dim).to(self.mixing)
 
-    def theta(self, latent: Tensor) -> Tensor:
-        """The true θ of a latent, (B, P)."""
+    def theta(self, latent: Float[Tensor, "B L D"]) -> Float[Tensor, "B P"]:
+        """The true θ of a latent."""
         return latent.mean(dim=1) @ self.mixing
 
-    def latent(self, theta: Tensor) -> Tensor:
-        """A latent with the given θ, (B, L, D)."""
+    def latent(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B L D"]:
+        """A latent with the given θ."""
         return (theta @ self.mixing.T)[:, None].expand(-1, self.num_layers, -1)
 
-    def synthesize(self, latent: Tensor) -> Tensor:
+    def synthesize(self, latent: Float[Tensor, "B L D"]) -> Float[Tensor, "B 3 R R"]:
         self.calls += 1
         return self.face_model.image(self.theta(latent))
 
 
-def _fitted(image: Tensor, size: int) -> Tensor:
-    """An image of any size as the toy world's networks look at it, (B, 3, size, size)."""
+def _fitted(image: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:
+    """An image of any size as the toy world's networks look at it."""
     if image.shape[-1] == size:
         return image
     return nn.functional.interpolate(image, (size, size), mode="bilinear", align_corners=False)
@@ -125,7 +129,7 @@ class ToyEncoder(nn.Module):
         self.gain = gain
         self.calls = 0
 
-    def encode(self, image: Tensor) -> Tensor:
+    def encode(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B P"]:
         self.calls += 1
         theta = _fitted(image, self.face_model.size).flatten(1) @ self.face_model.pixels
         return theta if self.gain == 1.0 else self.gain * theta
@@ -139,7 +143,7 @@ class ToyInverter(nn.Module):
         self.generator = generator
         self.calls = 0
 
-    def invert(self, image: Tensor) -> Tensor:
+    def invert(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B L D"]:
         self.calls += 1
         model = self.generator.face_model
         return self.generator.latent(_fitted(image, model.size).flatten(1) @ model.pixels)
@@ -160,7 +164,9 @@ class ToyRig(nn.Module):
         self.offset = offset
         self.calls = 0
 
-    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+    def rig(
+        self, latent: Float[Tensor, "B L D"], parameters: Float[Tensor, "B block"]
+    ) -> Float[Tensor, "B L D"]:
         self.calls += 1
         theta = self.generator.theta(latent)
         change = torch.zeros_like(theta)
@@ -177,14 +183,16 @@ class IdentityRig(nn.Module):
         self.layout = layout
         self.block = block
 
-    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+    def rig(
+        self, latent: Float[Tensor, "B L D"], parameters: Float[Tensor, "B block"]
+    ) -> Float[Tensor, "B L D"]:
         return latent
 
 
 class ToyFeatures(nn.Module):
     """One smooth feature map and an embedding, from a fixed random projection."""
 
-    projection: Tensor
+    projection: Float[Tensor, "C _"]
 
     def __init__(self, size: int = 16, channels: int = 8, seed: int = 2) -> None:
         super().__init__()
@@ -193,11 +201,11 @@ class ToyFeatures(nn.Module):
         self.register_buffer("projection", torch.randn(channels, 3 * size * size, generator=rng) / size)
         self.calls = 0
 
-    def features(self, image: Tensor) -> Mapping[str, Tensor]:
+    def features(self, image: Float[Tensor, "B 3 H W"]) -> Mapping[str, Float[Tensor, "B C"]]:
         self.calls += 1
         return {"projected": torch.tanh(_fitted(image, self.size).flatten(1) @ self.projection.T)}
 
-    def embed(self, image: Tensor) -> Tensor:
+    def embed(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B E"]:
         return nn.functional.normalize(self.features(image)["projected"], dim=1)
 
 
@@ -210,7 +218,7 @@ class ToyLandmarks(nn.Module):
         self.num_landmarks = face_model.num_landmarks
         self.calls = 0
 
-    def detect(self, image: Tensor) -> Tensor:
+    def detect(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K 2"]:
         self.calls += 1
         theta = _fitted(image, self.face_model.size).flatten(1) @ self.face_model.pixels
         return self.face_model.landmarks(theta, image.shape[-1])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pie_energies.settings import AnalysisConfig
 from pie_framework.api import BuildContext, LatentView, TargetView, analysis_losses
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class EditProperty:
@@ -23,8 +27,8 @@ class EditProperty:
         self.size = config.size or None
         self.reduction = config.reduction
 
-    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
-        """-> {"photometric": (B,), "landmark": (B,)}."""
+    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Float[Tensor, "B"]]:
+        """-> "photometric" and "landmark"."""
         layout = view.networks.need_face_model().layout
         image = view.prior_per_pair(view.prior.image)
         landmarks = view.prior_per_pair(view.prior.landmarks)

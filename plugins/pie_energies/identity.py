@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from pie_energies.distances import reduced
 from pie_energies.settings import DistanceConfig
 from pie_framework.api import BuildContext, LatentView, TargetView
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class IdentityPreservation:
@@ -20,8 +25,8 @@ class IdentityPreservation:
     def __init__(self, config: DistanceConfig, context: BuildContext) -> None:
         self.reduction = config.reduction
 
-    def energy(self, view: LatentView, target: TargetView) -> Tensor:
-        """-> (B,)."""
+    def energy(self, view: LatentView, target: TargetView) -> Float[Tensor, "B"]:
+        """Squared latent coordinates."""
         changes = [
             reduced((view.latent - view.rigged(block)).square(), self.reduction) for block in view.blocks
         ]

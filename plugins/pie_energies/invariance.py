@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pie_energies.settings import AnalysisConfig
 from pie_framework.api import BuildContext, LatentView, TargetView, analysis_losses
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class InvarianceProperty:
@@ -22,8 +26,8 @@ class InvarianceProperty:
         self.size = config.size or None
         self.reduction = config.reduction
 
-    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
-        """-> {"photometric": (B,), "landmark": (B,)}."""
+    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Float[Tensor, "B"]]:
+        """-> "photometric" and "landmark"."""
         layout = view.networks.need_face_model().layout
         image, landmarks = view.per_pair(target.image), view.per_pair(target.landmarks)
         own = view.per_pair(target.theta)

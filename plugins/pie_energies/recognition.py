@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from pie_energies.distances import feature_distance
 from pie_energies.settings import DistanceConfig
 from pie_framework.api import BuildContext, LatentView, TargetView
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Recognition:
@@ -23,8 +27,8 @@ class Recognition:
     def __init__(self, config: DistanceConfig, context: BuildContext) -> None:
         self.reduction = config.reduction
 
-    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
-        """-> {"image": (B,), "edited": (B,)}."""
+    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Float[Tensor, "B"]]:
+        """-> "image" and "edited"."""
         wanted = target.features("recognition")
         per_pair = {name: view.per_pair(value) for name, value in wanted.items()}
         edited = [

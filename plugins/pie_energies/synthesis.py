@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from pie_energies.distances import feature_distance, reduced
 from pie_energies.settings import DistanceConfig
 from pie_framework.api import BuildContext, LatentView, TargetView
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Synthesis:
@@ -23,8 +27,8 @@ class Synthesis:
     def __init__(self, config: DistanceConfig, context: BuildContext) -> None:
         self.reduction = config.reduction
 
-    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Tensor]:
-        """-> {"l2": (B,), "perceptual": (B,)}."""
+    def energy(self, view: LatentView, target: TargetView) -> Mapping[str, Float[Tensor, "B"]]:
+        """-> "l2" and "perceptual"."""
         return {
             "l2": reduced((target.image - view.image).square(), self.reduction),
             "perceptual": feature_distance(

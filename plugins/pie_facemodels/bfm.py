@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,6 +21,9 @@ from pie_facemodels.morphable import MorphableData, MorphableModel
 from pie_framework.api import BuildContext
 from pie_framework.errors import ConfigError
 from pie_framework.rendering import face_normals
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 #: Shaded colours are shown as they are up to here, as Deep3DFaceRecon shows them; only brighter ones are compressed.
 KNEE = 0.9
@@ -47,8 +52,8 @@ class BfmFaceModel(MorphableModel):
         super().__init__(data, dtype, device, deep3d_camera(window), (0.0, 0.0, 0.0), KNEE)
         self.window = window
 
-    def normals(self, vertices: Tensor) -> Tensor:
-        """Unit normals (B, N, 3) of the region: the mean of the faces' unit normals, each face counting alike."""
+    def normals(self, vertices: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
+        """Unit normals of the region: the mean of the faces' unit normals, each face counting alike."""
         faces = self.region_faces
         unit = functional.normalize(face_normals(vertices, faces), dim=-1, eps=1e-8)
         summed = torch.zeros_like(vertices)
@@ -56,18 +61,20 @@ class BfmFaceModel(MorphableModel):
             summed = summed.index_add(1, corner, unit)
         return functional.normalize(summed, dim=-1, eps=1e-8)
 
-    def from_deep3d(self, coefficients: Tensor, windows: Tensor | None = None) -> Tensor:
-        """θ of Deep3DFaceRecon's coefficients, both (B, P).
+    def from_deep3d(
+        self, coefficients: Float[Tensor, "B P"], windows: Float[Tensor, "B 3"] | None = None
+    ) -> Float[Tensor, "B P"]:
+        """θ of Deep3DFaceRecon's coefficients.
 
         Args:
             coefficients: identity, expression, albedo, angles, illumination, translation.
-            windows: (B, 3) where each picture was cut out of the portrait; at `window` when None.
+            windows: (x, y, side) where each picture was cut out of the portrait; at `window` when None.
         """
         theta = theta_from_deep3d(coefficients, self.layout)
         return theta if windows is None else change_window(theta, self.layout, windows, self.window)
 
-    def to_deep3d(self, theta: Tensor) -> Tensor:
-        """Deep3DFaceRecon's coefficients (B, P) of θ (B, P), for a picture that is cut at `window`."""
+    def to_deep3d(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
+        """Deep3DFaceRecon's coefficients of θ, for a picture that is cut at `window`."""
         return theta_to_deep3d(theta, self.layout)
 
 

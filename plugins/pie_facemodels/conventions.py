@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from pie_facemodels.procedural.template import landmark_vertices, template
 from pie_framework.api import Layout
 from pie_framework.errors import InputError
 from pie_framework.rendering import PerspectiveCamera, euler_to_matrix, matrix_to_euler, sh_basis
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating]
@@ -139,8 +143,8 @@ def pinhole_camera(
 
 
 @functools.cache
-def _deep3d_bands(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(9,) γ of ours over γ of theirs, band by band: both are constants times the same polynomials."""
+def _deep3d_bands(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "9"]:
+    """γ of ours over γ of theirs, band by band: both are constants times the same polynomials."""
     a = (math.pi, 2 * math.pi / math.sqrt(3), 2 * math.pi / math.sqrt(8))
     c = (1 / math.sqrt(4 * math.pi), math.sqrt(3 / (4 * math.pi)), 3 * math.sqrt(5 / (12 * math.pi)))
     first, second, third = (x * y for x, y in zip(a, c, strict=True))
@@ -155,11 +159,11 @@ def _deep3d_bands(dtype: torch.dtype, device: torch.device) -> Tensor:
         return (double(theirs) / ours).to(device, dtype)
 
 
-def illumination_from_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
-    """Our γ (B, 27) that shades as Deep3DFaceRecon's does.
+def illumination_from_deep3d(gamma: Float[Tensor, "B 27"], ambient: float = 0.8) -> Float[Tensor, "B 27"]:
+    """Our γ that shades as Deep3DFaceRecon's does.
 
     Args:
-        gamma: (B, 27), theirs, channel by channel of nine bands, before ``ambient`` is added to each first band.
+        gamma: theirs, channel by channel of nine bands, before ``ambient`` is added to each first band.
         ambient: what their renderer adds.
     """
     bands = gamma.reshape(-1, 3, 9)
@@ -168,7 +172,7 @@ def illumination_from_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
     return ((bands + first) * _deep3d_bands(gamma.dtype, gamma.device)).flatten(1)
 
 
-def illumination_to_deep3d(gamma: Tensor, ambient: float = 0.8) -> Tensor:
+def illumination_to_deep3d(gamma: Float[Tensor, "B 27"], ambient: float = 0.8) -> Float[Tensor, "B 27"]:
     """The inverse of `illumination_from_deep3d`."""
     bands = gamma.reshape(-1, 3, 9) / _deep3d_bands(gamma.dtype, gamma.device)
     first = torch.zeros(9, dtype=gamma.dtype, device=gamma.device)
@@ -197,8 +201,8 @@ def deep3d_camera(window: tuple[float, float, float] = DEEP3D_WINDOW) -> Perspec
     return PerspectiveCamera(DEEP3D_DISTANCE, focal, (2.0 * x - 1.0, 1.0 - 2.0 * y))
 
 
-def theta_from_deep3d(coefficients: Tensor, layout: Layout) -> Tensor:
-    """θ (B, P) of Deep3DFaceRecon's coefficients (B, P), in the camera of its own picture.
+def theta_from_deep3d(coefficients: Float[Tensor, "B P"], layout: Layout) -> Float[Tensor, "B P"]:
+    """θ of Deep3DFaceRecon's coefficients, in the camera of its own picture.
 
     Theirs are identity, expression, albedo, angles, illumination, translation. Their axes are ours, and so are the
     angles: they rotate by ``vertices @ (Rz Ry Rx)^T``, which is our R on column vectors. Illumination differs in
@@ -210,7 +214,7 @@ def theta_from_deep3d(coefficients: Tensor, layout: Layout) -> Tensor:
     return layout.join(parts)
 
 
-def theta_to_deep3d(theta: Tensor, layout: Layout) -> Tensor:
+def theta_to_deep3d(theta: Float[Tensor, "B P"], layout: Layout) -> Float[Tensor, "B P"]:
     """The inverse of `theta_from_deep3d`."""
     parts = layout.split(theta)
     parts["illumination"] = illumination_to_deep3d(parts["illumination"])
@@ -218,9 +222,12 @@ def theta_to_deep3d(theta: Tensor, layout: Layout) -> Tensor:
 
 
 def change_window(
-    theta: Tensor, layout: Layout, windows: Tensor, window: tuple[float, float, float] = DEEP3D_WINDOW
-) -> Tensor:
-    """θ (B, P) in the cameras of windows (B, 3) -> θ in the camera of `window`, looking the same in the portrait.
+    theta: Float[Tensor, "B P"],
+    layout: Layout,
+    windows: Float[Tensor, "B 3"],
+    window: tuple[float, float, float] = DEEP3D_WINDOW,
+) -> Float[Tensor, "B P"]:
+    """θ in the cameras of windows (x, y, side) -> θ in the camera of `window`, looking the same in the portrait.
 
     The head's origin keeps its pixel, and its depth changes with the focal length, so that it keeps its size. Head and
     light turn by the angle between the two lines of sight to that pixel: seen from straight ahead in the one camera, it
@@ -245,8 +252,8 @@ def change_window(
     return layout.join(parts)
 
 
-def _turn(first: Tensor, second: Tensor) -> Tensor:
-    """(B, 3, 3) smallest rotations that take directions `first` to `second` (B, 3), less than 180 degrees apart."""
+def _turn(first: Float[Tensor, "B 3"], second: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:
+    """The smallest rotations that take directions `first` to `second`, less than 180 degrees apart."""
     a, b = torch.nn.functional.normalize(first, dim=-1), torch.nn.functional.normalize(second, dim=-1)
     x, y, z = torch.linalg.cross(a, b, dim=-1).unbind(-1)
     zero = torch.zeros_like(x)
@@ -255,8 +262,10 @@ def _turn(first: Tensor, second: Tensor) -> Tensor:
     return torch.eye(3, dtype=a.dtype, device=a.device) + skew + skew @ skew / (1.0 + cosine)
 
 
-def turn_illumination(gamma: Tensor, rotation: Tensor) -> Tensor:
-    """γ (B, 27) of light turned by rotations (B, 3, 3): the new light shades R n as the old one shades n."""
+def turn_illumination(
+    gamma: Float[Tensor, "B 27"], rotation: Float[Tensor, "B 3 3"]
+) -> Float[Tensor, "B 27"]:
+    """γ of light turned by rotations: the new light shades R n as the old one shades n."""
     normals, inverse = _probes(gamma.dtype, gamma.device)
     # What the new light does at n is what the old one did at R^T n, as rows: n^T R.
     shades = gamma.reshape(-1, 3, 9) @ sh_basis(normals @ rotation).transpose(1, 2)
@@ -264,8 +273,8 @@ def turn_illumination(gamma: Tensor, rotation: Tensor) -> Tensor:
 
 
 @functools.cache
-def _probes(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Normals (26, 3) that tell the nine bands apart, and the matrix (26, 9) from shades at them to γ."""
+def _probes(dtype: torch.dtype, device: torch.device) -> tuple[Float[Tensor, "26 3"], Float[Tensor, "26 9"]]:
+    """Normals that tell the nine bands apart, and the matrix from shades at them to γ."""
     steps = (-1.0, 0.0, 1.0)
     with torch.inference_mode(False):
         spread = torch.tensor(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from pie_facemodels.conventions import neutral_landmarks
 from pie_facemodels.procedural import expression
 from pie_facemodels.procedural.template import landmark_vertices, template
 from pie_framework.api import Layout
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Array = npt.NDArray[np.float64]
 
@@ -42,7 +46,9 @@ def _motions() -> dict[str, Array]:
     return {name: moved[name] for name in FITTED}
 
 
-def fitted_directions(layout: Layout, points: Callable[[Tensor], Tensor]) -> dict[str, tuple[float, ...]]:
+def fitted_directions(
+    layout: Layout, points: Callable[[Float[Tensor, "B P"]], Float[Tensor, "B K 3"]]
+) -> dict[str, tuple[float, ...]]:
     """Combinations of unnamed expression coefficients that move the landmarks as the procedural expressions do.
 
     Ridge regression at the neutral face, in three dimensions, scaled by the distance of the eyes: coefficients are in
@@ -51,10 +57,10 @@ def fitted_directions(layout: Layout, points: Callable[[Tensor], Tensor]) -> dic
 
     Args:
         layout: of θ.
-        points: θ (B, P) -> 66 landmarks (B, 66, 3) before the head's rotation and translation.
+        points: θ -> landmarks before the head's rotation and translation.
 
     Returns:
-        name -> amount of each expression coefficient at activation 1.
+        name -> amount of each expression coefficient at activation 1; empty where the landmarks are not the 66.
     """
     size = layout.block("expression").size
     step = 1e-2

@@ -12,6 +12,7 @@ activations: 1 is `JAW`, `EYE` or `NECK` radians, so that they are of the size o
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ from pie_facemodels.warp import canonical
 from pie_framework.api import Block, BuildContext, Layout
 from pie_framework.errors import ConfigError
 from pie_framework.rendering import euler_to_matrix, matrix_to_euler
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 Index = npt.NDArray[np.int64]
 
@@ -142,8 +146,8 @@ class FlameModel(MorphableModel):
         )
         return found
 
-    def joint_rotations(self, theta: Tensor) -> Tensor:
-        """(B, 4, 3, 3) rotations of neck, jaw, left and right eye against their parents."""
+    def joint_rotations(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B 4 3 3"]:
+        """Rotations of neck, jaw, left and right eye against their parents."""
         turns = self.layout.get(theta, "expression")[:, -len(self.get_buffer("joint_scale")) :]
         turns = turns * self.get_buffer("joint_scale")
         zero = torch.zeros_like(turns[:, :1])
@@ -157,8 +161,8 @@ class FlameModel(MorphableModel):
             neck = rest
         return axis_angle_to_matrix(torch.stack((neck, jaw, left, right), dim=1))
 
-    def surface(self, theta: Tensor, part: str) -> Tensor:
-        """(B, P) -> (B, N, 3) points before head rotation and translation, joints turned; see `MorphableModel`."""
+    def surface(self, theta: Float[Tensor, "B P"], part: str) -> Float[Tensor, "B N 3"]:
+        """Points before head rotation and translation, joints turned; see `MorphableModel`."""
         parts = self.layout.split(theta)
         identity = parts["identity"]
         expression = parts["expression"][:, : self.get_buffer("expression").shape[0]]
@@ -180,8 +184,10 @@ class FlameModel(MorphableModel):
         points = blend_skin(shaped, joints, rotations, self.parents, weights)
         return self._embedded(points, theta, rotations[:, NECK_JOINT]) if part == LANDMARKS else points
 
-    def _embedded(self, points: Tensor, theta: Tensor, neck: Tensor) -> Tensor:
-        """(B, 66, 3) landmarks on triangles of the corner points (B, U, 3).
+    def _embedded(
+        self, points: Float[Tensor, "B U 3"], theta: Float[Tensor, "B P"], neck: Float[Tensor, "B 3 3"]
+    ) -> Float[Tensor, "B 66 3"]:
+        """Landmarks on triangles of the U corner points.
 
         The contour is looked up by the whole degree of the head's yaw, neck included, on the side that `contour_sign`
         says; no gradient goes through that choice.
@@ -228,8 +234,8 @@ def contour_sign(arrays: FlameArrays, embedding: Embedding) -> int:
     return 1 if ahead[1 : most + 1].sum() >= ahead[most + 1 :].sum() else -1
 
 
-def axis_angle_to_matrix(turns: Tensor) -> Tensor:
-    """Rotation matrices (..., 3, 3) of axis times angle (..., 3), radians (Rodrigues); smooth at zero."""
+def axis_angle_to_matrix(turns: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation matrices of axis times angle, radians (Rodrigues); smooth at zero."""
     angle = (turns.square().sum(-1, keepdim=True) + 1e-20).sqrt().unsqueeze(-1)
     x, y, z = turns.unbind(-1)
     zero = torch.zeros_like(x)
@@ -242,16 +248,20 @@ def axis_angle_to_matrix(turns: Tensor) -> Tensor:
 
 
 def blend_skin(
-    points: Tensor, joints: Tensor, rotations: Tensor, parents: tuple[int, ...], weights: Tensor
-) -> Tensor:
+    points: Float[Tensor, "B N 3"],
+    joints: Float[Tensor, "B J 3"],
+    rotations: Float[Tensor, "B J-1 3 3"],
+    parents: tuple[int, ...],
+    weights: Float[Tensor, "N J"],
+) -> Float[Tensor, "B N 3"]:
     """Linear blend skinning: each point follows the joints by its weights; the root stays as it is.
 
     Args:
-        points: (B, N, 3) at rest.
-        joints: (B, J, 3) at rest.
-        rotations: (B, J - 1, 3, 3) of the joints after the root against their parents.
+        points: at rest.
+        joints: at rest.
+        rotations: of the joints after the root against their parents.
         parents: of the joints after the root; a parent comes before its children.
-        weights: (N, J), each row sums to one.
+        weights: each row sums to one.
     """
     batch = points.shape[0]
     turned = [torch.eye(3, dtype=points.dtype, device=points.device).expand(batch, 3, 3)]

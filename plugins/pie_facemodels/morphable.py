@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ from pie_framework.rendering import (
     soft_shoulder,
     vertex_normals,
 )
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 Floats = npt.NDArray[np.float32]
 Index = npt.NDArray[np.int64]
@@ -117,8 +121,8 @@ class MorphableModel(nn.Module):
     part of them, and landmarks have small bases of their own.
     """
 
-    faces: Tensor
-    region_faces: Tensor
+    faces: Int[Tensor, "F 3"]
+    region_faces: Int[Tensor, "F_region 3"]
 
     def __init__(
         self,
@@ -194,8 +198,8 @@ class MorphableModel(nn.Module):
             found[name] = matrix
         return found
 
-    def surface(self, theta: Tensor, part: str) -> Tensor:
-        """(B, P) -> (B, N, 3) points before head rotation and translation: of the WHOLE, the REGION or LANDMARKS.
+    def surface(self, theta: Float[Tensor, "B P"], part: str) -> Float[Tensor, "B N 3"]:
+        """Points before head rotation and translation: of the WHOLE, the REGION or LANDMARKS.
 
         The whole's vertices come in the order of the bases: those of the region first.
         """
@@ -205,43 +209,45 @@ class MorphableModel(nn.Module):
             theta.shape[0], -1, 3
         )
 
-    def _basis(self, name: str, part: str) -> Tensor:
+    def _basis(self, name: str, part: str) -> Float[Tensor, "*n N3"]:
         if part == LANDMARKS:
             return self.get_buffer("landmark_" + name)
         basis = self.get_buffer(name)
         return basis[..., : self._region] if part == REGION else basis
 
-    def _mix(self, mean: str, basis: str, coefficients: Tensor, part: str) -> Tensor:
+    def _mix(
+        self, mean: str, basis: str, coefficients: Float[Tensor, "B n"], part: str
+    ) -> Float[Tensor, "B N3"]:
         return torch.addmm(self._basis(mean, part), coefficients, self._basis(basis, part))
 
-    def place(self, points: Tensor, theta: Tensor) -> Tensor:
-        """World positions (B, N, 3) of points (B or 1, N, 3): rotated about the pivot, then moved."""
+    def place(self, points: Float[Tensor, "#B N 3"], theta: Float[Tensor, "B P"]) -> Float[Tensor, "B N 3"]:
+        """World positions of points: rotated about the pivot, then moved."""
         rotation = euler_to_matrix(self.layout.get(theta, "rotation"))
         pivot = self.get_buffer("pivot")
         shift = pivot + self.layout.get(theta, "translation")
         return (points - pivot) @ rotation.transpose(1, 2) + shift[:, None]
 
-    def _colours(self, theta: Tensor, part: str) -> Tensor:
+    def _colours(self, theta: Float[Tensor, "B P"], part: str) -> Float[Tensor, "B N 3"]:
         mixed = self._mix("albedo_mean", "albedo", self.layout.get(theta, "albedo"), part)
         return mixed.view(theta.shape[0], -1, 3)
 
-    def mesh(self, theta: Tensor) -> Mesh:
+    def mesh(self, theta: Float[Tensor, "B P"]) -> Mesh:
         """The whole head, posed, its vertices and faces in the file's order."""
         position = self.get_buffer("position")
         vertices = self.place(self.surface(theta, WHOLE), theta)[:, position]
         return Mesh(vertices, self.faces, self._colours(theta, WHOLE)[:, position].clamp(0.0, 1.0))
 
-    def normals(self, vertices: Tensor) -> Tensor:
-        """Unit normals (B, N, 3) at the placed vertices (B, N, 3) of the region, weighted by the faces' areas."""
+    def normals(self, vertices: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
+        """Unit normals at the placed vertices of the region, weighted by the faces' areas."""
         return vertex_normals(
             vertices, self.region_faces, self.get_buffer("region_seam") if self._seams else None
         )
 
-    def landmarks(self, theta: Tensor, size: int) -> Tensor:
-        """(B, P) -> (B, K, 2) pixels in an image of ``size`` x ``size``; differentiable."""
+    def landmarks(self, theta: Float[Tensor, "B P"], size: int) -> Float[Tensor, "B K 2"]:
+        """Pixels in an image of ``size`` x ``size``; differentiable."""
         return self.camera.project(self.place(self.surface(theta, LANDMARKS), theta), size)[0]
 
-    def render(self, theta: Tensor, size: int, supersample: int = 1) -> Rendering:
+    def render(self, theta: Float[Tensor, "B P"], size: int, supersample: int = 1) -> Rendering:
         """The face region at ``size``; differentiable in θ."""
         vertices = self.place(self.surface(theta, REGION), theta)
         faces = self.region_faces
@@ -268,11 +274,11 @@ class MorphableModel(nn.Module):
         return {name: amounts for name, amounts in found.items() if name not in named}
 
     @property
-    def mirror_theta(self) -> Callable[[Tensor], Tensor] | None:
-        """θ (B, P) -> θ of the left-right flipped image; None where the model has no symmetric topology."""
+    def mirror_theta(self) -> Callable[[Float[Tensor, "B P"]], Float[Tensor, "B P"]] | None:
+        """θ -> θ of the left-right flipped image; None where the model has no symmetric topology."""
         return self._mirror_theta if self._mirrors else None
 
-    def _mirror_theta(self, theta: Tensor) -> Tensor:
+    def _mirror_theta(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
         parts = self.layout.split(theta)
         translation = parts["translation"]
         mirrored = {

@@ -8,6 +8,7 @@ measured once (Gauss-Newton); a small distance of coefficients; and the terms na
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,24 +16,27 @@ from torch import Tensor
 from pie_framework.api import FaceModel, photometric_loss
 from pie_stylerig.settings import RigWeights
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 @torch.no_grad()
 def photometric_metric(
-    face_model: FaceModel, theta: Tensor, scale: Tensor, size: int, batch: int = 8
-) -> Tensor:
+    face_model: FaceModel, theta: Float[Tensor, "S P"], scale: Float[Tensor, "P"], size: int, batch: int = 8
+) -> Float[Tensor, "P P"]:
     """The quadratic form of the photometric loss: loss(θ + Δ against θ) ≈ Δᵀ M Δ.
 
     Colours are differenced one coefficient at a time, over the pixels that both renderings cover.
 
     Args:
         face_model: renders.
-        theta: (S, P) coefficients at which the form is measured and averaged.
-        scale: (P,) typical deviations; a tenth is the step.
+        theta: coefficients at which the form is measured and averaged.
+        scale: typical deviations; a tenth is the step.
         size: side in pixels.
         batch: renderings at a time.
 
     Returns:
-        M, (P, P): mean over covered pixels and channels, per unit of each coefficient.
+        M: mean over covered pixels and channels, per unit of each coefficient.
     """
     count = theta.shape[1]
     total = theta.new_zeros(count, count)
@@ -57,25 +61,30 @@ class Analysis:
 
     Attributes:
         face_model: landmarks and renderings.
-        metric: M of `photometric_metric`, (P, P).
-        scale: (P,) standard deviations of θ.
+        metric: M of `photometric_metric`.
+        scale: standard deviations of θ.
         weights: of the parts of ℓ.
         size: side in pixels of renderings.
     """
 
     face_model: FaceModel
-    metric: Tensor
-    scale: Tensor
+    metric: Float[Tensor, "P P"]
+    scale: Float[Tensor, "P"]
     weights: RigWeights
     size: int
 
-    def distance(self, theta: Tensor, truth: Tensor, images: Tensor | None = None) -> Tensor:
-        """ℓ(I', θ) for an image whose coefficients are known as θ': scalar, mean over the batch.
+    def distance(
+        self,
+        theta: Float[Tensor, "B P"],
+        truth: Float[Tensor, "B P"],
+        images: Float[Tensor, "n 3 s s"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """ℓ(I', θ) for an image whose coefficients are known as θ': mean over the batch.
 
         Args:
-            theta: θ, (B, P); equals θ' except in the blocks that are compared.
-            truth: θ' of the image, (B, P), without gradient; its landmarks stand for the image's.
-            images: I' of the first samples, (n, 3, size, size): they are rendered, the others use the metric.
+            theta: θ; equals θ' except in the blocks that are compared.
+            truth: θ' of the image, without gradient; its landmarks stand for the image's.
+            images: I' of the first samples, of side `size`: they are rendered, the others use the metric.
         """
         points = self.face_model.landmarks(torch.cat([theta, truth]), 10)
         found, wanted = torch.split(points, len(theta))
@@ -97,25 +106,25 @@ class Analysis:
 def rig_losses(
     block: str,
     analysis: Analysis,
-    theta_rigged: Tensor,
-    theta_w: Tensor,
-    theta_v: Tensor,
-    images_w: Tensor | None = None,
-    images_v: Tensor | None = None,
-) -> dict[str, Tensor]:
+    theta_rigged: Float[Tensor, "B P"],
+    theta_w: Float[Tensor, "B P"],
+    theta_v: Float[Tensor, "B P"],
+    images_w: Float[Tensor, "n 3 s s"] | None = None,
+    images_v: Float[Tensor, "n 3 s s"] | None = None,
+) -> dict[str, Float[Tensor, ""]]:
     """Edit and consistency of ŵ = RigNet(w, θ_v^τ).
 
     Args:
         block: τ.
         analysis: measures ℓ.
-        theta_rigged: θ_ŵ, (B, P), carries the gradient.
-        theta_w: θ_w, (B, P).
-        theta_v: θ_v, (B, P).
+        theta_rigged: θ_ŵ, carries the gradient.
+        theta_w: θ_w.
+        theta_v: θ_v.
         images_w: I_w of the first samples, for rendering.
         images_v: I_v of the first samples, for rendering.
 
     Returns:
-        {"edit": ℓ(I_v, [θ_v^τ̄, θ_ŵ^τ]), "consistency": ℓ(I_w, [θ_ŵ^τ̄, θ_w^τ])}, scalars.
+        {"edit": ℓ(I_v, [θ_v^τ̄, θ_ŵ^τ]), "consistency": ℓ(I_w, [θ_ŵ^τ̄, θ_w^τ])}.
     """
     layout = analysis.face_model.layout
     return {
@@ -124,20 +133,28 @@ def rig_losses(
     }
 
 
-def latent_distance(first: Tensor, second: Tensor, scale: Tensor) -> Tensor:
-    """Mean squared difference of latents in standard deviations, scalar."""
+def latent_distance(
+    first: Float[Tensor, "B L D"], second: Float[Tensor, "B L D"], scale: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """Mean squared difference of latents in standard deviations."""
     return ((first - second) / scale).square().mean()
 
 
-def background_loss(edited: Tensor, original: Tensor, faces: tuple[Tensor, Tensor]) -> Tensor:
-    """Squared colour difference (B, 3, s, s) outside two face masks (B, 1, s, s), mean over pixels; scalar."""
+def background_loss(
+    edited: Float[Tensor, "B 3 s s"],
+    original: Float[Tensor, "B 3 s s"],
+    faces: tuple[Float[Tensor, "B 1 s s"], Float[Tensor, "B 1 s s"]],
+) -> Float[Tensor, ""]:
+    """Squared colour difference outside two face masks, mean over pixels."""
     outside = (1 - faces[0]) * (1 - faces[1])
     squared = (edited - original).square().mean(dim=1, keepdim=True)
     return (squared * outside).sum() / outside.sum().clamp_min(1.0)
 
 
-def landmark_pixels(face_model: FaceModel, first: Tensor, second: Tensor, size: int = 128) -> Tensor:
-    """Mean distance of the landmarks of two θ (B, P) in pixels of an image of `size`, (B,)."""
+def landmark_pixels(
+    face_model: FaceModel, first: Float[Tensor, "B P"], second: Float[Tensor, "B P"], size: int = 128
+) -> Float[Tensor, "B"]:
+    """Mean distance of the landmarks of two θ in pixels of an image of `size`."""
     apart = face_model.landmarks(first, size) - face_model.landmarks(second, size)
     pixels: Tensor = apart.square().sum(dim=-1).sqrt().mean(dim=1)
     return pixels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from pie_stylerig.pairs import Edits
 from pie_stylerig.pool import at_once, from_bytes, shrink
 from pie_training.sheets import grid
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 #: Degrees of yaw that a rotation is measured over.
 TURN = 20.0
 
@@ -24,9 +28,9 @@ def measure_rig(
     generator: Generator,
     encoder: FaceEncoder,
     face_model: FaceModel,
-    metric: Tensor,
-    latents: Tensor,
-    theta: Tensor,
+    metric: Float[Tensor, "P P"],
+    latents: Float[Tensor, "N L D"],
+    theta: Float[Tensor, "N P"],
     recognition: RecognitionNetwork | None = None,
     batch: int = 16,
 ) -> dict[str, float]:
@@ -37,9 +41,9 @@ def measure_rig(
         generator: makes the images.
         encoder: reads them.
         face_model: projects landmarks.
-        metric: (P, P), weighs coefficients by the colours that they change.
-        latents: (N, L, D).
-        theta: (N, P), as the encoder reads them.
+        metric: weighs coefficients by the colours that they change.
+        latents: asked, each for the block of the next.
+        theta: as the encoder reads them.
         recognition: tells how much of the identity is kept; left out when None.
         batch: latents at a time.
 
@@ -86,7 +90,7 @@ def _of_block(layout: Layout, block: str, read: Tensor, asked: Tensor) -> dict[s
     return {}
 
 
-def _asked(layout: Layout, block: str, theta: Tensor) -> Tensor:
+def _asked(layout: Layout, block: str, theta: Float[Tensor, "N P"]) -> Float[Tensor, "N P"]:
     """The coefficients of the next latent; of a rotation with yaws over ±`TURN` degrees."""
     asked = theta.roll(-1, 0)
     if block == "rotation" and "yaw" in layout.names("rotation"):
@@ -145,13 +149,10 @@ def measure_edits(
     }
 
 
-def light_error(gamma: Tensor, reference: Tensor) -> Tensor:
-    """Root mean square of the difference in shading over that of the reference's shading, (B,).
+def light_error(gamma: Float[Tensor, "B 27"], reference: Float[Tensor, "B 27"]) -> Float[Tensor, "B"]:
+    """Root mean square of the difference in shading over that of the reference's shading.
 
     Over three colours and normals spread over the half sphere that faces the viewer.
-
-    Args:
-        gamma, reference: illuminations, (B, 27).
     """
     index = torch.arange(200, dtype=torch.float64) + 0.5
     z, turn = 1 - index / 200, index * (math.pi * (3 - math.sqrt(5)))
@@ -163,15 +164,19 @@ def light_error(gamma: Tensor, reference: Tensor) -> Tensor:
     return wrong / right.clamp_min(1e-6)
 
 
-def _effect(difference: Tensor, metric: Tensor) -> Tensor:
+def _effect(difference: Float[Tensor, "N P"], metric: Float[Tensor, "P P"]) -> Float[Tensor, "N"]:
     return ((difference @ metric) * difference).sum(dim=1).clamp_min(0)
 
 
 @torch.no_grad()
 def rig_sheet(
-    rigs: dict[str, RigNetwork], generator: Generator, latents: Tensor, theta: Tensor, rows: int = 6
-) -> Tensor:
-    """A picture (3, H, W) in [-1, 1]: in each row a sample w, the sample v that is asked for, and each rig's edit of w
+    rigs: dict[str, RigNetwork],
+    generator: Generator,
+    latents: Float[Tensor, "N L D"],
+    theta: Float[Tensor, "N P"],
+    rows: int = 6,
+) -> Float[Tensor, "3 H W"]:
+    """A picture in [-1, 1]: in each row a sample w, the sample v that is asked for, and each rig's edit of w
     by v's block."""
     latents, theta = latents[: rows + 1], theta[: rows + 1]
     wanted, asked = latents.roll(-1, 0)[:rows], theta.roll(-1, 0)[:rows]

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,14 @@ from pie_stylerig.regression import ridge_regression
 from pie_stylerig.settings import Architecture, RigConfig
 from pie_weights.files import layout_as_values, layout_from_values, read_weights, write_weights
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 KIND = "rig"
 
 
 class LayerLinear(nn.Module):
-    """One linear map per layer: (B, L, inputs) -> (B, L, outputs)."""
+    """One linear map per layer."""
 
     def __init__(self, layers: int, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -30,7 +33,7 @@ class LayerLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(layers, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(layers, outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "B L inputs"]) -> Float[Tensor, "B L outputs"]:
         return torch.baddbmm(self.bias[:, None], x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
@@ -50,10 +53,10 @@ class RigNet(nn.Module):
         architecture: widths.
     """
 
-    latent_mean: Tensor
-    latent_scale: Tensor
-    block_mean: Tensor
-    block_scale: Tensor
+    latent_mean: Float[Tensor, "D"]
+    latent_scale: Float[Tensor, ""]
+    block_mean: Float[Tensor, "block"]
+    block_scale: Float[Tensor, "block"]
 
     def __init__(
         self,
@@ -85,23 +88,25 @@ class RigNet(nn.Module):
         self.register_buffer("block_mean", torch.zeros(size))
         self.register_buffer("block_scale", torch.ones(size))
 
-    def set_statistics(self, latents: Tensor, parameters: Tensor) -> None:
-        """Take means and deviations from samples: latents (N, L, D), their θ^τ (N, block size)."""
+    def set_statistics(self, latents: Float[Tensor, "N L D"], parameters: Float[Tensor, "M block"]) -> None:
+        """Take means and deviations from samples: of latents, and of the θ^τ that are asked for."""
         flat = latents.reshape(-1, self.latent_dim)
         self.latent_mean.copy_(flat.mean(0))
         self.latent_scale.copy_((flat - flat.mean(0)).square().mean().sqrt().clamp_min(1e-6))
         self.block_mean.copy_(parameters.mean(0))
         self.block_scale.copy_(parameters.std(0).clamp_min(1e-3))
 
-    def rig(self, latent: Tensor, parameters: Tensor) -> Tensor:
+    def rig(
+        self, latent: Float[Tensor, "B L D"], parameters: Float[Tensor, "B block"]
+    ) -> Float[Tensor, "B L D"]:
         """Move latents so that their block τ becomes what is asked.
 
         Args:
-            latent: w, (B, L, D).
-            parameters: θ^τ, (B, block size), in the layout's units.
+            latent: w.
+            parameters: θ^τ, in the layout's units.
 
         Returns:
-            ŵ, (B, L, D), differentiable in both.
+            ŵ, differentiable in both.
 
         Raises:
             InputError: a shape is not this rig's.
@@ -126,8 +131,10 @@ class RigNet(nn.Module):
 
     forward = rig
 
-    def _decode(self, code: Tensor, wanted: Tensor) -> Tensor:
-        """Codes (B, L, code) and normalised θ^τ (B, size) -> d in standard deviations, (B, L, D)."""
+    def _decode(
+        self, code: Float[Tensor, "B L code"], wanted: Float[Tensor, "B block"]
+    ) -> Float[Tensor, "B L D"]:
+        """Codes and normalised θ^τ -> d in standard deviations."""
         both = torch.cat([code, wanted[:, None].expand(-1, self.num_layers, -1)], dim=2)
         if self.middle is not None:
             both = functional.elu(self.middle(both))
@@ -135,12 +142,12 @@ class RigNet(nn.Module):
         return change
 
     @torch.no_grad()
-    def fit_readout(self, latents: Tensor, parameters: Tensor) -> float:
+    def fit_readout(self, latents: Float[Tensor, "N L D"], parameters: Float[Tensor, "N block"]) -> float:
         """Set F by ridge regression, after `set_statistics`, and return what it leaves of the variance.
 
         Args:
-            latents: (N, L, D), in random order.
-            parameters: their θ^τ, (N, block size).
+            latents: in random order.
+            parameters: their θ^τ.
         """
         if self.readout is None:
             return 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from pie_framework.errors import ConfigError
 from pie_stylerig.pool import draw_offsets, observe, shrink, to_bytes
 from pie_training.readers import EditReader
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, UInt8
+
 
 @dataclass(frozen=True)
 class Edits:
@@ -23,48 +26,54 @@ class Edits:
     The first `held` portraits, and the edits between them, are for measuring.
 
     Attributes:
-        latents: w, (N, L, D).
-        images: G(w), (N, 3, s, s) uint8.
-        theta: as the face encoder reads them from G(w), (N, P).
-        known: true coefficients, (N, P).
-        portraits: the portraits themselves, (N, 3, s, s) uint8.
-        rows: for each block the edits, (n, 2): number of the portrait as it was, and with the block changed.
+        latents: w.
+        images: G(w).
+        theta: as the face encoder reads them from G(w).
+        known: true coefficients.
+        portraits: the portraits themselves.
+        rows: for each block its n edits: number of the portrait as it was, and with the block changed.
         held: number of portraits that are not trained on.
     """
 
-    latents: Tensor
-    images: Tensor
-    theta: Tensor
-    known: Tensor
-    portraits: Tensor
-    rows: Mapping[str, Tensor]
+    latents: Float[Tensor, "N L D"]
+    images: UInt8[Tensor, "N 3 s s"]
+    theta: Float[Tensor, "N P"]
+    known: Float[Tensor, "N P"]
+    portraits: UInt8[Tensor, "N 3 s s"]
+    rows: Mapping[str, Int[Tensor, "_ 2"]]
     held: int
 
     def __len__(self) -> int:
         return len(self.latents)
 
-    def chosen(self, block: str, held: bool) -> Tensor:
-        """The edits of a block that are measured, or those that are trained on: (n, 2)."""
+    def chosen(self, block: str, held: bool) -> Int[Tensor, "_ 2"]:
+        """The edits of a block that are measured, or those that are trained on."""
         rows = self.rows[block]
         return rows[(rows[:, 0] < self.held) == held]
 
-    def draw(self, block: str, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n edits to train on, half of them backwards: numbers before and after, each (n,)."""
+    def draw(self, block: str, n: int, rng: torch.Generator) -> tuple[Int[Tensor, "{n}"], Int[Tensor, "{n}"]]:
+        """n edits to train on, half of them backwards: numbers before and after."""
         rows = self.chosen(block, held=False)
         rows = rows[torch.randint(len(rows), (n,), generator=rng)]
         rows = torch.cat([rows[: n // 2].flip(1), rows[n // 2 :]])
         return rows[:, 0], rows[:, 1]
 
     def ask(
-        self, layout: Layout, block: str, before: Tensor, after: Tensor, known: float, rng: torch.Generator
-    ) -> Tensor:
-        """θ^τ that asks for edits, (n, block size).
+        self,
+        layout: Layout,
+        block: str,
+        before: Int[Tensor, "n"],
+        after: Int[Tensor, "n"],
+        known: float,
+        rng: torch.Generator,
+    ) -> Float[Tensor, "n block"]:
+        """θ^τ that asks for edits.
 
         Args:
             layout: of θ.
             block: τ.
-            before: numbers of the portraits, (n,).
-            after: numbers of the edited ones, (n,).
+            before: numbers of the portraits.
+            after: numbers of the edited ones.
             known: share that is asked for in true coefficients: half of these by the true change, added to what is
                 read from w, half by the true θ^τ. The others by what is read from the edited portrait's latent.
             rng: source of randomness.
@@ -79,7 +88,7 @@ class Edits:
         return {**self.__dict__, "rows": dict(self.rows)}
 
     @classmethod
-    def from_state(cls, state: dict[str, Any], like: Tensor) -> Edits:
+    def from_state(cls, state: dict[str, Any], like: Float[Tensor, "..."]) -> Edits:
         """What `state_dict` gave, with latents and coefficients in the dtype and on the device of `like`."""
         floats = {name: state[name].to(like) for name in ("latents", "theta", "known")}
         return cls(**{**state, **floats})
@@ -87,7 +96,7 @@ class Edits:
 
 def which_edits(
     reader: EditReader, blocks: Sequence[str], count: int, held: int
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, Tensor], int]:
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], dict[str, Int[Tensor, "_ 2"]], int]:
     """The portraits to read, those to be measured first.
 
     Args:
@@ -97,7 +106,7 @@ def which_edits(
         held: portraits whose edits are for measuring.
 
     Returns:
-        Indices of the portraits; for each block the edits as numbers within these, (n, 2); how many are held.
+        Indices of the portraits; for each block the edits as numbers within these; how many are held.
 
     Raises:
         ConfigError: a block has no more edits than are held.
@@ -179,18 +188,18 @@ def read_edits(
 
 
 def _copies(
-    rows: Mapping[str, Tensor], again: Tensor, moves: Tensor, count: int
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    rows: Mapping[str, Int[Tensor, "_ 2"]], again: Int[Tensor, "N"], moves: Float[Tensor, "N L D"], count: int
+) -> tuple[Int[Tensor, "C"], Float[Tensor, "C L D"], dict[str, Int[Tensor, "_ 2"]]]:
     """The edits of some portraits a second time, all latents of a portrait moved alike.
 
     Args:
-        rows: (E, 2) of each block, numbers of the latents before and after.
-        again: (N,) numbers of the portraits that come again.
-        moves: (N, L, D), how far each of them is moved.
+        rows: of each block, numbers of the latents before and after.
+        again: numbers of the portraits that come again.
+        moves: how far each of them is moved.
         count: of the latents there are; the copies follow them.
 
     Returns:
-        Numbers of the latents that are copied, by how much each is moved, and the rows with those of the copies.
+        Numbers of the C latents that are copied, by how much each is moved, and the rows with those of the copies.
     """
     copies: list[tuple[str, Tensor, Tensor]] = []
     numbers: dict[int, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,12 +11,17 @@ from torch.nn import functional
 
 from pie_framework.api import FaceEncoder, Generator
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, UInt8
+
 RING = ("latents", "images", "theta")
 #: Pixels of images that are made in one call.
 PIXELS_AT_ONCE = 16 * 256 * 256
 
 
-def draw_latents(generator: Generator, n: int, spread: float, offset: float, rng: torch.Generator) -> Tensor:
+def draw_latents(
+    generator: Generator, n: int, spread: float, offset: float, rng: torch.Generator
+) -> Float[Tensor, "{n} L D"]:
     """Latents from the prior, a share of them moved apart layer by layer as W+ optimisation would.
 
     Args:
@@ -25,9 +31,6 @@ def draw_latents(generator: Generator, n: int, spread: float, offset: float, rng
         offset: each layer is moved by `offset` times another draw's deviation from the mean, and by white noise of
             a quarter of that size.
         rng: source of randomness.
-
-    Returns:
-        (n, L, D).
     """
     latents = generator.sample(n, rng).clone()
     moved = round(spread * n)
@@ -38,8 +41,10 @@ def draw_latents(generator: Generator, n: int, spread: float, offset: float, rng
     return latents
 
 
-def draw_offsets(latents: Tensor, n: int, offset: float, rng: torch.Generator) -> Tensor:
-    """Offsets for n latents, (n, L, D): in each layer `offset` times another latent's deviation from the mean, and
+def draw_offsets(
+    latents: Float[Tensor, "N L D"], n: int, offset: float, rng: torch.Generator
+) -> Float[Tensor, "{n} L D"]:
+    """Offsets for n latents: in each layer `offset` times another latent's deviation from the mean, and
     white noise of a quarter of that size."""
     layers = latents.shape[1]
     away = latents - latents.mean(0)
@@ -58,17 +63,17 @@ def at_once(generator: Generator, most: int = 16) -> int:
 def observe(
     generator: Generator,
     encoder: FaceEncoder,
-    latents: Tensor,
+    latents: Float[Tensor, "n L D"],
     size: int,
     batch: int = 16,
     report: Callable[[str], None] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Images and coefficients of latents (n, L, D): uint8 (n, 3, size, size) and θ (n, P).
+) -> tuple[UInt8[Tensor, "n 3 {size} {size}"], Float[Tensor, "n P"]]:
+    """Images and coefficients of latents.
 
     Args:
         generator: G.
         encoder: reads the images at their full resolution.
-        latents: (n, L, D).
+        latents: seen.
         size: side in pixels of the images that are kept.
         batch: latents at a time, fewer at high resolutions.
         report: gets a line at every fifth of the way.
@@ -85,18 +90,18 @@ def observe(
     return torch.cat(images), torch.cat(thetas)
 
 
-def shrink(image: Tensor, size: int) -> Tensor:
-    """Average an image (B, 3, R, R) down to `size` pixels."""
+def shrink(image: Float[Tensor, "B 3 R R"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:
+    """Average an image down to `size` pixels."""
     return image if image.shape[-1] == size else functional.interpolate(image, (size, size), mode="area")
 
 
-def to_bytes(image: Tensor) -> Tensor:
-    """[-1, 1] -> uint8."""
+def to_bytes(image: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
+    """[-1, 1] -> [0, 255]."""
     return ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
-def from_bytes(image: Tensor, like: Tensor) -> Tensor:
-    """uint8 -> [-1, 1] in the dtype and on the device of `like`."""
+def from_bytes(image: UInt8[Tensor, "*shape"], like: Float[Tensor, "..."]) -> Float[Tensor, "*shape"]:
+    """[0, 255] -> [-1, 1] in the dtype and on the device of `like`."""
     return image.to(like) / 127.5 - 1
 
 
@@ -107,13 +112,17 @@ class Pool:
         fixed: number of the fixed samples N; they come first.
 
     Args:
-        latents: (N, L, D).
-        images: (N, 3, s, s) uint8.
-        theta: (N, P).
+        latents, images, theta: of the fixed samples.
         extra: how many the ring holds.
     """
 
-    def __init__(self, latents: Tensor, images: Tensor, theta: Tensor, extra: int) -> None:
+    def __init__(
+        self,
+        latents: Float[Tensor, "N L D"],
+        images: UInt8[Tensor, "N 3 s s"],
+        theta: Float[Tensor, "N P"],
+        extra: int,
+    ) -> None:
         self.fixed, self.extra, self.added = len(latents), extra, 0
         self.latents, self.images, self.theta = (
             torch.cat([values, values.new_zeros(extra, *values.shape[1:])])
@@ -123,8 +132,10 @@ class Pool:
     def __len__(self) -> int:
         return self.fixed + min(self.added, self.extra)
 
-    def add(self, latents: Tensor, images: Tensor, theta: Tensor) -> None:
-        """Put rigged latents with their images (uint8) and coefficients into the ring."""
+    def add(
+        self, latents: Float[Tensor, "n L D"], images: UInt8[Tensor, "n 3 s s"], theta: Float[Tensor, "n P"]
+    ) -> None:
+        """Put rigged latents with their images and coefficients into the ring."""
         if not self.extra:
             return
         keep = slice(-self.extra, None)
@@ -133,7 +144,7 @@ class Pool:
         self.latents[at], self.images[at], self.theta[at] = latents[keep], images[keep], theta[keep]
         self.added += len(latents)
 
-    def draw(self, n: int, rng: torch.Generator, first: int = 0) -> Tensor:
+    def draw(self, n: int, rng: torch.Generator, first: int = 0) -> Int[Tensor, "{n}"]:
         """Indices of n samples, fixed or of the ring, evenly from number `first` on."""
         return torch.randint(first, len(self), (n,), generator=rng)
 

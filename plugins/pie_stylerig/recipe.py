@@ -39,6 +39,7 @@ from pie_training.recipe import Notes, Progress, TrainingRecipe, settings_as_not
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from jaxtyping import Float, Int
 
 Report = Callable[[str], None]
 #: Samples that a rig's readout is fitted to; the regression's cost grows with their cube.
@@ -199,7 +200,7 @@ class RigRecipe(TrainingRecipe):
 
     # ---- a step ----------------------------------------------------------------------------------------------
 
-    def losses(self, progress: Progress, notes: Notes) -> Iterator[Tensor]:
+    def losses(self, progress: Progress, notes: Notes) -> Iterator[Float[Tensor, ""]]:
         """The loss of every rig, one after another."""
         config, fraction = self.config, progress.fraction
         first = config.pair_share if self.edits is not None else config.image_from
@@ -249,24 +250,26 @@ class RigRecipe(TrainingRecipe):
             self._refresh()
             self._teach(config.refresh_steps)
 
-    def _total(self, block: str, losses: dict[str, Tensor]) -> Tensor:
+    def _total(self, block: str, losses: dict[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         weights = dataclasses.asdict(self.config.weights)
         for name in ("edit", "consistency"):
             weights[name] /= self.unedited[block]
         return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
 
-    def _pairs(self, n: int) -> tuple[Tensor, Tensor]:
+    def _pairs(self, n: int) -> tuple[Int[Tensor, "2*{n}"], Int[Tensor, "2*{n}"]]:
         """Rows of w and v: n pairs, then the same with w and v exchanged."""
         w, v = (self.pool.draw(n, self.rng) for _ in range(2))
         return torch.cat([w, v]), torch.cat([v, w])
 
     @staticmethod
-    def _add(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _add(
+        first: dict[str, Float[Tensor, ""]], second: dict[str, Float[Tensor, ""]]
+    ) -> dict[str, Float[Tensor, ""]]:
         """Sum by name; a name that one of them lacks counts as 0."""
         names = dict.fromkeys([*first, *second])
         return {name: sum(d[name] for d in (first, second) if name in d) for name in names}  # type: ignore[misc]
 
-    def _latent_losses(self, rig: RigNet, n: int, analysed: bool) -> dict[str, Tensor]:
+    def _latent_losses(self, rig: RigNet, n: int, analysed: bool) -> dict[str, Float[Tensor, ""]]:
         """The losses that need no image; with those of ℓ, taking θ_ŵ from F on the latent, if `analysed`.
 
         Where true edits say how far to go, the shortest way is not asked for.
@@ -284,7 +287,7 @@ class RigRecipe(TrainingRecipe):
             losses |= rig_losses(block, self.analysis, self.latent_coefficients(rigged), theta_w, theta_v)
         return losses
 
-    def _pair_losses(self, rig: RigNet, edits: Edits) -> dict[str, Tensor]:
+    def _pair_losses(self, rig: RigNet, edits: Edits) -> dict[str, Float[Tensor, ""]]:
         """Distance to the latents of true edits, in units of that of a rig that changes nothing."""
         config, layout, block = self.config, self.face_model.layout, rig.block
         before, after = edits.draw(block, config.pair_batch, self.rng)
@@ -293,7 +296,7 @@ class RigRecipe(TrainingRecipe):
         unit = latent_distance(latent, wanted, rig.latent_scale).clamp_min(1e-9)
         return {"pairs": latent_distance(rig.rig(latent, asked), wanted, rig.latent_scale) / unit}
 
-    def _truth_losses(self, rig: RigNet, edits: Edits) -> dict[str, Tensor]:
+    def _truth_losses(self, rig: RigNet, edits: Edits) -> dict[str, Float[Tensor, ""]]:
         """What an edit changes in the picture against what the true edit changes there."""
         config, layout, block = self.config, self.face_model.layout, rig.block
         before, after = edits.draw(block, 2 * config.image_batch, self.rng)
@@ -304,7 +307,7 @@ class RigRecipe(TrainingRecipe):
         truth = from_bytes(edits.portraits[after], small) - from_bytes(edits.portraits[before], small)
         return {"truth": (change - truth).square().mean() / truth.square().mean().clamp_min(1e-9)}
 
-    def _image_losses(self, rig: RigNet) -> dict[str, Tensor]:
+    def _image_losses(self, rig: RigNet) -> dict[str, Float[Tensor, ""]]:
         """The losses of ℓ through generator and encoder, and those of images only.
 
         As a control variate, the same losses of ℓ by F on the latent are subtracted; the step adds them on a larger
@@ -359,7 +362,7 @@ class RigRecipe(TrainingRecipe):
             figures |= {f"{block}_{name}": value for name, value in found.items()}
         return {"missing": sum(missing) / len(missing), **figures}
 
-    def sheet(self) -> Tensor:
+    def sheet(self) -> Float[Tensor, "3 H W"]:
         """Rows of held-out samples: w, the sample v that is asked for, and w with each block of v."""
         rigs = cast(dict[str, RigNetwork], self.rigs)
         return rig_sheet(rigs, self.generator, self.held[0], self.held[2])

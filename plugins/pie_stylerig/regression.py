@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 RIDGES = (1e-2, 1e-1, 1.0, 10.0)
 
 
 @torch.no_grad()
 def ridge_regression(
-    inputs: Tensor, targets: Tensor, ridges: tuple[float, ...] = RIDGES
-) -> tuple[float, Tensor, Tensor]:
+    inputs: Float[Tensor, "N I"], targets: Float[Tensor, "N O"], ridges: tuple[float, ...] = RIDGES
+) -> tuple[float, Float[Tensor, "O I"], Float[Tensor, "O"]]:
     """A linear map with bias, with the ridge that predicts the last tenth of the samples best.
 
     Args:
-        inputs: (N, I), normalised.
-        targets: (N, O), normalised.
+        inputs: normalised.
+        targets: normalised.
         ridges: to choose from, relative to the mean squared length of an input.
 
     Returns:
-        Mean squared error on that tenth, in units of the targets; the weight (O, I); the bias (O,).
+        Mean squared error on that tenth, in units of the targets; the weight; the bias.
     """
     inputs = torch.cat([inputs, inputs.new_ones(len(inputs), 1)], dim=1)
     train = len(inputs) - max(1, len(inputs) // 10)

@@ -22,6 +22,7 @@ from pie_training.state import load_state, save_state
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from jaxtyping import Float, UInt8
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,17 @@ class Observed:
     """N latents with what their images show.
 
     Attributes:
-        latents: (N, L, D).
-        images: (N, 3, s, s) uint8.
-        theta: (N, P).
-        metric: the photometric metric, (P, P).
+        latents: w.
+        images: G(w).
+        theta: as the face encoder reads them.
+        metric: the photometric metric.
         edits: true edits, if there are any.
     """
 
-    latents: Tensor
-    images: Tensor
-    theta: Tensor
-    metric: Tensor
+    latents: Float[Tensor, "N L D"]
+    images: UInt8[Tensor, "N 3 s s"]
+    theta: Float[Tensor, "N P"]
+    metric: Float[Tensor, "P P"]
     edits: Edits | None
 
 
@@ -69,17 +70,17 @@ class SampleMaker:
         self.accelerator, self.report = accelerator, report
         self.count = max(32, -(-config.pool // accelerator.num_processes))
 
-    def _draw(self, n: int, rng: torch.Generator) -> Tensor:
+    def _draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "{n} L D"]:
         return draw_latents(self.generator, n, self.config.spread, self.config.offset, rng)
 
     def _observe(
-        self, latents: Tensor, report: Callable[[str], None] | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, latents: Float[Tensor, "N L D"], report: Callable[[str], None] | None = None
+    ) -> tuple[Float[Tensor, "N L D"], UInt8[Tensor, "N 3 s s"], Float[Tensor, "N P"]]:
         return latents, *observe(
             self.generator, self.encoder, latents, self.config.render_size, report=report
         )
 
-    def heldout(self) -> tuple[Tensor, Tensor, Tensor]:
+    def heldout(self) -> tuple[Float[Tensor, "N L D"], UInt8[Tensor, "N 3 s s"], Float[Tensor, "N P"]]:
         """Latents that nothing is trained on, from a seed of their own; images and coefficients as in `Observed`."""
         rng = torch.Generator().manual_seed(self.config.heldout_seed)
         return self._observe(self._draw(self.config.measure_latents, rng))

@@ -64,7 +64,7 @@ def test_it_has_signatures_fields_members_hooks_kinds_and_the_version():
         "pie_framework.api.component.Asset.sha256: str | None = None",
         "pie_framework.api.component.Component.load(self) -> Callable[[Any, BuildContext], Any]",
         "pie_framework.api.models.Generator.latent_dim: int",
-        "pie_framework.api.models.Generator.sample(self, n: int, rng: torch.Generator) -> Tensor",
+        "pie_framework.api.models.Generator.sample(self, n: int, rng: torch.Generator) -> Float[Tensor, '{n} L D']",
         "pie_framework.hookspecs.pie_steps_done(event: StepsDone) -> None  @hookspec",
         "pie_framework.api.Kind is pie_framework.api.kinds.Kind",
     ):

@@ -6,6 +6,8 @@ into another field below zero: the natural opposite of what they do above it (``
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,9 @@ from pie_facemodels.procedural.features import EYE_X, MOUTH_HALF_WIDTH
 from pie_facemodels.procedural.fields import Array, bump, pair, side_weight, smoothstep
 from pie_facemodels.procedural.identity import FieldSet, smooth_field
 from pie_facemodels.procedural.template import Template, neutral
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 SIZE = 64
 REST_SMILE = 0.2
@@ -247,7 +252,7 @@ def turned(t: Template, named: dict[str, Array]) -> tuple[Array, Array]:
     return np.array([order.index(name) for name in opposite]), np.stack(basis)
 
 
-def below(activation: Tensor) -> Tensor:
+def below(activation: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """min(e, 0) made continuously differentiable: 0 for e >= 0, e + TURN far below."""
     negative = activation.clamp(max=0.0)
     return negative - TURN * torch.expm1(negative / TURN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ from pie_framework.rendering import (
     soft_shoulder,
     vertex_normals,
 )
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 CAMERA = PerspectiveCamera(distance=10.0, focal=6.0)
 PIVOT = (0.0, -0.45, -0.10)
@@ -64,8 +68,10 @@ def _bases() -> tuple[Layout, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.
     return layout, arrays
 
 
-def _specular(normals: Tensor, gamma: Tensor, gloss_: Tensor) -> Tensor:
-    """Blinn highlight (B, V, 1) of the illumination's first-order direction, seen from the front."""
+def _specular(
+    normals: Float[Tensor, "B V 3"], gamma: Float[Tensor, "B 27"], gloss_: Float[Tensor, "V"]
+) -> Float[Tensor, "B V 1"]:
+    """Blinn highlight of the illumination's first-order direction, seen from the front."""
     luminance = (gamma.reshape(-1, 3, 9) * gamma.new_tensor((0.2126, 0.7152, 0.0722))[:, None]).sum(1)
     light = luminance[:, (3, 1, 2)]
     strength = light.square().sum(-1, keepdim=True).add(1e-6).sqrt()
@@ -76,12 +82,16 @@ def _specular(normals: Tensor, gamma: Tensor, gloss_: Tensor) -> Tensor:
 
 
 def shade_vertices(
-    colours: Tensor, normals: Tensor, gamma: Tensor, occluded: Tensor, gloss_: Tensor
-) -> Tensor:
-    """Shaded colours (B, V, 3) before the soft shoulder.
+    colours: Float[Tensor, "B V 3"],
+    normals: Float[Tensor, "B V 3"],
+    gamma: Float[Tensor, "B 27"],
+    occluded: Float[Tensor, "V"],
+    gloss_: Float[Tensor, "V"],
+) -> Float[Tensor, "B V 3"]:
+    """Shaded colours before the soft shoulder.
 
-    ``colours`` (B, V, 3) albedo; ``normals`` (B, V, 3) in world axes; ``gamma`` (B, 27); ``occluded`` (V,) factor
-    for ambient occlusion; ``gloss_`` (V,) specular strength.
+    ``colours`` is albedo; ``normals`` are in world axes; ``gamma`` is illumination; ``occluded`` a factor for ambient
+    occlusion; ``gloss_`` specular strength.
     """
     lit = shade(colours, normals, gamma).clamp_min(0.0)
     return (lit + _specular(normals, gamma, gloss_)) * occluded[:, None]
@@ -101,15 +111,15 @@ class ProceduralFaceModel(nn.Module):
         device: where the buffers live.
     """
 
-    mean: Tensor
-    identity: Tensor
-    expression: Tensor
-    albedo_mean: Tensor
-    albedo: Tensor
-    faces: Tensor
-    seam: Tensor
-    occlusion: Tensor
-    gloss: Tensor
+    mean: Float[Tensor, "3*V"]
+    identity: Float[Tensor, "n 3*V"]
+    expression: Float[Tensor, "m 3*V"]
+    albedo_mean: Float[Tensor, "3*V"]
+    albedo: Float[Tensor, "k 3*V"]
+    faces: Int[Tensor, "F 3"]
+    seam: Int[Tensor, "V"]
+    occlusion: Float[Tensor, "V"]
+    gloss: Float[Tensor, "V"]
 
     def __init__(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> None:
         super().__init__()
@@ -157,7 +167,7 @@ class ProceduralFaceModel(nn.Module):
         """Sensible range of each control of an edit, in its unit."""
         return control_ranges(self.layout.block("expression").names)
 
-    def _shape(self, theta: Tensor, prefix: str = "") -> Tensor:
+    def _shape(self, theta: Float[Tensor, "B P"], prefix: str = "") -> Float[Tensor, "B N 3"]:
         parts = self.layout.split(theta)
         shape = torch.addmm(
             self.get_buffer(prefix + "mean"), parts["identity"], self.get_buffer(prefix + "identity")
@@ -167,19 +177,24 @@ class ProceduralFaceModel(nn.Module):
         shape = torch.addmm(shape, negative, self.get_buffer(prefix + "turn"))
         return shape.view(theta.shape[0], -1, 3)
 
-    def place(self, points: Tensor, theta: Tensor) -> Tensor:
-        """World positions (B, N, 3) of model points (B or 1, N, 3): rotated about PIVOT, moved by OFFSET and ρ."""
+    def place(self, points: Float[Tensor, "#B N 3"], theta: Float[Tensor, "B P"]) -> Float[Tensor, "B N 3"]:
+        """World positions of model points: rotated about PIVOT, moved by OFFSET and ρ."""
         rotation = euler_to_matrix(self.layout.get(theta, "rotation"))
         moved = (points - self.get_buffer("pivot")) @ rotation.transpose(1, 2)
         shift = self.get_buffer("pivot") + self.get_buffer("offset") + self.layout.get(theta, "translation")
         return moved + shift[:, None]
 
-    def shape(self, theta: Tensor) -> Tensor:
-        """Vertices (B, V, 3) in model coordinates, before rotation and translation."""
+    def shape(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B V 3"]:
+        """Vertices in model coordinates, before rotation and translation."""
         return self._shape(theta)
 
-    def colours(self, theta: Tensor, iris: Tensor | None = None, teeth: Tensor | None = None) -> Tensor:
-        """Albedo (B, V, 3), not clamped; ``iris`` and ``teeth`` (B, 3) colours in [0, 1] override the defaults."""
+    def colours(
+        self,
+        theta: Float[Tensor, "B P"],
+        iris: Float[Tensor, "B 3"] | None = None,
+        teeth: Float[Tensor, "B 3"] | None = None,
+    ) -> Float[Tensor, "B V 3"]:
+        """Albedo, not clamped; ``iris`` and ``teeth``, colours in [0, 1] override the defaults."""
         colours = torch.addmm(self.albedo_mean, self.layout.get(theta, "albedo"), self.albedo)
         colours = colours.view(theta.shape[0], -1, 3)
         if iris is None and teeth is None:
@@ -195,18 +210,23 @@ class ProceduralFaceModel(nn.Module):
                 colours[:, self.slices[name]] = colours[:, self.slices[name]] * ratio[:, None]
         return colours
 
-    def mesh(self, theta: Tensor, iris: Tensor | None = None, teeth: Tensor | None = None) -> Mesh:
-        """The whole head, posed: (B, 257) -> vertices in world space, faces, albedo. ``slices`` names its parts."""
+    def mesh(
+        self,
+        theta: Float[Tensor, "B P"],
+        iris: Float[Tensor, "B 3"] | None = None,
+        teeth: Float[Tensor, "B 3"] | None = None,
+    ) -> Mesh:
+        """The whole head, posed: vertices in world space, faces, albedo. ``slices`` names its parts."""
         return Mesh(
             self.place(self._shape(theta), theta), self.faces, self.colours(theta, iris, teeth).clamp(0, 1)
         )
 
-    def landmarks(self, theta: Tensor, size: int) -> Tensor:
-        """(B, 257) -> (B, 66, 2) pixels in an image of ``size`` x ``size``; differentiable."""
+    def landmarks(self, theta: Float[Tensor, "B P"], size: int) -> Float[Tensor, "B 66 2"]:
+        """Pixels in an image of ``size`` x ``size``; differentiable."""
         points = self._shape(theta, "landmark_")
         return self.camera.project(self.place(points, theta), size)[0]
 
-    def render(self, theta: Tensor, size: int, supersample: int = 1) -> Rendering:
+    def render(self, theta: Float[Tensor, "B P"], size: int, supersample: int = 1) -> Rendering:
         """The face region (front skin, eyes, mouth; no ears, hair, neck) at ``size``; differentiable in θ."""
         vertices = self.place(self._shape(theta, "region_"), theta)
         faces = self.get_buffer("region_faces")
@@ -227,8 +247,8 @@ class ProceduralFaceModel(nn.Module):
         mask = (downsample(fragments.mask, supersample) >= 0.5).to(image.dtype)
         return Rendering(image, mask.detach(), self.landmarks(theta, size))
 
-    def mirror_theta(self, theta: Tensor) -> Tensor:
-        """θ (B, 257) of the left-right flipped image."""
+    def mirror_theta(self, theta: Float[Tensor, "B P"]) -> Float[Tensor, "B P"]:
+        """θ of the left-right flipped image."""
         return theta[:, self.get_buffer("mirror_source")] * self.get_buffer("mirror_sign")
 
     def head_surface(self) -> HeadSurface:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from pie_facemodels.procedural.loft import COLUMNS, ROWS
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class HeadSurface:
@@ -22,15 +27,20 @@ class HeadSurface:
     (a hairline is at about 0.8, the brows at 0.26); at the back the same row lies lower, see ``loft.KEYS``.
 
     Args:
-        mean: (ROWS * COLUMNS, 3) neutral mean skin.
-        identity: (K, ROWS * COLUMNS, 3) displacement per identity coefficient.
-        angles: (COLUMNS,) column angles in radians, in (-pi, pi].
-        parameters: (ROWS,) key-row parameters of the rows, increasing.
-        front_heights: (ROWS,) heights of column 0.
+        mean: neutral mean skin, V = ROWS * COLUMNS.
+        identity: displacement per identity coefficient.
+        angles: column angles in radians, in (-pi, pi].
+        parameters: key-row parameters of the rows, increasing.
+        front_heights: heights of column 0.
     """
 
     def __init__(
-        self, mean: Tensor, identity: Tensor, angles: Tensor, parameters: Tensor, front_heights: Tensor
+        self,
+        mean: Float[Tensor, "V 3"],
+        identity: Float[Tensor, "n V 3"],
+        angles: Float[Tensor, "COLUMNS"],
+        parameters: Float[Tensor, "ROWS"],
+        front_heights: Float[Tensor, "ROWS"],
     ) -> None:
         self.mean = mean
         self.identity = identity
@@ -40,13 +50,13 @@ class HeadSurface:
         self._parameters = parameters.to(mean)
         self._front_heights = front_heights.to(mean)
 
-    def positions(self, alpha: Tensor) -> Tensor:
-        """Grid (B, ROWS, COLUMNS, 3) of the person ``alpha`` (B, K), neutral expression; linear in ``alpha``."""
+    def positions(self, alpha: Float[Tensor, "B n"]) -> Float[Tensor, "B ROWS COLUMNS 3"]:
+        """Grid of the person ``alpha``, neutral expression; linear in ``alpha``."""
         moved = torch.einsum("bk,kvc->bvc", alpha, self.identity) + self.mean
         return moved.reshape(-1, self.rows, self.columns, 3)
 
-    def normals(self, positions: Tensor) -> Tensor:
-        """Outward unit normals (B, ROWS, COLUMNS, 3) of a grid from :meth:`positions`, by central differences."""
+    def normals(self, positions: Float[Tensor, "B ROWS COLUMNS 3"]) -> Float[Tensor, "B ROWS COLUMNS 3"]:
+        """Outward unit normals of a grid from :meth:`positions`, by central differences."""
         around = torch.roll(positions, -1, 2) - torch.roll(positions, 1, 2)
         above = torch.cat([positions[:, :1], positions[:, :-1]], 1)
         below = torch.cat([positions[:, 1:], positions[:, -1:]], 1)
@@ -56,7 +66,7 @@ class HeadSurface:
         crown[..., 1] = 1.0
         return torch.cat([crown, unit[:, 1:]], 1)
 
-    def v_of_height(self, height: Tensor) -> Tensor:
+    def v_of_height(self, height: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """``v`` of the row that crosses the face's mid-line at canonical ``height`` (-1.25 to 1.3), any shape."""
         order = torch.arange(self.rows - 1, -1, -1, device=self.mean.device)
         face = order[self._front_heights[order] > -1.25]
@@ -69,16 +79,18 @@ class HeadSurface:
             self._parameters[face[index - 1]] * (1 - fraction) + self._parameters[face[index]] * fraction
         ) / span
 
-    def points(self, alpha: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def points(
+        self, alpha: Float[Tensor, "B n"], u: Float[Tensor, "N"], v: Float[Tensor, "N"]
+    ) -> tuple[Float[Tensor, "B N 3"], Float[Tensor, "B N 3"]]:
         """Positions and outward unit normals at continuous coordinates.
 
         Args:
-            alpha: (B, K) identity coefficients.
-            u: (N,) in [-1, 1], around the head.
-            v: (N,) in [0, 1], crown to neck.
+            alpha: identity coefficients.
+            u: in [-1, 1], around the head.
+            v: in [0, 1], crown to neck.
 
         Returns:
-            Two tensors (B, N, 3), bilinear between the grid's vertices.
+            Both bilinear between the grid's vertices.
         """
         positions = self.positions(alpha)
         normals = self.normals(positions)
@@ -95,7 +107,7 @@ class HeadSurface:
         r0, r1 = self._parameters[row - 1], self._parameters[row]
         fv = ((parameter - r0) / (r1 - r0).clamp_min(1e-9)).clamp(0.0, 1.0)
 
-        def sample(grid: Tensor) -> Tensor:
+        def sample(grid: Float[Tensor, "B ROWS COLUMNS 3"]) -> Float[Tensor, "B N 3"]:
             fu_, fv_ = fu[None, :, None], fv[None, :, None]
             top = grid[:, row - 1, c0] * (1 - fu_) + grid[:, row - 1, c1] * fu_
             bottom = grid[:, row, c0] * (1 - fu_) + grid[:, row, c1] * fu_

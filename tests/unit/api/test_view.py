@@ -180,6 +180,7 @@ def rendered(view: LatentView) -> Rendering:
     return view.networks.render(view.theta.detach(), 16)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     ("role", "ask", "wrong", "said"),
     [

@@ -30,6 +30,7 @@ def made(networks: Networks, images: Tensor, stages: tuple[Stage, ...] = (STAGE,
     return make_problem(networks, Objective({"n": WeightedTerm(Nothing())}), images, stages, Adam(), **more)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     "shape",
     [

@@ -36,4 +36,4 @@ def test_a_run_with_the_linear_editor_needs_no_rig_network() -> None:
     assert isinstance(built, LinearEditor)
     assert (built.conditional, built.main) == (True, 3)
     with pytest.raises(ComponentError, match=r"its editor 'rig'.*needs a rig network.*rig=stylerig"):
-        Builder(compose([*words[:2], *words[3:]])).check()
+        Builder(compose([*words[:2], *words[3:]])).plan.check()

@@ -237,6 +237,7 @@ def test_the_component_is_frozen_on_its_device_in_its_dtype(tmp_path: Path) -> N
     assert own.freeze() is own and not own.training
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize(
     "shape", [(2, LAYERS + 1, WIDTH), (2, LAYERS, WIDTH + 1), (2, LAYERS * WIDTH), (2, 1, LAYERS, WIDTH)]
 )
@@ -245,6 +246,7 @@ def test_latents_of_another_generator_are_refused(shape: tuple[int, ...]) -> Non
         random_rig().rig(torch.zeros(shape), torch.zeros(2, 5))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("shape", [(1, 5), (2, 4), (2, 6), (5,), (2, 1, 5)])
 def test_parameters_of_another_block_or_batch_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"expression rig takes parameters \(2, 5\), not \("):

@@ -99,7 +99,8 @@ def test_latents_of_the_pool_leave_the_prior_layer_by_layer() -> None:
 def test_the_ring_keeps_the_newest() -> None:
     def samples(*numbers: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         values = torch.tensor(numbers, dtype=torch.float32)
-        return values[:, None, None], values.to(torch.uint8)[:, None, None, None], values[:, None]
+        images = values.to(torch.uint8)[:, None, None, None].expand(-1, 3, 1, 1)
+        return values[:, None, None], images, values[:, None]
 
     pool = Pool(*samples(0, 1), extra=3)
     pool.add(*samples(2, 3))
