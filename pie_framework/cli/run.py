@@ -76,7 +76,7 @@ def run(config: DictConfig) -> int:
     """Check one composed configuration, then run it; returns the exit status."""
     run = parse(config)
     # The plugins are discovered again in another process of a launcher.
-    plan = make_plan(run, compose.installed()).check() if run.resume is None else run
+    plan = make_plan(run, compose.installed()).check(photos=True) if run.resume is None else run
     from pie_framework.runs.run import run_from_config
 
     return run_from_config(plan)

@@ -81,6 +81,7 @@ class Plan:
         requirements: what the run needs and why, each once, the generator first.
         choices: the components it uses, by role: those required, the active terms, and the aligner.
         gaps: what is required and not chosen, or chosen and not registered.
+        aligner_gap: why there is no aligner, which only reading a photo needs.
     """
 
     config: RunConfig
@@ -89,23 +90,30 @@ class Plan:
     requirements: tuple[Requirement, ...] = ()
     choices: Mapping[str, Choice] = field(default_factory=dict)
     gaps: tuple[PieError, ...] = ()
+    aligner_gap: PieError | None = None
 
     @property
     def problems(self) -> tuple[PieError, ...]:
-        """All that is wrong: the gaps, then the settings that cannot be filled."""
-        faults = (choice.fault for choice in self.choices.values())
+        """All that is wrong, whether or not photos are read: the gaps, then the settings that cannot be filled."""
+        faults = (c.fault for c in self.choices.values() if c.kind is not Kind.ALIGNER)
         return (*self.gaps, *(fault for fault in faults if fault is not None))
 
-    def check(self) -> Plan:
+    def check(self, photos: bool = False) -> Plan:
         """The plan itself.
+
+        Args:
+            photos: whether photos are read, which takes an aligner.
 
         Raises:
             ComponentError: something required is not chosen (names who needs it and the group to choose), or what is
                 chosen is not registered.
             ConfigError: a setting that must be given and is not, or one that the component refuses.
         """
-        for problem in self.problems:
-            raise problem
+        aligner = self.choices.get(Kind.ALIGNER.value)
+        of_aligner = (self.aligner_gap, aligner and aligner.fault) if photos else ()
+        for problem in (*self.problems, *of_aligner):
+            if problem is not None:
+                raise problem
         return self
 
     @property
@@ -174,9 +182,8 @@ def make_plan(
     planning = _Planning(run, known)
     planning.require(making)
     planning.choose_all()
-    return Plan(
-        run, known, making, tuple(planning.requirements.values()), planning.choices, tuple(planning.gaps)
-    )
+    required, aligner_gap = tuple(planning.requirements.values()), planning.choose_aligner()
+    return Plan(run, known, making, required, planning.choices, tuple(planning.gaps), aligner_gap)
 
 
 @dataclass
@@ -246,17 +253,29 @@ class _Planning:
 
     def choose_all(self) -> None:
         """The components with their settings, and what is required and not chosen."""
-        aligner = Requirement(Kind.ALIGNER.value, "the photo")
-        for requirement in (*self.requirements.values(), aligner):
+        for requirement in self.requirements.values():
             if requirement.what != PRIOR:
-                self.choose(requirement, optional=requirement is aligner)
+                self.choose(requirement)
         for name, term in self.run.terms.items():
             for component in self.registered(Kind.ENERGY, term.term) if term.active else ():
                 role = f"terms.{name}"
                 options = (component.kind, term.term, term.options, role, f"the term '{name}'")
                 self.choices[role] = choose(self.registry, *options, where=f"{role}.options")
 
-    def choose(self, requirement: Requirement, optional: bool) -> None:
+    def choose_aligner(self) -> PieError | None:
+        """The aligner, where one is chosen; what is wrong with the choice."""
+        try:
+            node = selection(self.run, Kind.ALIGNER)
+            if node is not None:
+                role, given = Kind.ALIGNER.value, settings_of(node)
+                self.choices[role] = choose(
+                    self.registry, Kind.ALIGNER, name_of(node), given, role, "the photo"
+                )
+        except PieError as error:
+            return error
+        return None
+
+    def choose(self, requirement: Requirement) -> None:
         try:
             for kind, part in places(self.run, requirement.what):
                 role = kind.value if part is None else f"{kind}.{part}"
@@ -264,7 +283,7 @@ class _Planning:
                 if node is not None:
                     named, given = name_of(node), settings_of(node)
                     self.choices[role] = choose(self.registry, kind, named, given, role, requirement.who)
-                elif not optional:
+                else:
                     self.gap(_not_chosen(requirement, kind, part, self.registry))
         except PieError as error:
             self.gap(error)

@@ -92,7 +92,7 @@ def _parts(plan: Plan | None) -> list[Choice]:
 
 def _components(report: Report, plan: Plan, torch: ModuleType | None) -> None:
     """Whether all that is required is chosen, and whether its code can be imported."""
-    for gap in plan.gaps:
+    for gap in (*plan.gaps, *([plan.aligner_gap] if plan.aligner_gap else ())):
         report.add("run", "requirements", Status.ERROR, gap.message, gap.hint or "")
     _device(report, plan.config, torch)
     for part in _parts(plan):

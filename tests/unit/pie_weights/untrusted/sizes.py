@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pie_features import perceptual
-from pie_training.weights import load_network
+from pie_weights.files import load_network
 from pie_weights.untrusted import read_safetensors
 from tests.unit.pie_weights.untrusted import assembly as asm
 from tests.unit.pie_weights.untrusted.kinds import MIB, Evil
