@@ -289,7 +289,7 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("optimizer=adadelta optimizer.beta1=1", "no setting 'optimizer.beta1'. Known: eps, rho."),
         ("optimizer.beta1=x", "optimizer.beta1: 'x' is not a number"),
         ("init.candidates=3", "no setting 'init.candidates'. init has no settings"),
-        ("init=nearest init.candidates=0", "init: a start chooses among 0 candidates"),
+        ("init=nearest init.candidates=0", "init.candidates: 0 is too small. It is at least 1."),
         ("generator.weights.a=1", "generator.weights: a group was given where one value is expected"),
         ("aligner.name=mine", "no aligner named 'mine'"),
         ("encoder=deep3d", "encoder.weights must be given"),

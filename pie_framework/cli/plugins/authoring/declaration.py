@@ -21,7 +21,7 @@ from pie_framework.cli.plugins.authoring.subjects import Subject
 from pie_framework.errors import AssetError, PieError
 from pie_framework.plugins import Provenance, Registry
 from pie_framework.plugins.discovery import SLOW_IMPORT
-from pie_framework.settings import merge
+from pie_framework.settings import defaults, merge
 
 IMPORT, OFFERS = "import of the plugin", "what the plugin offers"
 
@@ -114,7 +114,7 @@ def round_trip(component: Component) -> Outcome:
     try:
         made = schema()
         plain: Any = OmegaConf.to_container(
-            OmegaConf.create(OmegaConf.to_yaml(OmegaConf.structured(made))), resolve=True
+            OmegaConf.create(OmegaConf.to_yaml(OmegaConf.create(defaults(schema))))
         )
         back: Any = merge(schema, plain)
     except (PieError, OmegaConfBaseException) as error:
