@@ -68,6 +68,7 @@ def defaults(schema: type) -> dict[str, Any]:
     return {f.name: _plain(_read(schema, functools.partial(_default, f))) for f in dataclasses.fields(schema)}
 
 
+@functools.cache
 def hints(schema: type) -> dict[str, Any]:
     """The types of a dataclass's fields with what is annotated; PluginError where they cannot be read."""
     types = _read(schema, lambda: typing.get_type_hints(schema, include_extras=True))
