@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
 from pie_framework.errors import ComponentError, PieError, PluginError, in_one_line
 
 if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
     from pie_framework.api import Command
     from pie_framework.plugins import Provenance
 
 
-def shipped() -> dict[str, Command]:
-    """The commands of pie-framework's own plugins, of which only those that bring nothing else are imported."""
-    from pie_framework.plugins import COMMANDS_GROUP, discover, installed_plugins
+def shipped(points: Sequence[EntryPoint]) -> dict[str, Command]:
+    """The commands of pie-framework's own plugins among these, of which only those in their group are imported."""
+    from pie_framework.plugins import COMMANDS_GROUP, discover
 
-    points = [point for point in installed_plugins() if point.group == COMMANDS_GROUP and _ships(point)]
-    return {name: command for name, command, _ in discover({}, points).commands()}
+    own = _shipped_by(points)
+    ours = [point for point in points if point.group == COMMANDS_GROUP and id(point.dist) in own]
+    return {name: command for name, command, _ in discover({}, ours).commands()}
 
 
-def foreign() -> dict[str, Command]:
-    """The commands of other plugins."""
-    from pie_framework.plugins import discover, installed_plugins
+def foreign(points: Sequence[EntryPoint]) -> dict[str, Command]:
+    """The commands of other plugins, if there are any among these."""
+    from pie_framework.plugins import discover
 
-    if all(_ships(point) for point in installed_plugins()):
+    own = _shipped_by(points)
+    if all(id(point.dist) in own for point in points):
         return {}
     try:
         return {name: command for name, command, _ in discover(shipped=False).commands()}
@@ -33,11 +36,18 @@ def foreign() -> dict[str, Command]:
         return {}
 
 
-def _ships(point: EntryPoint) -> bool:
+def _shipped_by(points: Sequence[EntryPoint]) -> set[int]:
+    """Which distributions are pie-framework; a name is looked up once, as that reads the metadata."""
+    from pie_framework.plugins.records import SHIPPED
+
+    return {number for number, dist in {id(p.dist): p.dist for p in points}.items() if _name(dist) == SHIPPED}
+
+
+def _name(distribution: Distribution | None) -> str:
     try:
-        return point.dist is not None and point.dist.name == "pie-framework"
+        return "" if distribution is None else distribution.name
     except Exception:  # its metadata may be damaged
-        return False
+        return ""
 
 
 def run_plugin(name: str, words: Sequence[str], own: Iterable[str]) -> int:
@@ -52,9 +62,9 @@ def run_plugin(name: str, words: Sequence[str], own: Iterable[str]) -> int:
         PieError: there is no such command, several plugins claim it, or it says itself that its input is bad.
         PluginError: a command of others cannot be imported, failed, or gave no exit status.
     """
-    from pie_framework.plugins import discover
+    from pie_framework.plugins import discover, installed_plugins
 
-    ours = shipped()
+    ours = shipped(installed_plugins())
     if name in ours:
         return ours[name].load()(list(words))
     registry = discover(shipped=False)

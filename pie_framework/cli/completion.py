@@ -19,8 +19,10 @@ def complete(arguments: Sequence[str]) -> int:
     typed = len(words) + (1 if line.endswith(" ") or not words else 0)
     if asking and typed <= 2:
         from pie_framework.cli.commands import foreign, shipped
+        from pie_framework.plugins import installed_plugins
 
-        print(" ".join([*COMMANDS, *shipped(), *foreign()]))
+        points = installed_plugins()
+        print(" ".join([*COMMANDS, *shipped(points), *foreign(points)]))
         return 0
     if asking and words[1] not in ("run", "doctor"):
         print(" ".join(_others(words[1])))

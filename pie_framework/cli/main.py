@@ -87,10 +87,12 @@ def _dispatch(words: list[str]) -> int:
 def usage() -> str:
     """The text of `pie --help`."""
     from pie_framework.cli.commands import foreign, shipped
+    from pie_framework.plugins import installed_plugins
 
+    points = installed_plugins()
     rows = {name: summary for name, (_, summary) in COMMANDS.items()}
-    rows |= {name: command.summary for name, command in shipped().items()}
-    others = {name: " ".join(command.summary.split()) for name, command in foreign().items()}
+    rows |= {name: command.summary for name, command in shipped(points).items()}
+    others = {name: " ".join(command.summary.split()) for name, command in foreign(points).items()}
     width = max(len(name) for name in [*rows, *others]) + 2
     lines = ["usage: pie COMMAND [ARGUMENTS] [--debug]", "", "Portrait image embedding for semantic control."]
     for heading, listed in (("commands:", rows), ("commands of plugins:", others)):
