@@ -267,6 +267,7 @@ def _is_key(part: Any, value: Any) -> bool:
     return isinstance(part, int) or (isinstance(value, Mapping) and part in value)
 
 
+#: How pydantic's kinds of error begin, and what a value was to be.
 _KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -303,9 +304,7 @@ def _reason(wrong: Mapping[str, Any]) -> str:
     if kind == "literal_error":
         return f"'{value}' is not one of its values"
     if wants in _KINDS:
-        return (
-            f"'{value}' is not {_KINDS[wants]}" if wants != "finite" else f"{value!r} is not a finite number"
-        )
+        return f"'{value}' is not {_KINDS[wants]}"
     return f"'{value}': {wrong['msg']}"
 
 
